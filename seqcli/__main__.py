@@ -1,0 +1,1 @@
+"""`python -m seqcli`, and the `seqcli` command."""

@@ -1,0 +1,1 @@
+"""From text on a disk or a hub to batches of ids."""

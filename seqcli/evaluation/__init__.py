@@ -1,0 +1,1 @@
+"""How good it is, in figures that can be quoted."""

@@ -1,0 +1,1 @@
+"""The zoo: encoders, decoders, and the model that joins them."""

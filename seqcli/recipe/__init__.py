@@ -1,0 +1,1 @@
+"""What a user writes: the schema of recipes, and how they are read."""

@@ -1,0 +1,151 @@
+"""The recipe's `data` section: where the examples come from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Union
+
+from pydantic import Field
+
+from seqcli.recipe.section import Column, Count, Paths, Section
+
+
+class Columns(Section):
+    """Where a row keeps what: by column name (a dot goes into a nested column, `translation.en`), or by number, counted from
+    0, in a CSV or TSV file without a header line."""
+
+    source: Column = "source"
+    """The column to read from."""
+    target: Column = "target"
+    """The column to write."""
+    features: Column | None = None
+    """A column of tags that go before the source as symbols of their own (inflection)."""
+
+
+class Splits(Section):
+    """What the three splits are called in the data set."""
+
+    train: str = "train"
+    """The split to learn from."""
+    validation: str | None = "validation"
+    """The split to watch while learning; null if there is none."""
+    test: str | None = "test"
+    """The split to score once, at the end; null if there is none."""
+
+
+class DataSection(Section):
+    """What every data source has."""
+
+    limit: Count | None = None
+    """Learn from the first so many training examples only."""
+    features_separator: str = Field(";", min_length=1)
+    """What stands between two tags in the features column."""
+
+
+class HubData(DataSection):
+    """A data set of the Hugging Face hub, or a local folder laid out like one."""
+
+    kind: Literal["hub"]
+    name: str
+    """The data set's name on the hub, as in `bentrevett/multi30k`, or a local folder."""
+    config: str | None = None
+    """Which configuration of the data set."""
+    revision: str | None = None
+    """Which version of it: a tag, branch or commit."""
+    splits: Splits = Splits()
+    """What its splits are called."""
+    columns: Columns = Columns()
+    """Which of its columns to read."""
+    streaming: bool = False
+    """Read it as a stream, without storing the data set itself on this machine."""
+
+
+class DiskData(DataSection):
+    """A data set that `datasets` has saved with `save_to_disk`."""
+
+    kind: Literal["disk"]
+    path: str
+    """The folder."""
+    splits: Splits = Splits()
+    """What its splits are called."""
+    columns: Columns = Columns()
+    """Which of its columns to read."""
+
+
+class FilesData(DataSection):
+    """Files with both sides in one row: Parquet, JSONL, CSV or TSV, each but Parquet also as `.gz`."""
+
+    kind: Literal["files"]
+    format: Literal["auto", "parquet", "jsonl", "csv", "tsv"] = "auto"
+    """The format; auto goes by the ending of the file's name."""
+    train: Paths
+    """The file, or files, to learn from; `*` matches several."""
+    validation: Paths | None = None
+    """The file, or files, to watch while learning."""
+    test: Paths | None = None
+    """The file, or files, to score at the end."""
+    columns: Columns = Columns()
+    """Which columns to read."""
+
+
+class Parallel(Section):
+    """Two text files, line by line each other's translation."""
+
+    source: Paths
+    """The source side's file, or files."""
+    target: Paths
+    """The target side's file, or files, in the same order."""
+
+
+class TextData(DataSection):
+    """Plain parallel text: one sentence a line, a file a side; also `.gz`."""
+
+    kind: Literal["text"]
+    train: Parallel
+    """The files to learn from."""
+    validation: Parallel | None = None
+    """The files to watch while learning."""
+    test: Parallel | None = None
+    """The files to score at the end."""
+
+
+class LinesData(DataSection):
+    """Lines that hold both sides, taken apart by a regular expression."""
+
+    kind: Literal["lines"]
+    pattern: str
+    """A regular expression with groups named source and target (and features, if there are any): `IN: (?P<source>.*) OUT: (?P<target>.*)`."""
+    train: Paths
+    """The file, or files, to learn from."""
+    validation: Paths | None = None
+    """The file, or files, to watch while learning."""
+    test: Paths | None = None
+    """The file, or files, to score at the end."""
+
+
+class DatesData(DataSection):
+    """Builtin: dates as people write them in 24 locales → ISO 8601."""
+
+    kind: Literal["dates"]
+    locales: list[str] | None = None
+    """Only these locales, as in [de, ja]; null means all."""
+
+
+class AlgorithmicData(DataSection):
+    """Builtin, made at run time from `seed`: random strings of letters and what is to be done with them."""
+
+    kind: Literal["copy", "reverse", "sort"]
+    seed: int = 1
+    """The seed that the strings are drawn from."""
+    alphabet: Annotated[int, Field(ge=2, le=26)] = 10
+    """How many different letters there are."""
+    shortest: Count = 1
+    """Letters of the shortest string."""
+    longest: Count = 10
+    """Letters of the longest string."""
+    examples: Count = 10000
+    """How many training examples; validation and test have a twentieth of that each, at least 100."""
+
+
+Data = Annotated[
+    Union[HubData, DiskData, FilesData, TextData, LinesData, DatesData, AlgorithmicData], Field(discriminator="kind")
+]

@@ -1,0 +1,181 @@
+"""The recipe's `model` section: encoder, decoder, attention, and what the weights start from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Union
+
+from pydantic import Field
+
+from seqcli.recipe.section import Count, Probability, Section
+
+
+class NoAttention(Section):
+    """No attention: all that the decoder knows of the source is one vector."""
+
+    kind: Literal["none"]
+    feed_summary: bool = False
+    """Give that vector to every step (Cho et al. 2014), not only to the first state (Sutskever et al. 2014)."""
+
+
+class DotAttention(Section):
+    """score(q, k) = q·k, or q·k/√D when scaled (Luong et al. 2015, §3.1; Vaswani et al. 2017, §3.2.1)."""
+
+    kind: Literal["dot", "scaled_dot"]
+
+
+class MultiplicativeAttention(Section):
+    """score(q, k) = q·Wk, Luong's "general" (Luong et al. 2015, §3.1)."""
+
+    kind: Literal["multiplicative"]
+
+
+class AdditiveAttention(Section):
+    """score(q, k) = v·tanh(Wq + Uk) (Bahdanau et al. 2015, §A.1.2)."""
+
+    kind: Literal["additive"]
+    hidden_size: Count | None = None
+    """Width of v; null means the decoder's hidden_size."""
+
+
+class ContentAttention(Section):
+    """score(q, k) = β·cos(Wq, k), sharpened by a strength β that each query chooses (Graves et al. 2014, §3.3.1)."""
+
+    kind: Literal["content"]
+
+
+Attention = Annotated[
+    Union[NoAttention, DotAttention, MultiplicativeAttention, AdditiveAttention, ContentAttention],
+    Field(discriminator="kind"),
+]
+
+
+class FeedforwardSection(Section):
+    """A network without memory: a fixed window of positions, and dense layers over all of it at once."""
+
+    kind: Literal["feedforward"]
+    hidden_size: Count = 256
+    """Width of every hidden layer."""
+    layers: Count = 1
+    """Hidden layers."""
+    window: Count = 50
+    """How many positions it has; symbols beyond are not seen, or cannot be written."""
+    activation: Literal["tanh", "relu", "gelu", "sigmoid"] = "tanh"
+    """The nonlinearity of the hidden layers."""
+
+
+class FeedforwardEncoder(FeedforwardSection):
+    """The vanilla baseline: the embeddings of a fixed window of symbols, side by side, into dense layers."""
+
+    embedding_size: Count = 64
+    """Width of a symbol's embedding."""
+
+
+class FeedforwardDecoder(FeedforwardSection):
+    """The vanilla baseline: all target positions at once from the encoder's summary, none knowing the others."""
+
+
+class RecurrentEncoder(Section):
+    """A recurrent encoder: tanh RNN (Elman 1990), LSTM (Hochreiter & Schmidhuber 1997) or GRU (Cho et al. 2014)."""
+
+    kind: Literal["rnn", "lstm", "gru"]
+    hidden_size: Count = 256
+    """Width of the state, in each direction."""
+    layers: Count = 1
+    """Layers, one above the other."""
+    bidirectional: bool = False
+    """Read from both ends; the memory is then twice as wide."""
+    embedding_size: Count = 256
+    """Width of a symbol's embedding."""
+
+
+class RecurrentDecoder(Section):
+    """A recurrent decoder: tanh RNN, LSTM or GRU, with or without attention."""
+
+    kind: Literal["rnn", "lstm", "gru"]
+    hidden_size: Count = 256
+    """Width of the state."""
+    layers: Count = 1
+    """Layers, one above the other."""
+    embedding_size: Count = 256
+    """Width of a symbol's embedding."""
+    attention: Attention = AdditiveAttention(kind="additive")
+    """How a step looks back at the source."""
+    order: Literal["luong", "bahdanau"] = "luong"
+    """Attend with the new state (Luong et al. 2015), or with the last one, before the recurrent step (Bahdanau et al. 2015)."""
+    input_feeding: bool = False
+    """Luong order only: give each step what the last one attended to (Luong et al. 2015, §3.3)."""
+    bridge: Literal["dense", "copy", "zeros"] = "dense"
+    """How the first state is made: a dense layer over the encoder's summary, its own states layer by layer, or zeros."""
+
+
+class TransformerSection(Section):
+    """A Transformer stack (Vaswani et al. 2017)."""
+
+    kind: Literal["transformer"]
+    hidden_size: Count = 256
+    """Width of the embeddings and of every layer."""
+    layers: Count = 3
+    """Layers."""
+    heads: Count = 4
+    """Attention heads in each layer; they share hidden_size."""
+    feedforward_size: Count = 1024
+    """Width inside the feed-forward sublayers."""
+    norm: Literal["pre", "post"] = "pre"
+    """Layer normalisation before each sublayer (steadier), or after it (as published)."""
+    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
+    """How a symbol knows its place: fixed waves, a learned table, or rotated queries and keys (Su et al. 2021)."""
+    max_positions: Count = 512
+    """Rows of the learned table; longer inputs are refused (the other kinds have no limit)."""
+    activation: Literal["relu", "gelu"] = "relu"
+    """The nonlinearity of the feed-forward sublayers."""
+
+
+class TransformerEncoder(TransformerSection):
+    """The Transformer's encoder."""
+
+
+class TransformerDecoder(TransformerSection):
+    """The Transformer's decoder."""
+
+
+Encoder = Annotated[Union[FeedforwardEncoder, RecurrentEncoder, TransformerEncoder], Field(discriminator="kind")]
+Decoder = Annotated[Union[FeedforwardDecoder, RecurrentDecoder, TransformerDecoder], Field(discriminator="kind")]
+Initializer = Literal[
+    "xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "orthogonal", "normal", "uniform", "zeros"
+]
+
+
+class Initialization(Section):
+    """What the weights are before the first step."""
+
+    weights: Initializer = "xavier_uniform"
+    """Every weight matrix that no other key names (Glorot & Bengio 2010; He et al. 2015)."""
+    recurrent: Initializer = "orthogonal"
+    """The matrices from state to state (Saxe et al. 2014)."""
+    embeddings: Initializer = "normal"
+    """The embeddings; normal without a scale has standard deviation 1/√width."""
+    scale: Annotated[float, Field(gt=0.0)] | None = None
+    """Standard deviation of normal, bound of uniform, gain of the others; null means 1/√width, 0.1 and 1."""
+    forget_bias: float = 1.0
+    """What the LSTM's forget gates start from (Gers et al. 2000; Jozefowicz et al. 2015)."""
+
+
+class Model(Section):
+    """Encoder, decoder, and what holds for both."""
+
+    encoder: Encoder
+    """What reads the source."""
+    decoder: Decoder
+    """What writes the target."""
+    dropout: Probability = 0.1
+    """Share of activations dropped between layers, after sublayers and before the output."""
+    embedding_dropout: Probability | None = None
+    """The same on embeddings; null means as dropout."""
+    attention_dropout: Probability = 0.0
+    """The same on the Transformer's attention weights."""
+    activation_dropout: Probability = 0.0
+    """The same inside feed-forward sublayers."""
+    tie: Literal["none", "target_output", "source_target", "all"] = "none"
+    """Which tables are one: the target's embeddings and the output layer (Press & Wolf 2017), the two sides' embeddings, or all three."""
+    initialization: Initialization = Initialization()
+    """What the weights start from."""

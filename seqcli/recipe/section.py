@@ -1,0 +1,27 @@
+"""What all sections of a recipe share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Union
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MetricName = Literal["loss", "perplexity", "token_accuracy", "exact_match", "bleu", "chrf", "ter", "wer", "per", "cer"]
+Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=1)]
+Column = Union[str, Annotated[int, Field(ge=0)]]
+Paths = Union[str, Annotated[list[str], Field(min_length=1)]]
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys refused, no silent conversion, no change after reading."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        validate_default=True,
+    )

@@ -1,0 +1,167 @@
+"""The recipe's `training`, `search` and `evaluation` sections."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Union
+
+from pydantic import Field
+
+from seqcli.recipe.section import Count, MetricName, Probability, Section, Share
+
+
+class AdamSection(Section):
+    """Adam (Kingma & Ba 2015), with weight decay in the gradient (adam) or apart from it (adamw; Loshchilov & Hutter 2019)."""
+
+    kind: Literal["adam", "adamw"]
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    """The highest learning rate; the schedule scales it."""
+    betas: Annotated[list[Probability], Field(min_length=2, max_length=2)] = [0.9, 0.98]
+    """How slowly the running means of the gradient and of its square forget."""
+    epsilon: Annotated[float, Field(gt=0.0)] = 1e-9
+    """Added to the denominator."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Pull of the weights towards 0; biases, norms and embeddings are left alone."""
+
+
+class SgdSection(Section):
+    """Stochastic gradient descent, with momentum if wanted."""
+
+    kind: Literal["sgd"]
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1.0
+    """The highest learning rate; the schedule scales it."""
+    momentum: Probability = 0.0
+    """Share of the last update that is carried on."""
+    nesterov: bool = False
+    """Look ahead along the momentum."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Pull of the weights towards 0; biases, norms and embeddings are left alone."""
+
+
+Optimizer = Annotated[Union[AdamSection, SgdSection], Field(discriminator="kind")]
+
+
+class ScheduleSection(Section):
+    """What every schedule has."""
+
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """Steps in which the learning rate first rises linearly from 0."""
+
+
+class ConstantSchedule(ScheduleSection):
+    """The learning rate as it is."""
+
+    kind: Literal["constant"]
+
+
+class InverseSqrtSchedule(ScheduleSection):
+    """Falls with 1/√step after the warm-up (Vaswani et al. 2017, §5.3)."""
+
+    kind: Literal["inverse_sqrt"]
+    warmup: Count = 4000
+    """Steps in which the learning rate first rises linearly from 0."""
+
+
+class DecaySchedule(ScheduleSection):
+    """Falls to the share `final` of the learning rate at the last step: along a half cosine, or a straight line."""
+
+    kind: Literal["cosine", "linear"]
+    final: Share = 0.0
+    """The share of the learning rate that is left at the end."""
+
+
+class ExponentialSchedule(ScheduleSection):
+    """Multiplied by `factor` every `every` steps."""
+
+    kind: Literal["exponential"]
+    factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    """What the learning rate is multiplied by."""
+    every: Count = 1000
+    """After how many steps."""
+
+
+class PlateauSchedule(ScheduleSection):
+    """Multiplied by `factor` when the best validation score has not improved `patience` times in a row."""
+
+    kind: Literal["plateau"]
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    """What the learning rate is multiplied by."""
+    patience: Annotated[int, Field(ge=0)] = 2
+    """How many validations without improvement are let pass."""
+
+
+Schedule = Annotated[
+    Union[ConstantSchedule, InverseSqrtSchedule, DecaySchedule, ExponentialSchedule, PlateauSchedule],
+    Field(discriminator="kind"),
+]
+
+
+class EarlyStopping(Section):
+    """When to stop before the end."""
+
+    patience: Count = 5
+    """Stop when `best_metric` has not improved in so many validations."""
+
+
+class Training(Section):
+    """How the model learns."""
+
+    steps: Count | None = None
+    """How many optimizer steps; this or epochs."""
+    epochs: Count | None = None
+    """How many times through the training data; this or steps."""
+    batch_tokens: Count = 4096
+    """How many symbols of the longer side a batch may have, padding counted."""
+    batch_sentences: Count | None = None
+    """How many examples a batch may have; null means no limit but batch_tokens."""
+    accumulation: Count = 1
+    """Batches whose gradients are added up for one step, weighted by their target symbols."""
+    optimizer: Optimizer = AdamSection(kind="adamw")
+    """What turns gradients into steps."""
+    schedule: Schedule = ConstantSchedule(kind="constant")
+    """How the learning rate changes over the steps."""
+    label_smoothing: Probability = 0.0
+    """Share of the probability that is spread over the whole vocabulary (Szegedy et al. 2016)."""
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
+    """Gradients longer than this are shortened to it (Pascanu et al. 2013); null means never."""
+    teacher_forcing: Share = 1.0
+    """Recurrent decoders: the share of steps that read the given symbol; the others read the model's own last word."""
+    validate_every: Count | None = None
+    """Steps between validations; null means once an epoch."""
+    checkpoint_every: Count = 1000
+    """Steps between checkpoints."""
+    keep_checkpoints: Count = 1
+    """How many of the latest checkpoints stay on disk; best and average are kept apart."""
+    average: Count = 1
+    """Average the weights of so many of the latest checkpoints at the end; 1 means no average."""
+    best_metric: MetricName = "loss"
+    """The validation score that names the best checkpoint, and that early stopping and plateau watch."""
+    early_stopping: EarlyStopping | None = None
+    """When to stop before the end; null means never."""
+    log_every: Count = 50
+    """Steps between records in metrics.jsonl."""
+
+
+class Search(Section):
+    """How text is written once the model is trained."""
+
+    beam_size: Count = 1
+    """Hypotheses kept at each step; 1 is greedy search."""
+    length_penalty: Annotated[float, Field(ge=0.0)] = 1.0
+    """A hypothesis's score is its log-probability divided by its length to this power; 0 favours short ones."""
+    max_length: Count = 200
+    """Stop a hypothesis after so many symbols."""
+    max_ratio: Annotated[float, Field(gt=0.0)] | None = 3.0
+    """Stop it also after so many symbols for each source symbol, and 10 more; null means no such bound."""
+    batch_sentences: Count = 64
+    """Sentences that are translated side by side."""
+
+
+class Evaluation(Section):
+    """How the model is judged."""
+
+    metrics: Annotated[list[MetricName], Field(min_length=1)] = ["loss", "perplexity", "bleu", "chrf"]
+    """What is measured on the validation split, and by `seqcli eval`."""
+    checkpoint: Literal["auto", "best", "last", "average"] = "auto"
+    """Which weights `eval`, `translate` and `visualize` use; auto means average if there is one, else best, else last."""
+    bleu_tokenize: Literal["13a", "none", "intl", "char", "zh", "ja-mecab", "ko-mecab"] = "13a"
+    """sacrebleu's tokenizer for BLEU; none for text that is tokenised already."""

@@ -1,0 +1,175 @@
+"""The nouns that travel between the rooms, each with its shapes.
+
+Letters used in every shape comment of the project:
+
+    B batch · K beam · S source length · T target length · D width · H heads · L layers · V vocabulary
+
+A mask is boolean and True means "may be attended to", as in `torch.nn.functional.scaled_dot_product_attention`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqcli.symbols import PAD
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A rectangle of encoded examples.
+
+    `source (B,S)` ids, each row ending in EOS, then PAD; `source_mask (B,S)`, True on real symbols;
+    `target (B,T+1)` ids, BOS … EOS then PAD, or None when there is nothing to learn from; `index (B,)`, the rows' places
+    in the corpus.
+    """
+
+    source: Tensor
+    source_mask: Tensor
+    target: Tensor | None
+    index: Tensor
+
+    @property
+    def inputs(self) -> Tensor:
+        """What the decoder reads, (B,T): the target without its last symbol."""
+        return self._known_target()[:, :-1]
+
+    @property
+    def labels(self) -> Tensor:
+        """What the decoder should answer, (B,T): the target without BOS; PAD where there is nothing to answer."""
+        return self._known_target()[:, 1:]
+
+    @property
+    def target_tokens(self) -> int:
+        """How many labels are not padding."""
+        return int((self.labels != PAD).sum())
+
+    @property
+    def padding(self) -> float:
+        """The share of padding among all cells of source and labels."""
+        cells = self.source.numel() + self.labels.numel()
+        return 1.0 - (int(self.source_mask.sum()) + self.target_tokens) / cells
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on `device`."""
+        target = None if self.target is None else self.target.to(device, non_blocking=True)
+        return replace(
+            self,
+            source=self.source.to(device, non_blocking=True),
+            source_mask=self.source_mask.to(device, non_blocking=True),
+            target=target,
+        )
+
+    def _known_target(self) -> Tensor:
+        if self.target is None:
+            raise ValueError("this batch has no target side")
+        return self.target
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What an encoder hands to a decoder.
+
+    `states (B,S,D)`, one vector a source position, to be attended to; `mask (B,S)`, no row of it all False;
+    `summary (B,L,D)`, what the encoder holds at its end, one row a layer (one row only where the encoder has no layers of
+    state); `cell`, the same for an LSTM's cells, else None.
+    """
+
+    states: Tensor
+    mask: Tensor
+    summary: Tensor
+    cell: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a decoder stands: constant `memory` (projected keys, values, masks) and the `cache` that each step renews.
+
+    Every tensor is batch-first, so that `repeat` and `reorder` are written once, here. `position` counts the target
+    symbols read so far; it is the same for all rows.
+    """
+
+    memory: dict[str, Tensor]
+    cache: dict[str, Tensor]
+    position: int = 0
+
+    def repeat(self, times: int) -> State:
+        """Every row `times` times, neighbours together: (B, …) → (B·times, …)."""
+        return self._map(lambda tensor: tensor.repeat_interleave(times, dim=0))
+
+    def reorder(self, rows: Tensor) -> State:
+        """The rows named by `rows`, in that order; rows may be dropped or doubled."""
+        return self._map(lambda tensor: tensor.index_select(0, rows))
+
+    def _map(self, change: Any) -> State:
+        return State(
+            {name: change(tensor) for name, tensor in self.memory.items()},
+            {name: change(tensor) for name, tensor in self.cache.items()},
+            self.position,
+        )
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """What a search found, best first.
+
+    `ids (B,K,T)`, without BOS, EOS included where it was reached, PAD after it; `lengths (B,K)`, EOS counted;
+    `scores (B,K)`, the normalised score that the order follows; `log_probs (B,K)`, the plain sum of log-probabilities.
+    A row with fewer than K hypotheses is filled with length 0 and score -inf.
+    """
+
+    ids: Tensor
+    lengths: Tensor
+    scores: Tensor
+    log_probs: Tensor
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure that can be quoted: `value` on its usual scale (percentages on 0–100), the `signature` that says how it was
+    computed, and the 95 % bootstrap `interval` where one was asked for."""
+
+    value: float
+    signature: str
+    interval: tuple[float, float] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """A dictionary of plain numbers and strings."""
+        record: dict[str, Any] = {"value": self.value, "signature": self.signature}
+        if self.interval is not None:
+            record["interval"] = list(self.interval)
+        return record
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All metrics of one split: name → `Metric`."""
+
+    split: str
+    metrics: dict[str, Metric]
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape that `seqcli eval --json` prints."""
+        return {"split": self.split, "metrics": {name: metric.as_json() for name, metric in self.metrics.items()}}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One record of a training run, as the loop yields it and as `metrics.jsonl` keeps it.
+
+    `event` is "train" (averages since the last record), "validation" (with `scores`) or "checkpoint".
+    """
+
+    event: str
+    step: int
+    epoch: int
+    loss: float | None = None
+    learning_rate: float | None = None
+    grad_norm: float | None = None
+    tokens_per_second: float | None = None
+    padding: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    sample: tuple[str, str, str] | None = None
