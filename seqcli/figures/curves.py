@@ -1,0 +1,160 @@
+"""Learning curves: what a run, or several side by side, did over its steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqcli.errors import DataError, RecipeError
+from seqcli.figures.style import DARK, LIGHT, LINES, cut_to_fit, drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Record = Mapping[str, object]
+TRAINING_PANELS = ("loss", "learning_rate", "grad_norm")
+LOGARITHMIC = ("perplexity", "grad_norm")
+PANEL_WIDTH, PANEL_HEIGHT, ACROSS, BETWEEN = 3.0, 1.9, 0.65, 0.6  # inches
+COLUMNS = 3
+DASHES = ("-", "--", ":")
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records of a `metrics.jsonl`, in order. A last line that was not finished is left out: the run may be going on.
+
+    DataError for a file that cannot be read, and for any other line that is not a record.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            if line:
+                records.append(_record(line))
+        except ValueError as error:
+            # Every finished line ends in a line break, so nothing is expected after the last one.
+            if number < len(lines):
+                raise DataError(f"{path}:{number}: this line is not a record of a run: {error}") from error
+    return records
+
+
+def curves_figure(
+    runs: Mapping[str, Sequence[Record]], *, metrics: Sequence[str] | None = None, dark: bool = False
+) -> Figure:
+    """A panel for each of the loss, the learning rate, the gradient norm and every validation score, a colour for each run.
+
+    `runs` maps a run's name to its records (see `read_records`, and `Progress` for their fields); `metrics` picks the panels
+    and their order. RecipeError for a metric that no run has, DataError if there is nothing to draw at all.
+    """
+    panels = _panels(runs, metrics)
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    width, height = columns * (PANEL_WIDTH + ACROSS), rows * (PANEL_HEIGHT + BETWEEN)
+    with drawing(DARK if dark else LIGHT, [*runs, *panels]):
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(width, height))
+        for place, name in enumerate(panels):
+            row, column = divmod(place, columns)
+            left, bottom = column * (PANEL_WIDTH + ACROSS), height - row * (PANEL_HEIGHT + BETWEEN) - PANEL_HEIGHT
+            axes = figure.add_axes((left / width, bottom / height, PANEL_WIDTH / width, PANEL_HEIGHT / height))
+            _draw_panel(axes, name, runs)
+            if row == rows - 1:
+                axes.set_xlabel("step")
+        _add_key(figure.axes[0], runs, panels[0])
+        cut_to_fit(figure)
+    return figure
+
+
+def _panels(runs: Mapping[str, Sequence[Record]], metrics: Sequence[str] | None) -> list[str]:
+    records = [record for each in runs.values() for record in each]
+    scores = [name for record in records for name in _scores(record)]
+    training = [name for name in TRAINING_PANELS if any(record.get(name) is not None for record in records)]
+    known = list(dict.fromkeys([*training, *scores]))
+    if not known:
+        raise DataError("there is nothing to draw: no record has a loss or a score yet")
+    for name in metrics or ():
+        if name not in known:
+            raise RecipeError(f"no run has a metric called {name!r}; there are {', '.join(known)}")
+    return list(metrics or known)
+
+
+def _record(line: str) -> dict[str, Any]:
+    record = json.loads(line)
+    if not isinstance(record, dict) or not isinstance(record.get("step"), int) or "event" not in record:
+        raise ValueError("it needs an event and a step")
+    return record
+
+
+def _scores(record: Record) -> Mapping[str, float]:
+    scores = record.get("scores")
+    return scores if isinstance(scores, dict) else {}
+
+
+def _training_series(records: Sequence[Record], name: str) -> tuple[list[int], list[float]]:
+    return _series((each, each.get(name)) for each in records if each["event"] == "train")
+
+
+def _validation_series(records: Sequence[Record], name: str) -> tuple[list[int], list[float]]:
+    own = {"loss"} & {name}
+    return _series(
+        (each, _scores(each).get(name, each.get(name) if own else None))
+        for each in records
+        if each["event"] == "validation"
+    )
+
+
+def _series(points: Iterable[tuple[Record, object]]) -> tuple[list[int], list[float]]:
+    """Steps and values, without gaps. A run that stopped and went on from a checkpoint has some steps twice: the later count."""
+    steps: list[int] = []
+    values: list[float] = []
+    for record, value in points:
+        step = record["step"]
+        if not isinstance(step, int) or not isinstance(value, (int, float)):
+            continue
+        while steps and steps[-1] >= step:
+            steps.pop()
+            values.pop()
+        steps.append(step)
+        values.append(float(value))
+    return steps, values
+
+
+def _draw_panel(axes: Axes, name: str, runs: Mapping[str, Sequence[Record]]) -> None:
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
+
+    for number, records in enumerate(runs.values()):
+        look = _look(number)
+        axes.plot(*_training_series(records, name), linewidth=1.0, alpha=0.55, **look)
+        axes.plot(*_validation_series(records, name), linewidth=1.3, marker="o", markersize=2.5, **look)
+    axes.set_title(name.replace("_", " "), loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", linewidth=0.4, alpha=0.4)
+    if name in LOGARITHMIC:
+        axes.set_yscale("log", nonpositive="mask")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _look(number: int) -> dict[str, Any]:
+    return {"color": LINES[number % len(LINES)], "linestyle": DASHES[number // len(LINES) % len(DASHES)]}
+
+
+def _add_key(axes: Axes, runs: Mapping[str, Sequence[Record]], panel: str) -> None:
+    """Above the first panel: which colour is which run, and which line is training and which validation."""
+    from matplotlib.lines import Line2D
+
+    grey = {"color": "#767676"} if len(runs) > 1 else _look(0)
+    lines = [Line2D([], [], linewidth=1.3, label=name, **_look(number)) for number, name in enumerate(runs)]
+    lines.append(Line2D([], [], linewidth=1.0, alpha=0.55, label="training", **grey))
+    lines.append(Line2D([], [], linewidth=1.3, marker="o", markersize=2.5, label="validation", **grey))
+    axes.legend(
+        handles=lines, loc="lower left", bbox_to_anchor=(-0.02, 1.14), borderaxespad=0, ncols=5, handlelength=1.6
+    )

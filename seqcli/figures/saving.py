@@ -1,0 +1,87 @@
+"""Figures and arrays on disk: whole or not at all, and the same bytes each time."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqcli.errors import RecipeError, StorageError
+from seqcli.figures.style import DPI, without_glyph_warnings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# No dates, and names within an SVG that do not depend on chance, so that a picture made twice is the same file.
+NO_DATE: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+REPRODUCIBLE = {"svg.hashsalt": "seqcli"}
+
+
+def save_figures(figures: Sequence[Figure], path: Path) -> list[Path]:
+    """Write `figures` as the ending of `path` says, .png, .svg or .pdf, and return the files.
+
+    A PDF takes them all, a page each. One figure in another format goes to `path` itself, several to name-1.png, name-2.png
+    and so on. Missing folders are made. RecipeError for another ending, StorageError if the files cannot be written.
+    """
+    ending = path.suffix.lower().removeprefix(".")
+    if ending not in NO_DATE:
+        raise RecipeError(f"{path}: a picture is written as .png, .svg or .pdf; its name must end in one of these")
+    if ending == "pdf":
+        return [_write(path, _pdf(figures))]
+    if len(figures) == 1:
+        return [_write(path, _picture(figures[0], ending))]
+    numbered = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, len(figures) + 1)]
+    return [_write(file, _picture(figure, ending)) for file, figure in zip(numbered, figures, strict=True)]
+
+
+def save_arrays(path: Path, maps: Mapping[str, NDArray[Any]], source: Sequence[str], target: Sequence[str]) -> Path:
+    """Write the weights in `maps`, under their names, and the labels as `source` and `target` into one .npz file.
+
+    It is read with `numpy.load`, without pickle. RecipeError for another ending, StorageError if it cannot be written.
+    """
+    if path.suffix.lower() != ".npz":
+        raise RecipeError(f"{path}: arrays are written as .npz; the name must end in it")
+    content = io.BytesIO()
+    np.savez_compressed(
+        content, **{**maps, "source": np.array(source, dtype=str), "target": np.array(target, dtype=str)}
+    )
+    return _write(path, content.getvalue())
+
+
+def _picture(figure: Figure, ending: str) -> bytes:
+    import matplotlib
+
+    content = io.BytesIO()
+    with matplotlib.rc_context(REPRODUCIBLE), without_glyph_warnings():
+        figure.savefig(content, format=ending, dpi=DPI, metadata=NO_DATE[ending])
+    return content.getvalue()
+
+
+def _pdf(figures: Sequence[Figure]) -> bytes:
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    content = io.BytesIO()
+    with without_glyph_warnings(), PdfPages(content, metadata=NO_DATE["pdf"]) as pages:
+        for figure in figures:
+            pages.savefig(figure)
+    return content.getvalue()
+
+
+def _write(path: Path, content: bytes) -> Path:
+    """Put `content` at `path` in one move, so that a reader never meets half a file."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+    return path
