@@ -1,0 +1,242 @@
+"""Rules that tie several keys of a recipe together. They refuse, and say how to mend it; they never rewrite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from seqcli.recipe.data import AlgorithmicData, Columns, DatesData, DiskData, FilesData, HubData, LinesData
+from seqcli.recipe.model import (
+    DotAttention,
+    FeedforwardDecoder,
+    NoAttention,
+    RecurrentDecoder,
+    RecurrentEncoder,
+    TransformerDecoder,
+    TransformerEncoder,
+)
+from seqcli.recipe.schema import Recipe
+from seqcli.recipe.section import Paths
+
+Broken = Iterator[tuple[tuple[str, ...], str]]
+
+
+def broken_rules(recipe: Recipe) -> Broken:
+    """The path and a sentence for every rule that the recipe breaks."""
+    for rule in RULES:
+        yield from rule(recipe)
+
+
+def memory_width(recipe: Recipe) -> int:
+    """How wide the encoder's states are: its hidden_size, twice that if it reads from both ends."""
+    encoder = recipe.model.encoder
+    both_ends = isinstance(encoder, RecurrentEncoder) and encoder.bidirectional
+    return encoder.hidden_size * (2 if both_ends else 1)
+
+
+def _steps_or_epochs(recipe: Recipe) -> Broken:
+    training = recipe.training
+    if training.steps is not None and training.epochs is not None:
+        yield ("training", "epochs"), "steps is given too; give one of them, and null for the other"
+    if training.steps is None and training.epochs is None:
+        yield ("training", "steps"), "is missing; give steps, or epochs"
+
+
+def _dot_widths(recipe: Recipe) -> Broken:
+    decoder, width = recipe.model.decoder, memory_width(recipe)
+    if not isinstance(decoder, RecurrentDecoder) or not isinstance(decoder.attention, DotAttention):
+        return
+    if decoder.hidden_size != width:
+        yield (
+            ("model", "decoder", "attention", "kind"),
+            f"{decoder.attention.kind} compares vectors of one width, but the decoder has {decoder.hidden_size} and the "
+            f"memory {width}; set model.decoder.hidden_size to {width}, or choose multiplicative",
+        )
+
+
+def _attention_order(recipe: Recipe) -> Broken:
+    decoder = recipe.model.decoder
+    if not isinstance(decoder, RecurrentDecoder):
+        return
+    path = ("model", "decoder")
+    if isinstance(decoder.attention, NoAttention):
+        if decoder.order == "bahdanau":
+            yield (
+                (*path, "order"),
+                "without attention there is nothing to order; leave order out, or choose an attention",
+            )
+        if decoder.input_feeding:
+            yield (
+                (*path, "input_feeding"),
+                "without attention there is nothing to feed; leave it out, or choose an attention",
+            )
+    elif decoder.input_feeding and decoder.order != "luong":
+        yield (
+            (*path, "input_feeding"),
+            "only the order luong feeds its input; bahdanau reads the context in the same step",
+        )
+
+
+def _bridge_copy(recipe: Recipe) -> Broken:
+    encoder, decoder = recipe.model.encoder, recipe.model.decoder
+    if not isinstance(decoder, RecurrentDecoder) or decoder.bridge != "copy":
+        return
+    path, or_dense = ("model", "decoder", "bridge"), "; mend that, or set bridge to dense"
+    if not isinstance(encoder, RecurrentEncoder):
+        yield path, f"copy takes a recurrent encoder's states, but the encoder is {encoder.kind}{or_dense}"
+        return
+    if (encoder.kind == "lstm") != (decoder.kind == "lstm"):
+        yield path, f"copy needs an LSTM on both sides or on neither, not {encoder.kind} and {decoder.kind}{or_dense}"
+    if encoder.layers != decoder.layers:
+        yield path, f"copy goes layer by layer, but there are {encoder.layers} and {decoder.layers} layers{or_dense}"
+    if memory_width(recipe) != decoder.hidden_size:
+        yield (
+            path,
+            f"copy needs states of one width, but the encoder's have {memory_width(recipe)} and the decoder's "
+            f"{decoder.hidden_size}{or_dense}",
+        )
+
+
+def _heads(recipe: Recipe) -> Broken:
+    for side, stack in (("encoder", recipe.model.encoder), ("decoder", recipe.model.decoder)):
+        if not isinstance(stack, (TransformerEncoder, TransformerDecoder)):
+            continue
+        path = ("model", side, "heads")
+        if stack.hidden_size % stack.heads:
+            yield path, f"{stack.heads} heads cannot share hidden_size {stack.hidden_size} evenly"
+        elif stack.positions == "rotary" and stack.hidden_size // stack.heads % 2:
+            yield path, f"rotary positions need an even width a head, not {stack.hidden_size // stack.heads}"
+
+
+def _learned_positions(recipe: Recipe) -> Broken:
+    decoder = recipe.model.decoder
+    if not isinstance(decoder, TransformerDecoder) or decoder.positions != "learned":
+        return
+    if recipe.search.max_length > decoder.max_positions:
+        yield (
+            ("search", "max_length"),
+            f"{recipe.search.max_length} is more than the {decoder.max_positions} learned positions of the decoder; "
+            "lower it, or raise model.decoder.max_positions",
+        )
+
+
+def _ties(recipe: Recipe) -> Broken:
+    tie, encoder, decoder = recipe.model.tie, recipe.model.encoder, recipe.model.decoder
+    path = ("model", "tie")
+    if tie == "none":
+        return
+    if isinstance(decoder, FeedforwardDecoder):
+        yield path, f"{tie} ties the target's embeddings, but a feedforward decoder has none; set tie to none"
+        return
+    source_width = encoder.hidden_size if isinstance(encoder, TransformerEncoder) else encoder.embedding_size
+    target_width = decoder.hidden_size if isinstance(decoder, TransformerDecoder) else decoder.embedding_size
+    if tie != "target_output":
+        if recipe.target.tokenizer.kind != "shared":
+            yield path, f"{tie} needs one vocabulary for both sides; set target.tokenizer to {{kind: shared}}"
+        if source_width != target_width:
+            yield path, f"{tie} needs embeddings of one width, not {source_width} and {target_width}"
+    if tie != "source_target" and decoder.hidden_size != target_width:
+        yield (
+            path,
+            f"{tie} needs the decoder's hidden_size ({decoder.hidden_size}) to be its embedding_size ({target_width})",
+        )
+
+
+def _has_validation(recipe: Recipe) -> bool:
+    data = recipe.data
+    if isinstance(data, (DatesData, AlgorithmicData)):
+        return True
+    return (data.splits.validation if isinstance(data, (HubData, DiskData)) else data.validation) is not None
+
+
+def _watching_needs_validation(recipe: Recipe) -> Broken:
+    if _has_validation(recipe):
+        return
+    training, remedy = recipe.training, "needs a validation split to watch, and data names none"
+    if training.schedule.kind == "plateau":
+        yield ("training", "schedule", "kind"), f"plateau {remedy}"
+    if training.early_stopping is not None:
+        yield ("training", "early_stopping"), f"early_stopping {remedy}"
+
+
+def _best_metric(recipe: Recipe) -> Broken:
+    best, metrics = recipe.training.best_metric, recipe.evaluation.metrics
+    if best != "loss" and best not in metrics:
+        yield (
+            ("training", "best_metric"),
+            f"{best} is not measured; add it to evaluation.metrics ({', '.join(metrics)})",
+        )
+
+
+def _teacher_forcing(recipe: Recipe) -> Broken:
+    decoder = recipe.model.decoder
+    if recipe.training.teacher_forcing < 1 and not isinstance(decoder, RecurrentDecoder):
+        yield ("training", "teacher_forcing"), f"below 1 needs a recurrent decoder, not {decoder.kind}"
+
+
+def _string_lengths(recipe: Recipe) -> Broken:
+    data = recipe.data
+    if isinstance(data, AlgorithmicData) and data.shortest > data.longest:
+        yield ("data", "shortest"), f"{data.shortest} is more than longest, {data.longest}"
+
+
+def _numbered_columns(recipe: Recipe) -> Broken:
+    data = recipe.data
+    if not isinstance(data, (HubData, DiskData, FilesData)):
+        return
+    columns = {key: value for key in Columns.model_fields if (value := getattr(data.columns, key)) is not None}
+    numbered = [key for key, column in columns.items() if isinstance(column, int)]
+    named = [key for key in columns if key not in numbered]
+    if numbered and isinstance(data, FilesData) and _tabular(data):
+        if named:
+            yield ("data", "columns", named[0]), f"give this column by number too, as {' and '.join(numbered)}"
+        return
+    for key in numbered:
+        yield (
+            ("data", "columns", key),
+            f"{columns[key]} is a number, which only CSV and TSV files have; give the column's name",
+        )
+
+
+def _tabular(data: FilesData) -> bool:
+    """Whether all files are CSV or TSV, by their format or else by their names."""
+    if data.format != "auto":
+        return data.format in ("csv", "tsv")
+    names = [name for paths in (data.train, data.validation, data.test) for name in _names(paths)]
+    return all(re.search(r"\.(csv|tsv)(\.gz)?$", name) for name in names)
+
+
+def _names(paths: Paths | None) -> list[str]:
+    if paths is None:
+        return []
+    return [paths] if isinstance(paths, str) else paths
+
+
+def _line_pattern(recipe: Recipe) -> Broken:
+    if not isinstance(recipe.data, LinesData):
+        return
+    try:
+        groups = re.compile(recipe.data.pattern).groupindex
+    except (re.error, OverflowError, RecursionError) as error:
+        yield ("data", "pattern"), f"is not a regular expression: {error}"
+        return
+    absent = [name for name in ("source", "target") if name not in groups]
+    if absent:
+        yield ("data", "pattern"), f"has no group named {' or '.join(absent)}; write one as (?P<{absent[0]}>...)"
+
+
+RULES: tuple[Callable[[Recipe], Broken], ...] = (
+    _steps_or_epochs,
+    _dot_widths,
+    _attention_order,
+    _bridge_copy,
+    _heads,
+    _learned_positions,
+    _ties,
+    _watching_needs_validation,
+    _best_metric,
+    _teacher_forcing,
+    _string_lengths,
+    _numbered_columns,
+    _line_pattern,
+)
