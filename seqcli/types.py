@@ -9,6 +9,7 @@ A mask is boolean and True means "may be attended to", as in `torch.nn.functiona
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -100,15 +101,19 @@ class State:
         """Every row `times` times, neighbours together: (B, …) → (B·times, …)."""
         return self._map(lambda tensor: tensor.repeat_interleave(times, dim=0))
 
-    def reorder(self, rows: Tensor) -> State:
-        """The rows named by `rows`, in that order; rows may be dropped or doubled."""
+    def select(self, rows: Tensor) -> State:
+        """Only the rows named by `rows`, in that order; rows may be dropped or doubled."""
         return self._map(lambda tensor: tensor.index_select(0, rows))
 
-    def _map(self, change: Any) -> State:
-        return State(
-            {name: change(tensor) for name, tensor in self.memory.items()},
-            {name: change(tensor) for name, tensor in self.cache.items()},
-            self.position,
+    def reorder(self, rows: Tensor) -> State:
+        """The cache in the order of `rows`, the memory as it is: for hypotheses that change places within their sentence."""
+        return replace(self, cache={name: part.index_select(0, rows) for name, part in self.cache.items()})
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> State:
+        return replace(
+            self,
+            memory={name: change(part) for name, part in self.memory.items()},
+            cache={name: change(part) for name, part in self.cache.items()},
         )
 
 

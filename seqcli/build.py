@@ -1,0 +1,242 @@
+"""The composition root: from a recipe to the objects that do the work.
+
+The only file beside `run.py` and the command line that knows recipes; everything it builds takes plain arguments. Each kind is
+a case of a `match`, so that the type checker names the place where a new kind is missing.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+from typing_extensions import assert_never
+
+from seqcli.models.bridge import Bridge, CopyBridge, DenseBridge, ZeroBridge
+from seqcli.models.feedforward import DenseStack, FeedforwardDecoder, FeedforwardEncoder
+from seqcli.models.recurrent import (
+    BahdanauDecoder,
+    InputFeedingDecoder,
+    LuongDecoder,
+    PlainDecoder,
+    RecurrentDecoder,
+    RecurrentEncoder,
+)
+from seqcli.models.seq2seq import Decoder, Encoder, Seq2Seq
+from seqcli.models.transformer import DecoderLayer, EncoderLayer, Residual, TransformerDecoder, TransformerEncoder
+from seqcli.nn.attention import AdditiveScore, Attention, ContentScore, DotScore, MultiplicativeScore, Score
+from seqcli.nn.initialization import initialize
+from seqcli.nn.layers import ACTIVATIONS, FeedForward, Readout
+from seqcli.nn.multihead import CrossAttention, SelfAttention
+from seqcli.nn.positions import LearnedPositions, NoPositions, SinusoidalPositions
+from seqcli.nn.recurrence import Recurrence
+from seqcli.recipe import model as recipe
+
+
+def build_model(section: recipe.Model, source_size: int, target_size: int) -> Seq2Seq:
+    """The model of a recipe for vocabularies of the given sizes, its weights drawn from torch's global generator."""
+    source_width, target_width = embedding_size(section.encoder), embedding_size(section.decoder)
+    source_embedding = nn.Embedding(source_size, source_width)
+    target_embedding = (
+        source_embedding if section.tie in ("source_target", "all") else nn.Embedding(target_size, target_width)
+    )
+    model = Seq2Seq(
+        build_encoder(section, source_embedding),
+        build_decoder(section, target_embedding),
+        nn.Linear(section.decoder.hidden_size, target_size),
+    )
+    initialization = section.initialization
+    initialize(
+        model,
+        weights=initialization.weights,
+        recurrent=initialization.recurrent,
+        embeddings=initialization.embeddings,
+        scale=initialization.scale,
+        forget_bias=initialization.forget_bias,
+    )
+    if section.tie in ("target_output", "all"):
+        # after filling: the shared table keeps the embedding's distribution
+        model.output.weight = target_embedding.weight
+    return model
+
+
+def embedding_size(section: recipe.Encoder | recipe.Decoder) -> int:
+    """The width of a side's embeddings; a feed-forward decoder reads nothing, so any width will do."""
+    match section:
+        case recipe.FeedforwardEncoder() | recipe.RecurrentEncoder() | recipe.RecurrentDecoder():
+            return section.embedding_size
+        case recipe.TransformerEncoder() | recipe.TransformerDecoder() | recipe.FeedforwardDecoder():
+            return section.hidden_size
+        case _:
+            assert_never(section)
+
+
+def memory_size(section: recipe.Encoder) -> int:
+    """The width of the encoder's states."""
+    two_directions = isinstance(section, recipe.RecurrentEncoder) and section.bidirectional
+    return 2 * section.hidden_size if two_directions else section.hidden_size
+
+
+def build_encoder(model: recipe.Model, embedding: nn.Embedding) -> Encoder:
+    """The encoder of a recipe."""
+    section, dropout = model.encoder, model.dropout
+    match section:
+        case recipe.FeedforwardEncoder():
+            stack = _dense_stack(section, section.window * section.embedding_size, dropout)
+            return FeedforwardEncoder(
+                embedding, stack, section.window, section.hidden_size, dropout=_embedding_dropout(model)
+            )
+        case recipe.RecurrentEncoder():
+            recurrence = Recurrence(
+                section.kind,
+                section.embedding_size,
+                section.hidden_size,
+                section.layers,
+                dropout=dropout,
+                bidirectional=section.bidirectional,
+            )
+            return RecurrentEncoder(embedding, recurrence, dropout=dropout, embedding_dropout=_embedding_dropout(model))
+        case recipe.TransformerEncoder():
+            layers = [
+                EncoderLayer(
+                    _self_attention(section, model, causal=False),
+                    _feed_forward(section, model),
+                    _residuals(section, dropout, 2),
+                )
+                for _ in range(section.layers)
+            ]
+            return TransformerEncoder(
+                embedding, _positions(section), layers, _final_norm(section), dropout=_embedding_dropout(model)
+            )
+        case _:
+            assert_never(section)
+
+
+def build_decoder(model: recipe.Model, embedding: nn.Embedding) -> Decoder:
+    """The decoder of a recipe, for the memory that its encoder gives."""
+    section, dropout = model.decoder, model.dropout
+    match section:
+        case recipe.FeedforwardDecoder():
+            stack = _dense_stack(section, memory_size(model.encoder), dropout)
+            return FeedforwardDecoder(stack, section.window, section.hidden_size)
+        case recipe.RecurrentDecoder():
+            return _recurrent_decoder(section, model, embedding)
+        case recipe.TransformerDecoder():
+            layers = [
+                DecoderLayer(
+                    _self_attention(section, model, causal=True),
+                    CrossAttention(
+                        section.hidden_size, memory_size(model.encoder), section.heads, dropout=model.attention_dropout
+                    ),
+                    _feed_forward(section, model),
+                    _residuals(section, dropout, 3),
+                )
+                for _ in range(section.layers)
+            ]
+            return TransformerDecoder(
+                embedding, _positions(section), layers, _final_norm(section), dropout=_embedding_dropout(model)
+            )
+        case _:
+            assert_never(section)
+
+
+def _recurrent_decoder(
+    section: recipe.RecurrentDecoder, model: recipe.Model, embedding: nn.Embedding
+) -> RecurrentDecoder:
+    memory, embedded, hidden = memory_size(model.encoder), section.embedding_size, section.hidden_size
+    bridge = _bridge(section, memory)
+    dropouts = {"dropout": model.dropout, "embedding_dropout": _embedding_dropout(model)}
+
+    def recurrence(input_size: int) -> Recurrence:
+        return Recurrence(section.kind, input_size, hidden, section.layers, dropout=model.dropout)
+
+    def readout(input_size: int) -> Readout:
+        return Readout(input_size, hidden, model.dropout)
+
+    if isinstance(section.attention, recipe.NoAttention):
+        if not section.attention.feed_summary:
+            return PlainDecoder(embedding, recurrence(embedded), bridge, None, **dropouts)
+        return PlainDecoder(
+            embedding, recurrence(embedded + memory), bridge, readout(hidden + memory + embedded), **dropouts
+        )
+    attention = Attention(_score(section.attention, hidden, memory))
+    if section.order == "bahdanau":
+        return BahdanauDecoder(
+            embedding, recurrence(embedded + memory), bridge, attention, readout(hidden + memory + embedded), **dropouts
+        )
+    if section.input_feeding:
+        return InputFeedingDecoder(
+            embedding, recurrence(embedded + hidden), bridge, attention, readout(hidden + memory), **dropouts
+        )
+    return LuongDecoder(embedding, recurrence(embedded), bridge, attention, readout(hidden + memory), **dropouts)
+
+
+def _score(
+    section: recipe.DotAttention | recipe.MultiplicativeAttention | recipe.AdditiveAttention | recipe.ContentAttention,
+    query_size: int,
+    memory: int,
+) -> Score:
+    match section:
+        case recipe.DotAttention(kind="dot"):
+            return DotScore()
+        case recipe.DotAttention():
+            return DotScore(scale=query_size**-0.5)
+        case recipe.MultiplicativeAttention():
+            return MultiplicativeScore(query_size, memory)
+        case recipe.AdditiveAttention():
+            return AdditiveScore(query_size, memory, section.hidden_size or query_size)
+        case recipe.ContentAttention():
+            return ContentScore(query_size, memory)
+        case _:
+            assert_never(section)
+
+
+def _bridge(section: recipe.RecurrentDecoder, memory: int) -> Bridge:
+    match section.bridge:
+        case "dense":
+            return DenseBridge(section.kind, memory, section.layers, section.hidden_size)
+        case "copy":
+            return CopyBridge()
+        case "zeros":
+            return ZeroBridge(section.kind, section.layers, section.hidden_size)
+        case _:
+            assert_never(section.bridge)
+
+
+def _positions(section: recipe.TransformerSection) -> nn.Module:
+    match section.positions:
+        case "sinusoidal":
+            return SinusoidalPositions()
+        case "learned":
+            return LearnedPositions(section.max_positions, section.hidden_size)
+        case "rotary":
+            return NoPositions()
+        case _:
+            assert_never(section.positions)
+
+
+def _self_attention(section: recipe.TransformerSection, model: recipe.Model, *, causal: bool) -> SelfAttention:
+    return SelfAttention(
+        section.hidden_size,
+        section.heads,
+        causal=causal,
+        rotary=section.positions == "rotary",
+        dropout=model.attention_dropout,
+    )
+
+
+def _feed_forward(section: recipe.TransformerSection, model: recipe.Model) -> FeedForward:
+    return FeedForward(section.hidden_size, section.feedforward_size, section.activation, model.activation_dropout)
+
+
+def _residuals(section: recipe.TransformerSection, dropout: float, count: int) -> list[Residual]:
+    return [Residual(section.hidden_size, dropout, pre_norm=section.norm == "pre") for _ in range(count)]
+
+
+def _final_norm(section: recipe.TransformerSection) -> nn.Module:
+    return nn.LayerNorm(section.hidden_size) if section.norm == "pre" else nn.Identity()
+
+
+def _dense_stack(section: recipe.FeedforwardSection, input_size: int, dropout: float) -> DenseStack:
+    return DenseStack(input_size, section.hidden_size, section.layers, ACTIVATIONS[section.activation], dropout)
+
+
+def _embedding_dropout(model: recipe.Model) -> float:
+    return model.dropout if model.embedding_dropout is None else model.embedding_dropout

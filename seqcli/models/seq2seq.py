@@ -1,0 +1,84 @@
+"""The model: an encoder, a decoder, and the output layer that turns features into words."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from seqcli.nn.loss import projected_cross_entropy
+from seqcli.types import Batch, Memory, State
+
+
+class Encoder(Protocol):
+    """Reads a source."""
+
+    def __call__(self, source: Tensor, mask: Tensor) -> Memory:
+        """Source ids (B,S), mask (B,S) → Memory."""
+        ...
+
+
+class Decoder(Protocol):
+    """Writes a target, all of it at once under teacher forcing or a symbol at a time in search, by the same call."""
+
+    def start(self, memory: Memory) -> State:
+        """The state before the first symbol."""
+        ...
+
+    def __call__(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Ids (B,T) from `state` on → features (B,T,D), and the state after them."""
+        ...
+
+
+class Seq2Seq(nn.Module):
+    """An encoder and a decoder joined (Sutskever et al. 2014; Cho et al. 2014).
+
+    The decoder returns features; the projection to the vocabulary is a step of its own, so that training can fuse it with
+    the loss.
+    """
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, output: nn.Linear) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.output = output
+
+    def start(self, source: Tensor, mask: Tensor) -> State:
+        """Read source ids (B,S) with mask (B,S): the decoder's state before the first symbol."""
+        return self.decoder.start(self.encoder(source, mask))
+
+    def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """The last symbols (B,) → log-probabilities (B,V) of the next ones, and the state after them."""
+        features, state = self.decoder(ids[:, None], state)
+        return self.output(features[:, 0]).log_softmax(dim=-1), state
+
+    def forward(self, batch: Batch, teacher_forcing: float = 1.0) -> Tensor:
+        """Features (B,T,D) for every label of `batch`.
+
+        With `teacher_forcing` below 1 each step reads the given symbol with that probability, one draw for the whole batch,
+        and else the model's own last word (scheduled sampling at a fixed rate; Bengio et al. 2015).
+        """
+        state = self.start(batch.source, batch.source_mask)
+        if teacher_forcing >= 1.0:
+            return self.decoder(batch.inputs, state)[0]
+        given = torch.rand(batch.inputs.shape[1]) < teacher_forcing
+        ids, features = batch.inputs[:, :1], []
+        for position in range(batch.inputs.shape[1]):
+            if position > 0 and given[position]:
+                ids = batch.inputs[:, position : position + 1]
+            feature, state = self.decoder(ids, state)
+            features.append(feature)
+            with torch.no_grad():
+                ids = self.output(feature).argmax(dim=-1)
+        return torch.cat(features, dim=1)
+
+    def logits(self, batch: Batch) -> Tensor:
+        """The scores (B,T,V) of every symbol at every label of `batch`, under teacher forcing."""
+        scores: Tensor = self.output(self(batch))
+        return scores
+
+    def loss(self, batch: Batch, *, label_smoothing: float = 0.0, teacher_forcing: float = 1.0) -> Tensor:
+        """The summed cross-entropy of the labels, in nats; divide by `batch.target_tokens` for the mean."""
+        features = self(batch, teacher_forcing)
+        return projected_cross_entropy(features, self.output.weight, self.output.bias, batch.labels, label_smoothing)

@@ -1,0 +1,158 @@
+"""The Transformer (Vaswani et al. 2017), with norms before or after each sublayer.
+
+Post-norm, x ← norm(x + sublayer(x)), is the published order; pre-norm, x ← x + sublayer(norm(x)) with one norm at the end, is
+steadier without a long warm-up (Xiong et al. 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
+
+from torch import Tensor, nn
+
+from seqcli.nn.layers import FeedForward
+from seqcli.nn.multihead import CrossAttention, SelfAttention
+from seqcli.types import Memory, State
+
+
+class Residual(nn.Module):
+    """A sublayer's norm, dropout and way past it."""
+
+    def __init__(self, width: int, dropout: float, *, pre_norm: bool) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.pre_norm = pre_norm
+
+    def forward(self, inputs: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
+        """`inputs (B,T,D)` plus what `sublayer` makes of them."""
+        outputs: Tensor
+        if self.pre_norm:
+            outputs = inputs + self.dropout(sublayer(self.norm(inputs)))
+        else:
+            outputs = self.norm(inputs + self.dropout(sublayer(inputs)))
+        return outputs
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention, then a feed-forward network."""
+
+    def __init__(self, attention: SelfAttention, feed_forward: FeedForward, residuals: list[Residual]) -> None:
+        super().__init__()
+        self.attention = attention
+        self.feed_forward = feed_forward
+        self.residuals = nn.ModuleList(residuals)
+
+    def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """(B,S,D) with mask (B,S) → (B,S,D)."""
+        attended: Tensor = self.residuals[0](inputs, lambda x: self.attention(x, mask)[0])
+        outputs: Tensor = self.residuals[1](attended, self.feed_forward)
+        return outputs
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention, attention over the memory, then a feed-forward network."""
+
+    def __init__(
+        self,
+        attention: SelfAttention,
+        cross_attention: CrossAttention,
+        feed_forward: FeedForward,
+        residuals: list[Residual],
+    ) -> None:
+        super().__init__()
+        self.attention = attention
+        self.cross_attention = cross_attention
+        self.feed_forward = feed_forward
+        self.residuals = nn.ModuleList(residuals)
+
+    def forward(
+        self, inputs: Tensor, memory: tuple[Tensor, Tensor, Tensor], past: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """(B,T,D) over memory (keys, values, mask) and the past's keys and values → (B,T,D), all keys and values."""
+        present: list[tuple[Tensor, Tensor]] = []
+
+        def attend_to_self(x: Tensor) -> Tensor:
+            outputs: Tensor
+            outputs, grown = self.attention(x, past=past)
+            present.append(grown)
+            return outputs
+
+        attended = self.residuals[0](inputs, attend_to_self)
+        informed = self.residuals[1](attended, lambda x: self.cross_attention(x, *memory))
+        outputs: Tensor = self.residuals[2](informed, self.feed_forward)
+        return outputs, present[0]
+
+
+class TransformerEncoder(nn.Module):
+    """A stack of encoder layers; the memory is its top, the summary its mean."""
+
+    def __init__(
+        self,
+        embedding: nn.Embedding,
+        positions: nn.Module,
+        layers: list[EncoderLayer],
+        norm: nn.Module,
+        *,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.positions = positions
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(layers)
+        self.norm = norm
+        self.scale = math.sqrt(embedding.embedding_dim)
+
+    def forward(self, source: Tensor, mask: Tensor) -> Memory:
+        """Source ids (B,S) with mask (B,S) → Memory with states (B,S,D)."""
+        states = self.dropout(self.positions(self.embedding(source) * self.scale))
+        for layer in self.layers:
+            states = layer(states, mask)
+        states = self.norm(states)
+        real = mask[:, :, None].to(states.dtype)
+        summary = (states * real).sum(dim=1, keepdim=True) / real.sum(dim=1, keepdim=True)
+        return Memory(states, mask, summary)
+
+
+class TransformerDecoder(nn.Module):
+    """A stack of decoder layers; the cache holds each layer's past keys and values."""
+
+    def __init__(
+        self,
+        embedding: nn.Embedding,
+        positions: nn.Module,
+        layers: list[DecoderLayer],
+        norm: nn.Module,
+        *,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.positions = positions
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(layers)
+        self.norm = norm
+        self.scale = math.sqrt(embedding.embedding_dim)
+
+    def start(self, memory: Memory) -> State:
+        """The memory projected for every layer, and an empty past."""
+        constants = {"mask": memory.mask}
+        for number, layer in enumerate(self.layers):
+            keys, values = cast(DecoderLayer, layer).cross_attention.project(memory.states)
+            constants[f"keys.{number}"], constants[f"values.{number}"] = keys, values
+        return State(constants, {})
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Ids (B,T) from `state` on → features (B,T,D), and the state after them."""
+        hidden = self.dropout(self.positions(self.embedding(inputs) * self.scale, state.position))
+        cache: dict[str, Tensor] = {}
+        for number, layer in enumerate(self.layers):
+            keys, values = f"keys.{number}", f"values.{number}"
+            past = (state.cache[keys], state.cache[values]) if state.cache else None
+            memory = (state.memory[keys], state.memory[values], state.memory["mask"])
+            hidden, (cache[keys], cache[values]) = layer(hidden, memory, past)
+        return self.norm(hidden), replace(state, cache=cache, position=state.position + inputs.shape[1])

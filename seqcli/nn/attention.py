@@ -1,0 +1,131 @@
+"""Attention over a memory, with five scores.
+
+Attention compares a query with every key and returns the average of the values, weighted by the softmax of the scores:
+
+    context_t = Σ_s weights[t,s] · values_s        weights[t] = softmax_s(score(query_t, key_s))
+
+The scores differ in how they compare (Luong et al. 2015, §3.1; Bahdanau et al. 2015, §A.1.2; Graves et al. 2014, §3.3.1;
+Vaswani et al. 2017, §3.2.1). Each is one small module with two methods: `keys` prepares the memory, once a sentence;
+`forward` compares.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqcli.nn.trace import record
+
+
+class Score(Protocol):
+    """How alike a query and a key are."""
+
+    def keys(self, states: Tensor) -> Tensor:
+        """Prepare memory states (B,S,D) for comparison: (B,S,A)."""
+        ...
+
+    def __call__(self, query: Tensor, keys: Tensor) -> Tensor:
+        """Compare queries (B,T,Q) with prepared keys (B,S,A): scores (B,T,S)."""
+        ...
+
+
+class DotScore(nn.Module):
+    """score(q, k) = q·k, times `scale`: 1 for dot (Luong et al. 2015), 1/√D for scaled dot (Vaswani et al. 2017).
+
+    Query and memory must have the same width.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def keys(self, states: Tensor) -> Tensor:
+        """The states as they are, scaled here once instead of at every step."""
+        return states * self.scale
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        """(B,T,D) against (B,S,D): (B,T,S)."""
+        return query @ keys.transpose(1, 2)
+
+
+class MultiplicativeScore(nn.Module):
+    """score(q, k) = q·Wk, Luong's "general" (Luong et al. 2015, §3.1)."""
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.weight = nn.Linear(memory_size, query_size, bias=False)
+
+    def keys(self, states: Tensor) -> Tensor:
+        """W·states, (B,S,Q)."""
+        projected: Tensor = self.weight(states)
+        return projected
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        """(B,T,Q) against (B,S,Q): (B,T,S)."""
+        return query @ keys.transpose(1, 2)
+
+
+class AdditiveScore(nn.Module):
+    """score(q, k) = v·tanh(Wq + Uk) (Bahdanau et al. 2015, §A.1.2)."""
+
+    def __init__(self, query_size: int, memory_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(query_size, hidden_size, bias=False)
+        self.key = nn.Linear(memory_size, hidden_size)
+        self.vector = nn.Linear(hidden_size, 1, bias=False)
+
+    def keys(self, states: Tensor) -> Tensor:
+        """U·states, (B,S,A)."""
+        projected: Tensor = self.key(states)
+        return projected
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        """(B,T,Q) against (B,S,A): (B,T,S). Needs room for (B,T,S,A)."""
+        mixed = torch.tanh(self.query(query)[:, :, None, :] + keys[:, None, :, :])
+        return F.linear(mixed, self.vector.weight).squeeze(-1)
+
+
+class ContentScore(nn.Module):
+    """score(q, k) = β·cos(Wq, k): content addressing of the Neural Turing Machine (Graves et al. 2014, §3.3.1).
+
+    The query emits a key Wq and a strength β > 0 that sharpens the softmax; β = softplus(w·q + 5), so it starts near 5, where
+    a perfect match weighs e⁵ times as much as an unrelated one.
+    """
+
+    INITIAL_STRENGTH = 5.0
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(query_size, memory_size)
+        self.strength = nn.Linear(query_size, 1)
+
+    def keys(self, states: Tensor) -> Tensor:
+        """The states at length 1, (B,S,D)."""
+        return F.normalize(states, dim=-1)
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        """(B,T,Q) against (B,S,D): (B,T,S)."""
+        cosine = F.normalize(self.query(query), dim=-1) @ keys.transpose(1, 2)
+        return F.softplus(self.strength(query) + self.INITIAL_STRENGTH) * cosine
+
+
+class Attention(nn.Module):
+    """Attention with one head and any score: the weighted average of the values, as the query asks for it."""
+
+    def __init__(self, score: Score) -> None:
+        super().__init__()
+        self.score = score
+
+    def keys(self, states: Tensor) -> Tensor:
+        """Prepare memory states (B,S,D), once a sentence."""
+        return self.score.keys(states)
+
+    def forward(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """Queries (B,T,Q), prepared keys (B,S,A), values (B,S,D), mask (B,S) → context (B,T,D)."""
+        scores = self.score(query, keys).masked_fill(~mask[:, None, :], float("-inf"))
+        weights = torch.softmax(scores, dim=-1)
+        record(self, weights[:, None])
+        return weights @ values

@@ -1,0 +1,72 @@
+"""How a symbol knows its place: sinusoidal waves, a learned table, or rotated queries and keys."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def sinusoidal(length: int, width: int, offset: int = 0, *, like: Tensor) -> Tensor:
+    """Vaswani et al. 2017, §3.5: (length, width), sine in the even columns and cosine in the odd ones.
+
+    Position p, column pair i: angle p / 10000^(2i/width). Computed on the fly, so there is no longest input.
+    """
+    angles = _angles(length, width, offset, like)
+    waves = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)
+    return waves[:, :width].to(like.dtype)
+
+
+def rotate(vectors: Tensor, offset: int = 0) -> Tensor:
+    """Rotary positions (Su et al. 2021, §3.4.2): turn each pair of columns of `vectors (…,T,D)` by position × frequency.
+
+    The dot product of two rotated vectors depends on their distance only. D must be even.
+    """
+    length, width = vectors.shape[-2:]
+    angles = _angles(length, width, offset, vectors)
+    cosine, sine = angles.cos().to(vectors.dtype), angles.sin().to(vectors.dtype)
+    even, odd = vectors[..., 0::2], vectors[..., 1::2]
+    return torch.stack((even * cosine - odd * sine, even * sine + odd * cosine), dim=-1).flatten(-2)
+
+
+def _angles(length: int, width: int, offset: int, like: Tensor) -> Tensor:
+    # float32 whatever the model computes in: in half precision neighbouring positions would fall together
+    positions = torch.arange(offset, offset + length, device=like.device, dtype=torch.float32)
+    pairs = torch.arange(0, width, 2, device=like.device, dtype=torch.float32)
+    return positions[:, None] * torch.pow(10000.0, -pairs / width)
+
+
+class SinusoidalPositions(nn.Module):
+    """Adds fixed waves to embeddings (B,T,D)."""
+
+    def forward(self, embedded: Tensor, offset: int = 0) -> Tensor:
+        """The embeddings of positions offset … offset+T-1, each with its wave."""
+        return embedded + sinusoidal(embedded.shape[1], embedded.shape[2], offset, like=embedded)
+
+
+class LearnedPositions(nn.Module):
+    """Adds a learned vector for each position (Gehring et al. 2017, §3.1)."""
+
+    def __init__(self, max_positions: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(max_positions, width)
+
+    def forward(self, embedded: Tensor, offset: int = 0) -> Tensor:
+        """The embeddings (B,T,D) of positions offset … offset+T-1, each with its vector.
+
+        Raises ValueError where the table ends.
+        """
+        end = offset + embedded.shape[1]
+        if end > self.table.num_embeddings:
+            raise ValueError(
+                f"position {end} is beyond the learned table; give model…max_positions more than {self.table.num_embeddings}, "
+                "or choose sinusoidal or rotary positions"
+            )
+        return embedded + self.table.weight[offset:end]
+
+
+class NoPositions(nn.Module):
+    """Adds nothing: rotary positions turn queries and keys inside attention instead."""
+
+    def forward(self, embedded: Tensor, offset: int = 0) -> Tensor:
+        """The embeddings as they are."""
+        return embedded

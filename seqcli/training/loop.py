@@ -1,0 +1,233 @@
+"""The training loop: a generator of `Progress` records. It prints nothing and knows no file."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqcli.errors import SeqcliError
+from seqcli.models.seq2seq import Seq2Seq
+from seqcli.training.checkpoint import Position
+from seqcli.training.optim import Optimizer
+from seqcli.training.schedule import Schedule
+from seqcli.types import Batch, Progress
+
+Rows = np.ndarray
+Sample = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When things happen, in optimizer steps; `epochs` or `steps` is None."""
+
+    steps: int | None
+    epochs: int | None
+    validate_every: int | None
+    checkpoint_every: int
+    log_every: int
+    patience: int | None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """How a batch becomes a gradient."""
+
+    label_smoothing: float
+    clip_norm: float | None
+    teacher_forcing: float
+    accumulation: int
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Multiply the learning rate by `factor` after more than `patience` validations without improvement."""
+
+    factor: float
+    patience: int
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the loop asks of the world outside.
+
+    `validate` gives the validation scores and a sample (source, reference, hypothesis); `watched` picks the score that counts,
+    with a sign that makes more better; `save` keeps a checkpoint, under "best" or "step"; `stop` says whether somebody wants the
+    run to end.
+    """
+
+    validate: Callable[[], tuple[dict[str, float], Sample]] | None
+    watched: Callable[[dict[str, float]], float]
+    save: Callable[[str, Position], None]
+    stop: Callable[[], bool]
+
+
+def fit(
+    model: Seq2Seq,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    learning_rate: float,
+    plan: Callable[[int], Sequence[Rows]],
+    load: Callable[[Rows], Batch],
+    position: Position,
+    limits: Limits,
+    objective: Objective,
+    hooks: Hooks,
+    plateau: Plateau | None = None,
+) -> Iterator[Progress]:
+    """Train from `position` on, changing model, optimizer and position in place; yield a record whenever there is news.
+
+    `plan(epoch)` lists the batches of an epoch, the same each time it is asked; `load` makes one. Ends when `limits` are
+    reached, when patience is out, or after `hooks.stop()`; a checkpoint is saved in each case.
+    """
+    clock = Clock()
+    while not _done(position, limits):
+        epoch = position.epoch
+        batches = plan(epoch)
+        while position.epoch == epoch and not _done(position, limits):
+            group = [load(rows) for rows in batches[position.batch : position.batch + objective.accumulation]]
+            rate = learning_rate * schedule(position.step + 1) * position.factor
+            _add(position.sums, train_step(model, optimizer, rate, group, objective))
+            position.step += 1
+            position.batch += len(group)
+            if position.batch >= len(batches):
+                position.epoch, position.batch = epoch + 1, 0
+
+            if position.step % limits.log_every == 0 or _done(position, limits):
+                yield _train_record(position, rate, clock)
+            with clock.paused():
+                if hooks.validate is not None and _validation_due(position, epoch, limits):
+                    yield _validate(model, position, hooks, plateau)
+                interrupted = hooks.stop()
+                if interrupted or _done(position, limits) or position.step % limits.checkpoint_every == 0:
+                    hooks.save("step", position)
+                    yield Progress("checkpoint", position.step, position.epoch)
+                if interrupted:
+                    return
+
+
+def _done(position: Position, limits: Limits) -> bool:
+    """Whether steps, epochs or patience are used up."""
+    return (
+        (limits.steps is not None and position.step >= limits.steps)
+        or (limits.epochs is not None and position.epoch >= limits.epochs)
+        or (limits.patience is not None and position.stale >= limits.patience)
+    )
+
+
+def _validation_due(position: Position, epoch: int, limits: Limits) -> bool:
+    """Every so many steps, or at the end of `epoch`; and always when training ends."""
+    due = position.epoch > epoch if limits.validate_every is None else position.step % limits.validate_every == 0
+    return due or _done(position, limits)
+
+
+def train_step(
+    model: Seq2Seq, optimizer: Optimizer, learning_rate: float, group: Sequence[Batch], objective: Objective
+) -> dict[str, float]:
+    """One update from the gradients of several batches, weighted by their target tokens.
+
+    Returns what to add up for the record: loss (summed, in nats), tokens, grad_norm, steps, cells and real cells.
+    """
+    model.train()
+    tokens = sum(batch.target_tokens for batch in group)
+    for parameter in model.parameters():
+        parameter.grad = None
+    total = 0.0
+    for batch in group:
+        on_device = batch.to(next(model.parameters()).device)
+        loss = model.loss(
+            on_device, label_smoothing=objective.label_smoothing, teacher_forcing=objective.teacher_forcing
+        )
+        (loss / tokens).backward()  # type: ignore[no-untyped-call]
+        total += float(loss)
+    norm = clip_gradient(model, objective.clip_norm)
+    if not math.isfinite(total) or not math.isfinite(norm):
+        raise SeqcliError(
+            f"the loss is no longer a number (loss {total / tokens:g}, gradient norm {norm:g}); "
+            "lower training.optimizer.learning_rate or set training.clip_norm"
+        )
+    optimizer.step(learning_rate)
+    cells = sum(batch.source.numel() + batch.labels.numel() for batch in group)
+    empty = sum(batch.padding * (batch.source.numel() + batch.labels.numel()) for batch in group)
+    return {"loss": total, "tokens": tokens, "grad_norm": norm, "steps": 1, "cells": cells, "empty": empty}
+
+
+def clip_gradient(model: torch.nn.Module, clip_norm: float | None) -> float:
+    """Shorten the gradient of all parameters together to `clip_norm` (Pascanu et al. 2013, algorithm 1); return its norm before."""
+    gradients: list[Tensor] = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])))
+    if clip_norm is not None and norm > clip_norm:
+        torch._foreach_mul_(gradients, clip_norm / norm)
+    return norm
+
+
+def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau | None) -> Progress:
+    """Score the model, remember whether it is the best, and let patience and plateau draw their conclusions."""
+    assert hooks.validate is not None
+    model.eval()
+    scores, sample = hooks.validate()
+    watched = hooks.watched(scores)
+    if position.best is None or watched > position.best:
+        position.best, position.stale, position.plateau_stale = watched, 0, 0
+        hooks.save("best", position)
+    else:
+        position.stale += 1
+        position.plateau_stale += 1
+    if plateau is not None and position.plateau_stale > plateau.patience:
+        position.factor, position.plateau_stale = position.factor * plateau.factor, 0
+    return Progress("validation", position.step, position.epoch, scores=scores, sample=sample)
+
+
+def _train_record(position: Position, rate: float, clock: Clock) -> Progress:
+    """The averages since the last record, which starts anew."""
+    sums, position.sums = position.sums, {}
+    return Progress(
+        "train",
+        position.step,
+        position.epoch,
+        loss=sums["loss"] / sums["tokens"],
+        learning_rate=rate,
+        grad_norm=sums["grad_norm"] / sums["steps"],
+        tokens_per_second=sums["tokens"] / clock.lap(),
+        padding=sums["empty"] / sums["cells"],
+    )
+
+
+def _add(sums: dict[str, float], more: dict[str, float]) -> None:
+    for name, value in more.items():
+        sums[name] = sums.get(name, 0.0) + value
+
+
+class Clock:
+    """Seconds of training, without those spent on validation and checkpoints."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+
+    def lap(self) -> float:
+        """Seconds since the last lap."""
+        now = time.perf_counter()
+        seconds, self.start = now - self.start, now
+        return max(seconds, 1e-9)
+
+    def paused(self) -> Pause:
+        """A block whose time does not count."""
+        return Pause(self)
+
+
+class Pause:
+    """Moves the clock's start by the time spent inside."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def __enter__(self) -> None:
+        self.began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.clock.start += time.perf_counter() - self.began

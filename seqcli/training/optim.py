@@ -1,0 +1,176 @@
+"""AdamW, Adam and SGD over torch's fused kernels.
+
+The kernels are those behind `torch.optim`'s `fused=True`, and the results are equal to the last bit (tested). They are called
+directly because importing `torch.optim` optimizers also imports torch's compiler, seconds that every command would pay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Optimizer(Protocol):
+    """Turns gradients into steps; its state is named by parameter, so that it can be saved with them."""
+
+    def step(self, learning_rate: float) -> None:
+        """Move every parameter that has a gradient."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """All that has to be kept to go on later: parameter name + quantity → tensor, shared, not copied."""
+        ...
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up a kept state."""
+        ...
+
+
+@dataclass
+class Slot:
+    """One parameter and what its optimizer remembers of it."""
+
+    name: str
+    parameter: nn.Parameter
+    weight_decay: float
+    memory: dict[str, Tensor]
+
+
+def decayed(name: str, parameter: nn.Parameter) -> bool:
+    """Whether weight decay pulls at this parameter: matrices, but neither embeddings, norms nor biases."""
+    return parameter.ndim > 1 and "embedding" not in name
+
+
+class Adam:
+    """Adam (Kingma & Ba 2015, algorithm 1); `decoupled` makes it AdamW (Loshchilov & Hutter 2019, algorithm 2)."""
+
+    def __init__(
+        self,
+        parameters: Iterable[tuple[str, nn.Parameter]],
+        *,
+        betas: tuple[float, float],
+        epsilon: float,
+        weight_decay: float,
+        decoupled: bool,
+    ) -> None:
+        self.betas, self.epsilon = betas, epsilon
+        self.kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
+        self.slots = [
+            Slot(
+                name,
+                parameter,
+                weight_decay if decayed(name, parameter) else 0.0,
+                {
+                    "mean": torch.zeros_like(parameter.data),
+                    "square": torch.zeros_like(parameter.data),
+                    "step": torch.zeros((), device=parameter.device),
+                },
+            )
+            for name, parameter in parameters
+        ]
+
+    def step(self, learning_rate: float) -> None:
+        """One update of all parameters that have a gradient."""
+        for weight_decay, slots in _by_decay(self.slots):
+            steps = [slot.memory["step"] for slot in slots]
+            for count in steps:
+                count += 1
+            self.kernel(
+                [slot.parameter.data for slot in slots],
+                [_gradient(slot) for slot in slots],
+                [slot.memory["mean"] for slot in slots],
+                [slot.memory["square"] for slot in slots],
+                [],
+                steps,
+                lr=learning_rate,
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                weight_decay=weight_decay,
+                eps=self.epsilon,
+                amsgrad=False,
+                maximize=False,
+            )
+
+    def state(self) -> dict[str, Tensor]:
+        """mean, square and step of each parameter."""
+        return _state(self.slots)
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up a kept state."""
+        _restore(self.slots, state)
+
+
+class Sgd:
+    """Stochastic gradient descent with momentum (Sutskever et al. 2013), Nesterov's or plain."""
+
+    def __init__(
+        self,
+        parameters: Iterable[tuple[str, nn.Parameter]],
+        *,
+        momentum: float,
+        nesterov: bool,
+        weight_decay: float,
+    ) -> None:
+        self.momentum, self.nesterov = momentum, nesterov
+        self.slots = [
+            Slot(
+                name,
+                parameter,
+                weight_decay if decayed(name, parameter) else 0.0,
+                {"momentum": torch.zeros_like(parameter.data)} if momentum else {},
+            )
+            for name, parameter in parameters
+        ]
+
+    def step(self, learning_rate: float) -> None:
+        """One update of all parameters that have a gradient."""
+        for weight_decay, slots in _by_decay(self.slots):
+            torch._fused_sgd_(
+                [slot.parameter.data for slot in slots],
+                [_gradient(slot) for slot in slots],
+                [slot.memory["momentum"] for slot in slots] if self.momentum else [],
+                weight_decay=weight_decay,
+                momentum=self.momentum,
+                lr=learning_rate,
+                dampening=0.0,
+                nesterov=self.nesterov,
+                maximize=False,
+                # the buffers start as zeros, so the first step needs no case of its own
+                is_first_step=False,
+            )
+
+    def state(self) -> dict[str, Tensor]:
+        """The momentum of each parameter."""
+        return _state(self.slots)
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up a kept state."""
+        _restore(self.slots, state)
+
+
+def _by_decay(slots: list[Slot]) -> list[tuple[float, list[Slot]]]:
+    """The slots that have a gradient, grouped by their weight decay: one kernel call a group."""
+    groups: dict[float, list[Slot]] = {}
+    for slot in slots:
+        if slot.parameter.grad is not None:
+            groups.setdefault(slot.weight_decay, []).append(slot)
+    return list(groups.items())
+
+
+def _gradient(slot: Slot) -> Tensor:
+    assert slot.parameter.grad is not None
+    return slot.parameter.grad
+
+
+def _state(slots: list[Slot]) -> dict[str, Tensor]:
+    return {f"{slot.name}/{quantity}": tensor for slot in slots for quantity, tensor in slot.memory.items()}
+
+
+def _restore(slots: list[Slot], state: dict[str, Tensor]) -> None:
+    for slot in slots:
+        for quantity, tensor in slot.memory.items():
+            tensor.copy_(state[f"{slot.name}/{quantity}"])
