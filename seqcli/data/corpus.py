@@ -1,0 +1,170 @@
+"""A corpus: one split of a data set, as pairs of text that can be read as often as one likes.
+
+This file has the noun, and the readers that go through Hugging Face `datasets` (the hub, `save_to_disk` folders, Parquet);
+`files` reads text, TSV, CSV and JSON lines, and `builtin` makes data of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from seqcli.data.columns import Columns
+from seqcli.data.lines import digest_files, find_files
+from seqcli.errors import DataError
+from seqcli.symbols import Example
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One split of a data set.
+
+    `name` says what it is, for messages; `read()` starts a fresh pass over its examples, and raises `DataError` where they
+    cannot be read as described; `digest()` is a text that changes whenever the examples do.
+    """
+
+    name: str
+    read: Callable[[], Iterator[Example]]
+    digest: Callable[[], str]
+
+    def first(self, limit: int) -> Corpus:
+        """The corpus of the first `limit` examples."""
+        return Corpus(
+            self.name,
+            lambda: itertools.islice(self.read(), limit),
+            lambda: f"{self.digest()}, first {limit}",
+        )
+
+
+def read_hub(
+    name: str,
+    *,
+    split: str,
+    config: str | None = None,
+    revision: str | None = None,
+    source: str | int = "source",
+    target: str | int = "target",
+    features: str | int | None = None,
+    features_separator: str = ";",
+    streaming: bool = False,
+) -> Corpus:
+    """One split of a data set of the Hugging Face hub, or of a local folder laid out like one.
+
+    With `streaming` the data set itself is not stored on this machine; a local folder is never copied.
+    """
+    columns = Columns.named(source, target, features, features_separator)
+    folder = Path(name)
+    local = folder.is_dir()
+
+    def builder() -> Any:
+        return _explained(name, lambda: _datasets().load_dataset_builder(name, config, revision=revision))
+
+    def open_split() -> Any:
+        built = builder()
+        _known_split(name, split, built.info.splits)
+        if streaming or local:
+            return built.as_streaming_dataset(split)
+        built.download_and_prepare()
+        return built.as_dataset(split)
+
+    def digest() -> str:
+        if local:
+            return digest_files(_files_in(folder), "hub", config, split, columns)
+        built = builder()
+        return f"hub {name} {built.config.name} {built.hash} {split} {columns}"
+
+    return Corpus(f"{name} ({split})", lambda: _rows(name, open_split, columns), digest)
+
+
+def read_disk(
+    path: str,
+    *,
+    split: str,
+    source: str | int = "source",
+    target: str | int = "target",
+    features: str | int | None = None,
+    features_separator: str = ";",
+) -> Corpus:
+    """One split of a folder that `datasets` has written with `save_to_disk`; a folder of one single split is that split."""
+    columns = Columns.named(source, target, features, features_separator)
+    folder = Path(path)
+
+    def open_split() -> Any:
+        if not folder.is_dir():
+            raise DataError(f"{path}: there is no such folder (seen from {Path.cwd()})")
+        saved = _datasets().load_from_disk(path)
+        if not isinstance(saved, dict):
+            return saved
+        _known_split(path, split, saved)
+        return saved[split]
+
+    def digest() -> str:
+        return digest_files(_files_in(folder), "disk", split, columns)
+
+    return Corpus(f"{path} ({split})", lambda: _rows(path, open_split, columns), digest)
+
+
+def read_parquet(paths: Sequence[str], columns: Columns) -> Corpus:
+    """Parquet files, one after the other. `files.read_files` is the way in."""
+
+    def open_file(path: Path) -> Any:
+        # Streamed, because the cache of `datasets` knows a file by size and time only and can give an older text back.
+        return _datasets().load_dataset("parquet", data_files=[str(path)], split="train", streaming=True)
+
+    def read() -> Iterator[Example]:
+        index = 0
+        for path in find_files(paths):
+            for example in _rows(str(path), partial(open_file, path), columns, index):
+                yield example
+                index += 1
+
+    return Corpus(", ".join(paths), read, lambda: digest_files(find_files(paths), "parquet", columns))
+
+
+def _datasets() -> Any:
+    """The library, kept quiet. It takes seconds to import, so it is imported when a corpus needs it and not before."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    return datasets
+
+
+def _rows(name: str, open_split: Callable[[], Any], columns: Columns, index: int = 0) -> Iterator[Example]:
+    """The examples of a `datasets` object, counted from `index`; the columns that are not needed are never decoded."""
+    dataset = _explained(name, open_split)
+    present = dataset.column_names
+    if present is not None:
+        columns.check(present, name)
+        dataset = dataset.select_columns([column for column in present if column in columns.top_level(present)])
+    rows = iter(dataset)
+    for number in itertools.count(1):
+        row = _explained(name, lambda: next(rows, None))
+        if row is None:
+            return
+        yield columns.example(row, index + number - 1, f"{name}:{number}")
+
+
+def _explained(name: str, call: Callable[[], Any]) -> Any:
+    """What `call` returns; whatever `datasets` raises (it has no error class of its own) becomes one sentence."""
+    try:
+        return call()
+    except DataError:
+        raise
+    except Exception as error:
+        # The useful line is often that of the error underneath.
+        reason = str(error.__cause__ or error).strip() or type(error).__name__
+        raise DataError(f"{name}: cannot be read ({reason.splitlines()[0]})") from error
+
+
+def _known_split(name: str, split: str, splits: Iterable[str] | None) -> None:
+    if splits is not None and split not in splits:
+        raise DataError(f"{name}: has no split {split!r}; there are: {', '.join(splits)}")
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,193 @@
+"""Local files as corpora: tables (TSV, CSV, JSON lines, Parquet), plain parallel text, and lines with a pattern.
+
+The line formats are read with the standard library, so that lines, bytes and cells are exactly those of the file: no value
+is ever converted (`NA`, `null` and `007` stay text) and every error can name its line.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Literal
+
+from seqcli.data.columns import Columns
+from seqcli.data.corpus import Corpus, read_parquet
+from seqcli.data.lines import digest_files, find_files, numbered_lines, raw_lines
+from seqcli.errors import DataError
+from seqcli.symbols import Example
+
+Format = Literal["parquet", "jsonl", "csv", "tsv"]
+Cells = Iterator[tuple[int, list[str]]]
+
+
+def read_files(
+    paths: Sequence[str],
+    *,
+    format: Literal["auto", "parquet", "jsonl", "csv", "tsv"] = "auto",
+    source: str | int = "source",
+    target: str | int = "target",
+    features: str | int | None = None,
+    features_separator: str = ";",
+) -> Corpus:
+    """Files with both sides in one row. `paths` may hold `*`; `format` auto goes by the ending of the first file's name.
+
+    CSV and TSV files have a header line if, and only if, one of the columns is given by name. TSV knows no quotes.
+    """
+    chosen = _format_of(paths) if format == "auto" else format
+    if chosen in ("jsonl", "parquet"):
+        columns = Columns.named(source, target, features, features_separator)
+    else:
+        columns = Columns(source, target, features, features_separator)
+    if chosen == "parquet":
+        return read_parquet(paths, columns)
+    rows = _json_examples if chosen == "jsonl" else _table(_csv_cells if chosen == "csv" else _tsv_cells)
+    return _one_by_one(paths, lambda path: rows(path, columns), chosen, columns)
+
+
+def read_lines(paths: Sequence[str], pattern: str, *, features_separator: str = ";") -> Corpus:
+    """Lines taken apart by a regular expression with groups called source and target (and features).
+
+    It must match the line from end to end. Empty lines are passed over.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise DataError(f"the pattern {pattern!r} is no regular expression ({error})") from error
+    if not {"source", "target"} <= expression.groupindex.keys():
+        raise DataError(f"the pattern {pattern!r} lacks a group: it needs (?P<source>…) and (?P<target>…)")
+    columns = Columns(
+        "source", "target", "features" if "features" in expression.groupindex else None, features_separator
+    )
+
+    def examples(path: Path) -> Iterator[Example]:
+        for number, line in numbered_lines(path):
+            match = expression.fullmatch(line)
+            if match:
+                yield columns.example(match.groupdict(), 0, f"{path}:{number}")
+            elif line:
+                raise DataError(f"{path}:{number}: the pattern {pattern!r} does not match {line[:80]!r}")
+
+    return _one_by_one(paths, examples, "lines", pattern, columns)
+
+
+def read_text(source_paths: Sequence[str], target_paths: Sequence[str]) -> Corpus:
+    """Plain parallel text: line n of a source file belongs to line n of the target file at the same place of its list."""
+
+    def read() -> Iterator[Example]:
+        sources, targets = find_files(source_paths), find_files(target_paths)
+        if len(sources) != len(targets):
+            raise DataError(f"{len(sources)} source files, but {len(targets)} target files")
+        return _numbered(_parallel(*pair) for pair in zip(sources, targets, strict=True))
+
+    def digest() -> str:
+        return digest_files(find_files(source_paths), "text", digest_files(find_files(target_paths)))
+
+    return Corpus(", ".join(source_paths), read, digest)
+
+
+def _one_by_one(paths: Sequence[str], examples: Callable[[Path], Iterator[Example]], *description: object) -> Corpus:
+    """The corpus of the files' examples, file after file."""
+    return Corpus(
+        ", ".join(paths),
+        lambda: _numbered(examples(path) for path in find_files(paths)),
+        lambda: digest_files(find_files(paths), *description),
+    )
+
+
+def _numbered(parts: Iterator[Iterator[Example]]) -> Iterator[Example]:
+    index = 0
+    for part in parts:
+        for example in part:
+            yield Example(example.source, example.target, index, example.origin, example.features)
+            index += 1
+
+
+def _parallel(source_path: Path, target_path: Path) -> Iterator[Example]:
+    counts = [0, 0]
+    for source, target in zip_longest(numbered_lines(source_path), numbered_lines(target_path)):
+        counts[0] += source is not None
+        counts[1] += target is not None
+        if source is not None and target is not None:
+            yield Example(source[1], target[1], 0, f"{source_path}:{source[0]}")
+    if counts[0] != counts[1]:
+        raise DataError(
+            f"{source_path} has {counts[0]} lines, but {target_path} has {counts[1]}: they must be line by line"
+        )
+
+
+def _json_examples(path: Path, columns: Columns) -> Iterator[Example]:
+    for number, line in numbered_lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}:{number}: is no JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: is no JSON object with columns: {line[:80]}")
+        yield columns.example(row, 0, f"{path}:{number}")
+
+
+def _table(cells_of: Callable[[Path], Cells]) -> Callable[[Path, Columns], Iterator[Example]]:
+    """A reader of tables, given how a file is cut into rows of cells."""
+
+    def examples(path: Path, columns: Columns) -> Iterator[Example]:
+        rows = cells_of(path)
+        has_header = any(isinstance(column, str) for column in columns.wanted())
+        header = next(rows, (1, []))[1] if has_header else None
+        places = columns.positions(header, f"{path}:1")
+        for number, cells in rows:
+            origin = f"{path}:{number}"
+            if max(places) >= len(cells) or (header is not None and len(cells) != len(header)):
+                needed = len(header) if header is not None else max(places) + 1
+                raise DataError(
+                    f"{origin}: has {len(cells)} columns where {needed} are needed: {' | '.join(cells)[:80]}"
+                )
+            tags = () if columns.features is None else columns.tags(cells[places[2]], origin)
+            yield Example(cells[places[0]], cells[places[1]], 0, origin, tags)
+
+    return examples
+
+
+def _tsv_cells(path: Path) -> Cells:
+    for number, line in numbered_lines(path):
+        if line:
+            yield number, line.split("\t")
+
+
+def _csv_cells(path: Path) -> Cells:
+    csv.field_size_limit(2**31 - 1)
+    reader = csv.reader((line for _, line in raw_lines(path)), strict=True)
+    start = 1
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise DataError(f"{path}:{start}: the row that starts here is not valid CSV ({error})") from error
+        if cells is None:
+            return
+        if cells:
+            yield start, cells
+        start = reader.line_num + 1
+
+
+def _format_of(paths: Sequence[str]) -> Format:
+    name = paths[0].removesuffix(".gz")
+    for ending, chosen in _ENDINGS.items():
+        if name.endswith(ending):
+            return chosen
+    raise DataError(f"{paths[0]}: cannot tell the format from the name; say format: parquet, jsonl, csv or tsv")
+
+
+_ENDINGS: dict[str, Format] = {
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+}

@@ -1,0 +1,187 @@
+"""Subword tokenizers: byte-pair encoding (Sennrich et al. 2016, §3.2) and the unigram language model (Kudo 2018, §3.2)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import sentencepiece
+from typing_extensions import Self
+
+from seqcli.data.records import record_digest, write_file, write_record
+from seqcli.data.splitting import Form, Normalizer
+from seqcli.data.vocabulary import by_frequency
+from seqcli.errors import DataError
+from seqcli.symbols import BOS, EOS, PAD, SPECIAL, UNK
+
+SPACE = "\u2581"
+"""▁, what sentencepiece writes for a space: a piece that begins with it begins a word."""
+
+TEXTS_LEARNT_FROM = 5_000_000
+"""sentencepiece keeps all that it learns from in memory; so many texts are enough for any vocabulary."""
+
+
+@dataclass(frozen=True)
+class SubwordTokenizer:
+    """A tokenizer around a sentencepiece model; see `Tokenizer` for what it does.
+
+    The ids of the features come after those of the model's pieces.
+    """
+
+    kind: Literal["bpe", "unigram"]
+    normalizer: Normalizer
+    features: tuple[str, ...]
+    model: bytes
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], model_path: Path) -> Self:
+        """The tokenizer that `save` wrote; raises `DataError` if the model is missing or damaged."""
+        try:
+            model = model_path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{model_path}: cannot be read ({error.strerror or error})") from error
+        # The digest comes first: sentencepiece has crashed on models made to harm, and takes some damaged ones for good.
+        if _digest(model) != record["model"]:
+            raise DataError(f"{model_path}: the file is damaged, or not the one that {record['kind']} was saved with")
+        return cls(
+            record["kind"], Normalizer(record["lowercase"], record["normalize"]), tuple(record["features"]), model
+        )
+
+    @property
+    def size(self) -> int:
+        """The model's pieces (special symbols are among them) and the features."""
+        return self._pieces + len(self.features)
+
+    @cached_property
+    def digest(self) -> str:
+        """Differs for tokenizers that differ."""
+        return record_digest(self._record())
+
+    def encode(self, text: str, features: Sequence[str] = ()) -> list[int]:
+        """Ids of features and text."""
+        ids: list[int] = self._processor.encode(self.normalizer(text))
+        return [self._feature_ids.get(feature, UNK) for feature in features] + ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text without special symbols and features."""
+        # Written out here, because sentencepiece shows an unknown symbol as ⁇ with spaces around.
+        pieces = (self._label(i) for i in ids if i == UNK or len(SPECIAL) <= i < self._pieces)
+        return "".join(pieces).replace(SPACE, " ").removeprefix(" ")
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """A label for each id; ▁ stands for the space before a word."""
+        return [self._label(i) for i in ids]
+
+    def words(self, ids: Sequence[int]) -> list[tuple[int, int]]:
+        """The pieces up to the next ▁ together."""
+        spans: list[tuple[int, int]] = []
+        inside = False
+        for place, i in enumerate(ids):
+            single = i != UNK and not len(SPECIAL) <= i < self._pieces
+            if inside and not single and not self._label(i).startswith(SPACE):
+                spans[-1] = (spans[-1][0], place + 1)
+            else:
+                spans.append((place, place + 1))
+            inside = not single
+        return spans
+
+    def split(self, text: str) -> list[str]:
+        """The pieces of the text."""
+        pieces: list[str] = self._processor.encode(self.normalizer(text), out_type=str)
+        return pieces
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write `name`.model, then `name`.json."""
+        write_file(folder / f"{name}.model", self.model)
+        write_record(folder / f"{name}.json", self._record())
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            **asdict(self.normalizer),
+            "features": list(self.features),
+            "model": _digest(self.model),
+        }
+
+    def _label(self, i: int) -> str:
+        if i < len(SPECIAL):
+            return SPECIAL[i]
+        if i >= self._pieces:
+            return self.features[i - self._pieces]
+        return str(self._processor.id_to_piece(int(i)))
+
+    @cached_property
+    def _processor(self) -> Any:
+        return sentencepiece.SentencePieceProcessor(model_proto=self.model)
+
+    @cached_property
+    def _pieces(self) -> int:
+        return int(self._processor.get_piece_size())
+
+    @cached_property
+    def _feature_ids(self) -> dict[str, int]:
+        return {feature: i for i, feature in enumerate(self.features, start=self._pieces)}
+
+
+def learn_subwords(
+    texts: Iterable[str],
+    *,
+    kind: Literal["bpe", "unigram"],
+    vocabulary_size: int,
+    features: Iterable[str] = (),
+    lowercase: bool = False,
+    normalize: Form = "none",
+) -> SubwordTokenizer:
+    """A tokenizer of at most `vocabulary_size` subwords, special symbols counted; the same texts give the same bytes.
+
+    Every character of `texts` is kept, so that what was learnt from can be written. Raises `DataError` if there is no text,
+    or too small a vocabulary for its characters.
+    """
+    normalizer = Normalizer(lowercase, normalize)
+    sentences = (text for text in map(normalizer, texts) if text.strip())
+    first = next(sentences, None)
+    if first is None:
+        raise DataError(f"there is no text to learn {kind} subwords from")
+    model = _train(itertools.chain([first], itertools.islice(sentences, TEXTS_LEARNT_FROM - 1)), kind, vocabulary_size)
+    return SubwordTokenizer(kind, normalizer, by_frequency(Counter(features)), model)
+
+
+def _train(sentences: Iterator[str], kind: str, vocabulary_size: int) -> bytes:
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=sentences,
+            model_writer=model,
+            model_type=kind,
+            vocab_size=vocabulary_size,
+            hard_vocab_limit=False,
+            character_coverage=1.0,
+            # The text is normalised already, and what it says must come back: no rule of sentencepiece may touch it.
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            max_sentence_length=1 << 30,
+            # One thread: the unigram model's scores depend on how many there are.
+            num_threads=1,
+            pad_id=PAD,
+            bos_id=BOS,
+            eos_id=EOS,
+            unk_id=UNK,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        needed = re.search(r"required_chars\. \d+ vs (\d+)", str(error))
+        remedy = f"it takes {needed[1]} at least, one for each character" if needed else str(error).splitlines()[0]
+        raise DataError(f"{kind} subwords, vocabulary_size {vocabulary_size}: {remedy}") from error
+    return model.getvalue()
+
+
+def _digest(model: bytes) -> str:
+    return hashlib.blake2b(model, digest_size=16).hexdigest()
