@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.figures.style import BODY, DARK, LIGHT, SMALL, Theme, cut_to_fit, drawing, weight_colours
+from seqcli.figures.style import BODY, DARK, LIGHT, POINTS, SMALL, Theme, add_title, cut_to_fit, drawing, weight_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-POINTS = 72  # to the inch
 VISIBLE = str.maketrans({" ": "␣", "\t": "⇥", "\n": "↵"})
 
 
@@ -46,9 +45,9 @@ def attention_figure(
         axes.set_xlabel("source", labelpad=4)
         axes.xaxis.set_label_position("top")
         axes.set_ylabel("target", labelpad=4)
-        if title:
-            axes.set_title(title, loc="left", pad=8)
         _colour_bar(figure, image, left=width + 0.12, height=min(height, 2.0), top=height)
+        if title:
+            add_title(figure, title)
         cut_to_fit(figure)
     return figure
 
@@ -93,7 +92,7 @@ def attention_sheet(
                     axes.set_ylabel(row_titles[layer], labelpad=6, size=BODY, color=theme.ink)
         _colour_bar(figure, image, left=heads * (width + gap), height=min(total, 2.0), top=total)
         if title:
-            figure.suptitle(title)
+            add_title(figure, title)
         cut_to_fit(figure)
     return figure
 
@@ -107,8 +106,8 @@ def merge_words(
     the mean over its target pieces. ValueError unless the spans cover all positions, in order and once.
     """
     for spans, length in ((target_spans, weights.shape[-2]), (source_spans, weights.shape[-1])):
-        stops = [0, *(stop for _, stop in spans)]
-        if stops[-1] != length or any(not (start == before < stop) for (start, stop), before in zip(spans, stops)):
+        starts, stops = [start for start, _ in spans], [stop for _, stop in spans]
+        if [*starts, length] != [0, *stops] or any(start >= stop for start, stop in spans):
             raise ValueError(f"the spans {list(spans)} do not cover the positions 0 to {length}, in order and once")
     summed = np.add.reduceat(weights, [start for start, _ in source_spans], axis=-1)
     summed = np.add.reduceat(summed, [start for start, _ in target_spans], axis=-2)
@@ -149,7 +148,7 @@ def _draw_map(axes: Axes, weights: NDArray[Any], theme: Theme) -> AxesImage:
 def _label_source(axes: Axes, source: Sequence[str], size: float) -> None:
     labels = [_visible(symbol) for symbol in source]
     # Letters stand upright; as soon as one label is wider than its column, all are turned.
-    turned = any(len(label) > 2 for label in labels)
+    turned = any(_columns(label) > 2 for label in labels)
     axes.set_xticks(range(len(labels)), labels, size=size, rotation=90 if turned else 0)
     axes.tick_params(axis="x", length=0, pad=3)
 
@@ -163,6 +162,14 @@ def _visible(symbol: str) -> str:
     """The symbol with its white space drawn, and a combining mark that stands alone on a dotted circle."""
     mark_alone = symbol and unicodedata.category(symbol[0])[0] == "M"
     return ("\N{DOTTED CIRCLE}" if mark_alone else "") + symbol.translate(VISIBLE)
+
+
+def _columns(label: str) -> int:
+    """How wide a label is, in Latin letters: two for a letter of East Asia, none for an accent."""
+    return sum(
+        0 if unicodedata.category(each)[0] == "M" else 2 if unicodedata.east_asian_width(each) in "WF" else 1
+        for each in label
+    )
 
 
 def _colour_bar(figure: Figure, image: AxesImage, *, left: float, height: float, top: float) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqcli.errors import DataError, RecipeError
-from seqcli.figures.style import DARK, LIGHT, LINES, cut_to_fit, drawing
+from seqcli.figures.style import DARK, LIGHT, LINES, add_title, cut_to_fit, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,8 @@ TRAINING_PANELS = ("loss", "learning_rate", "grad_norm")
 LOGARITHMIC = ("perplexity", "grad_norm")
 PANEL_WIDTH, PANEL_HEIGHT, ACROSS, BETWEEN = 3.0, 1.9, 0.65, 0.6  # inches
 COLUMNS = 3
+TRAINING: dict[str, Any] = {"linewidth": 1.0, "alpha": 0.55}
+VALIDATION: dict[str, Any] = {"linewidth": 1.3, "marker": "o", "markersize": 2.5}
 DASHES = ("-", "--", ":")
 
 
@@ -54,6 +56,7 @@ def curves_figure(
     panels = _panels(runs, metrics)
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
+    last_step = max(int(str(record["step"])) for records in runs.values() for record in records)
     width, height = columns * (PANEL_WIDTH + ACROSS), rows * (PANEL_HEIGHT + BETWEEN)
     with drawing(DARK if dark else LIGHT, [*runs, *panels]):
         from matplotlib.figure import Figure
@@ -64,9 +67,12 @@ def curves_figure(
             left, bottom = column * (PANEL_WIDTH + ACROSS), height - row * (PANEL_HEIGHT + BETWEEN) - PANEL_HEIGHT
             axes = figure.add_axes((left / width, bottom / height, PANEL_WIDTH / width, PANEL_HEIGHT / height))
             _draw_panel(axes, name, runs)
-            if row == rows - 1:
+            axes.set_xlim(0, last_step * 1.02)
+            if place + columns >= len(panels):  # nothing below it
                 axes.set_xlabel("step")
-        _add_key(figure.axes[0], runs, panels[0])
+        _add_key(figure.axes[0], runs)
+        if len(runs) == 1:
+            add_title(figure, *runs)
         cut_to_fit(figure)
     return figure
 
@@ -126,19 +132,19 @@ def _series(points: Iterable[tuple[Record, object]]) -> tuple[list[int], list[fl
 
 
 def _draw_panel(axes: Axes, name: str, runs: Mapping[str, Sequence[Record]]) -> None:
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, StrMethodFormatter
 
     for number, records in enumerate(runs.values()):
         look = _look(number)
-        axes.plot(*_training_series(records, name), linewidth=1.0, alpha=0.55, **look)
-        axes.plot(*_validation_series(records, name), linewidth=1.3, marker="o", markersize=2.5, **look)
+        axes.plot(*_training_series(records, name), **TRAINING, **look)
+        axes.plot(*_validation_series(records, name), **VALIDATION, **look)
     axes.set_title(name.replace("_", " "), loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", linewidth=0.4, alpha=0.4)
     if name in LOGARITHMIC:
         axes.set_yscale("log", nonpositive="mask")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.minorticks_off()
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
@@ -147,14 +153,13 @@ def _look(number: int) -> dict[str, Any]:
     return {"color": LINES[number % len(LINES)], "linestyle": DASHES[number // len(LINES) % len(DASHES)]}
 
 
-def _add_key(axes: Axes, runs: Mapping[str, Sequence[Record]], panel: str) -> None:
+def _add_key(axes: Axes, runs: Mapping[str, Sequence[Record]]) -> None:
     """Above the first panel: which colour is which run, and which line is training and which validation."""
     from matplotlib.lines import Line2D
 
-    grey = {"color": "#767676"} if len(runs) > 1 else _look(0)
-    lines = [Line2D([], [], linewidth=1.3, label=name, **_look(number)) for number, name in enumerate(runs)]
-    lines.append(Line2D([], [], linewidth=1.0, alpha=0.55, label="training", **grey))
-    lines.append(Line2D([], [], linewidth=1.3, marker="o", markersize=2.5, label="validation", **grey))
-    axes.legend(
-        handles=lines, loc="lower left", bbox_to_anchor=(-0.02, 1.14), borderaxespad=0, ncols=5, handlelength=1.6
-    )
+    several = len(runs) > 1
+    neutral = {"color": "#767676"} if several else _look(0)
+    key = [Line2D([], [], linewidth=1.3, label=name, **_look(number)) for number, name in enumerate(runs) if several]
+    key.append(Line2D([], [], label="training", **TRAINING, **neutral))
+    key.append(Line2D([], [], label="validation", **VALIDATION, **neutral))
+    axes.legend(handles=key, loc="lower left", bbox_to_anchor=(-0.02, 1.14), borderaxespad=0, ncols=5, handlelength=1.6)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # No dates, and names within an SVG that do not depend on chance, so that a picture made twice is the same file.
 NO_DATE: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-REPRODUCIBLE = {"svg.hashsalt": "seqcli"}
+REPRODUCIBLE: dict[Any, object] = {"svg.hashsalt": "seqcli"}
 
 
 def save_figures(figures: Sequence[Figure], path: Path) -> list[Path]:
@@ -48,9 +48,8 @@ def save_arrays(path: Path, maps: Mapping[str, NDArray[Any]], source: Sequence[s
     if path.suffix.lower() != ".npz":
         raise RecipeError(f"{path}: arrays are written as .npz; the name must end in it")
     content = io.BytesIO()
-    np.savez_compressed(
-        content, **{**maps, "source": np.array(source, dtype=str), "target": np.array(target, dtype=str)}
-    )
+    arrays: dict[str, Any] = {**maps, "source": np.array(source, dtype=str), "target": np.array(target, dtype=str)}
+    np.savez_compressed(content, **arrays)
     return _write(path, content.getvalue())
 
 

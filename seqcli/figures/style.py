@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 from seqcli.figures.fonts import font_families
 
 DPI = 200
+POINTS = 72  # to the inch
 BODY, SMALL = 9.0, 7.5  # points
 # Okabe and Ito's palette for all kinds of colour vision, without its yellow, which is lost on white; black last.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -119,13 +121,18 @@ def _oklab_to_srgb(
     return np.asarray(np.clip(srgb, 0.0, 1.0).T)
 
 
+def add_title(figure: Figure, title: str) -> None:
+    """Write `title` above everything drawn so far, flush with the left edge of the first axes."""
+    first = figure.axes[0]
+    top = figure.get_size_inches()[1] * first.get_position(original=True).y1
+    above = (_drawn_box(figure).y1 - top) * POINTS + 8
+    first.annotate(title, (0, 1), (0, above), xycoords="axes fraction", textcoords="offset points", size=BODY + 1)
+
+
 def cut_to_fit(figure: Figure, margin: float = 0.1) -> None:
     """Make the figure as large as what is drawn on it and `margin` inches around; all axes keep their size in inches."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     width, height = figure.get_size_inches()
-    FigureCanvasAgg(figure)  # text can only be measured for a kind of canvas; it stays the figure's own
-    drawn = figure.get_tightbbox()
+    drawn = _drawn_box(figure)
     new_width, new_height = drawn.width + 2 * margin, drawn.height + 2 * margin
     for axes in figure.axes:
         box = axes.get_position(original=True)
@@ -133,3 +140,13 @@ def cut_to_fit(figure: Figure, margin: float = 0.1) -> None:
         size = (box.width * width / new_width, box.height * height / new_height)
         axes.set_position((left / new_width, bottom / new_height, *size))
     figure.set_size_inches(new_width, new_height)
+
+
+def _drawn_box(figure: Figure) -> Bbox:
+    """What is drawn, in inches from the lower left corner of the figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(
+        figure
+    )  # text can only be measured for one kind of canvas or another; this one becomes the figure's
+    return figure.get_tightbbox()
