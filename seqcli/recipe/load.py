@@ -127,7 +127,7 @@ def _write(tree: Node, path: list[str], value: Node, place: Place) -> list[Mista
         below = value if depth + 1 == len(path) else node.child(key) or Node(None, place, place)
         if isinstance(inside, dict):
             inside[key] = below
-        elif isinstance(inside, list) and key.isdecimal() and int(key) < len(inside):
+        elif isinstance(inside, list) and node.child(key) is not None:
             inside[int(key)] = below
         else:
             return [Mistake(place, tuple(path[:depth]), f"{shown(node.plain())} has no {dotted((key,))}")]

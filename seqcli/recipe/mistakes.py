@@ -97,6 +97,8 @@ def _explain(tree: Node, error: ValidationError) -> Iterator[Mistake]:
 def _unknown_key(tree: Node, at: Located) -> Mistake:
     path, key = at.path, str(at.path[-1])
     here = list(at.section.model_fields)
+    written = tree.deepest(path[:-1])[0].value
+    absent = [name for name in here if isinstance(written, dict) and name not in written]
     meant = None
     if (phrase := name_here(key, KEYS, here)) is not None:
         message, meant = f"it is called {phrase} here", phrase.split()[0]
@@ -104,7 +106,7 @@ def _unknown_key(tree: Node, at: Located) -> Mistake:
         message = advice
     elif places := homes(key):
         message = f"it belongs in {_listed(places)}"
-    elif near := _close(key, here):
+    elif near := _close(key, absent) or _close(key, here):
         message, meant = f"did you mean {near}?", near
     else:
         message = _elsewhere(key) or f"the keys here are {', '.join(here)}"

@@ -62,8 +62,8 @@ class Node:
         """The value under a key, or at a place of a list; None where there is none."""
         if isinstance(self.value, dict):
             return self.value.get(str(part))
-        if isinstance(self.value, list) and str(part).isdecimal() and int(part) < len(self.value):
-            return self.value[int(part)]
+        if isinstance(self.value, list):
+            return {str(number): item for number, item in enumerate(self.value)}.get(str(part))
         return None
 
     def deepest(self, path: KeyPath) -> tuple[Node, int]:
