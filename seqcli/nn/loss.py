@@ -12,6 +12,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from seqcli.symbols import PAD
 
@@ -48,10 +49,12 @@ class _FusedCrossEntropy(torch.autograd.Function):
         grad_rows = torch.empty_like(rows) if wanted[0] else None
         grad_weight = torch.zeros_like(weight) if wanted[1] else None
         grad_bias = torch.zeros_like(bias) if wanted[2] else None
-        total = rows.new_zeros((), dtype=torch.float32)
+        # softmax and sums in float32 at least, whatever the model computes in
+        precise = torch.promote_types(weight.dtype, torch.float32)
+        total = rows.new_zeros((), dtype=precise)
         for start in range(0, len(rows), chunk):
             part, answers = rows[start : start + chunk], labels[start : start + chunk, None]
-            logits = F.linear(part, weight, bias).float()
+            logits = F.linear(part, weight, bias).to(precise)
             log_probs = logits.log_softmax(dim=-1)
             total -= (1 - smoothing) * log_probs.gather(1, answers).sum()
             if smoothing:
@@ -73,8 +76,9 @@ class _FusedCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad_output):  # type: ignore[no-untyped-def]
-        scaled = (None if gradient is None else gradient.mul_(grad_output) for gradient in ctx.gradients)
+        scaled = (None if gradient is None else gradient * grad_output.to(gradient.dtype) for gradient in ctx.gradients)
         return (*scaled, None, None)
 
 
