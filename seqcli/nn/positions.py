@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqcli.errors import RecipeError
+
 
 def sinusoidal(length: int, width: int, offset: int = 0, *, like: Tensor) -> Tensor:
     """Vaswani et al. 2017, §3.5: (length, width), sine in the even columns and cosine in the odd ones.
@@ -48,20 +50,20 @@ class LearnedPositions(nn.Module):
 
     def __init__(self, max_positions: int, width: int) -> None:
         super().__init__()
-        self.table = nn.Embedding(max_positions, width)
+        self.embedding = nn.Embedding(max_positions, width)
 
     def forward(self, embedded: Tensor, offset: int = 0) -> Tensor:
         """The embeddings (B,T,D) of positions offset … offset+T-1, each with its vector.
 
-        Raises ValueError where the table ends.
+        Raises `RecipeError` where the table ends.
         """
         end = offset + embedded.shape[1]
-        if end > self.table.num_embeddings:
-            raise ValueError(
-                f"position {end} is beyond the learned table; give model…max_positions more than {self.table.num_embeddings}, "
+        if end > self.embedding.num_embeddings:
+            raise RecipeError(
+                f"position {end} is beyond the learned table; give model…max_positions more than {self.embedding.num_embeddings}, "
                 "or choose sinusoidal or rotary positions"
             )
-        return embedded + self.table.weight[offset:end]
+        return embedded + self.embedding.weight[offset:end]
 
 
 class NoPositions(nn.Module):
