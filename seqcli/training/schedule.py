@@ -35,4 +35,4 @@ def linear(steps: int, final: float) -> Schedule:
 
 def exponential(factor: float, every: int) -> Schedule:
     """`factor` once more after each `every` steps."""
-    return lambda step: math.pow(factor, step // every)
+    return lambda step: math.pow(factor, max(step - 1, 0) // every)
