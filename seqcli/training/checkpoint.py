@@ -63,16 +63,22 @@ def save_weights(folder: Path, weights: dict[str, Tensor], about: dict[str, Any]
 
 
 def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> Position:
-    """Put model, optimizer and random state where the checkpoint left them; return the position."""
+    """Put model, optimizer and random state where the checkpoint left them; return the position.
+
+    Raises `SeqcliError` where a file is missing or damaged, or belongs to another model or optimizer.
+    """
+    position = _read_position(folder / "state.json")
     load_weights(folder, model)
-    state = _read_tensors(folder / "optimizer.safetensors")
-    torch.set_rng_state(state.pop("random/cpu"))
-    if "random/cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["random/cuda"])
-    optimizer.restore(state)
-    fields = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    fields.pop("format_version")
-    return Position(**fields)
+    path = folder / "optimizer.safetensors"
+    state = _read_tensors(path)
+    try:
+        optimizer.restore(state)
+        torch.set_rng_state(state["random/cpu"])
+        if "random/cuda" in state and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["random/cuda"])
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise SeqcliError(f"{path} does not fit the recipe's optimizer: {error}") from error
+    return position
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:
@@ -134,6 +140,18 @@ def _write(folder: Path, tensors: dict[str, dict[str, Tensor]], state: dict[str,
     except (OSError, SafetensorError) as error:
         shutil.rmtree(beside, ignore_errors=True)
         raise StorageError(f"the checkpoint {folder} cannot be written: {error}") from error
+
+
+def _read_position(path: Path) -> Position:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if fields.pop("format_version") == FORMAT_VERSION:
+            return Position(**fields)
+    except FileNotFoundError as error:
+        raise SeqcliError(f"{path} is missing") from error
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise SeqcliError(f"{path} is damaged: {error}") from error
+    raise SeqcliError(f"{path} was written by another version of seqcli; train anew")
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
