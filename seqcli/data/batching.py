@@ -6,7 +6,7 @@ Because the plan of an epoch follows from (seed, epoch) alone, the whole state o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 Lengths = NDArray[np.int32]
 Rows = NDArray[np.int64]
 
-WINDOW = 100
-"""Batches that are sorted by length together: enough for little padding, few enough to keep an epoch mixed."""
+WINDOW = 200
+"""Batches that are grouped by length together: enough for little padding, few enough to keep an epoch mixed."""
+
+SLACK = 1.05
+"""Batches are meant to be filled to 1/SLACK; the rest makes room for padding, so that few come out too large."""
 
 
 def plan_batches(
@@ -30,28 +33,26 @@ def plan_batches(
     """The rows of each batch of an epoch, every row in exactly one.
 
     A batch has at most `batch_sentences` rows, and its rows times its longest side are at most `batch_tokens`; an example
-    longer than that is a batch of its own. Lengths count EOS. The rows are shuffled, sorted by length within windows of
-    about a hundred batches, cut, and the batches shuffled.
+    longer than that is a batch of its own. Lengths count EOS. The rows are shuffled and cut into windows of about `WINDOW`
+    batches; those are grouped by length, and all batches shuffled.
     """
     random = np.random.Generator(np.random.PCG64([seed, epoch]))
     rows = random.permutation(len(source_lengths))
-    longer = np.maximum(source_lengths, target_lengths)
-    window = _window(longer, batch_tokens, batch_sentences)
+    loads = _loads(source_lengths, target_lengths, batch_tokens, batch_sentences)
     batches: list[Rows] = []
-    for start in range(0, len(rows), window):
-        part = rows[start : start + window]
-        part = part[_by_length(source_lengths[part], target_lengths[part])]
-        batches.extend(_cut(part, longer[part], batch_tokens, batch_sentences))
+    for part in np.array_split(rows, max(1, round(loads.sum() / WINDOW))):
+        batches.extend(_group(part, source_lengths, target_lengths, loads))
     return [batches[place] for place in random.permutation(len(batches))]
 
 
 def plan_sorted(
     source_lengths: Lengths, target_lengths: Lengths, *, batch_tokens: int, batch_sentences: int | None
 ) -> list[Rows]:
-    """The batches of one pass in the order of length, the same every time: for validation and evaluation."""
-    rows = _by_length(source_lengths, target_lengths)
-    longer = np.maximum(source_lengths, target_lengths)[rows]
-    return list(_cut(rows, longer, batch_tokens, batch_sentences))
+    """The batches of one pass, those of long examples first, the same every time: for validation and evaluation."""
+    loads = _loads(source_lengths, target_lengths, batch_tokens, batch_sentences)
+    batches = _group(np.arange(len(loads)), source_lengths, target_lengths, loads)
+    longer = np.maximum(source_lengths, target_lengths)
+    return sorted(batches, key=lambda rows: (-int(longer[rows].max()), int(rows[0])))
 
 
 def plan_padding(plan: Sequence[Rows], source_lengths: Lengths, target_lengths: Lengths) -> float:
@@ -68,33 +69,57 @@ def plan_padding(plan: Sequence[Rows], source_lengths: Lengths, target_lengths: 
     return 1.0 - real / cells
 
 
-def _window(longer: Lengths, batch_tokens: int, batch_sentences: int | None) -> int:
-    """How many rows about a hundred batches have."""
-    mean = float(longer.mean()) if len(longer) else 1.0
-    rows = max(1.0, batch_tokens / mean)
-    return int(WINDOW * (rows if batch_sentences is None else min(rows, batch_sentences)))
+def _loads(
+    source_lengths: Lengths, target_lengths: Lengths, batch_tokens: int, batch_sentences: int | None
+) -> NDArray[np.float64]:
+    """The share of a batch that each row takes up, padding left aside: by its longer side, or as one of so many rows."""
+    by_tokens = np.maximum(source_lengths, target_lengths) / batch_tokens
+    return by_tokens if batch_sentences is None else np.maximum(by_tokens, 1 / batch_sentences)
 
 
-def _by_length(source_lengths: Lengths, target_lengths: Lengths) -> Rows:
-    """The order by source length, and by target length among equals: rising and falling in turns.
+def _group(rows: Rows, source_lengths: Lengths, target_lengths: Lengths, loads: NDArray[np.float64]) -> list[Rows]:
+    """Batches of rows that are alike in both lengths.
 
-    Thus the target's length does not jump where the source's grows by one, and batches across that border stay even.
+    Sorting by one length leaves the other one mixed, so the rows are cut in two again and again, by whichever length and
+    at whichever place leaves the least padding, as a k-d tree is built (Bentley 1975), until each part is a batch.
     """
-    falling = source_lengths % 2 == 1
-    turned = np.where(falling, -target_lengths, target_lengths)
-    return np.lexsort((turned, source_lengths)).astype(np.int64, copy=False)
+    batches: list[Rows] = []
+    if len(rows) == 0:
+        return batches
+    parts = [(rows, int(np.ceil(loads[rows].sum() * SLACK)))]
+    while parts:
+        part, batches_expected = parts.pop()
+        if len(part) == 1 or len(part) * loads[part].max() <= 1 + 1e-9:
+            batches.append(part)
+        else:
+            parts.extend(_halves(part, max(2, batches_expected), source_lengths, target_lengths, loads))
+    return batches
 
 
-def _cut(rows: Rows, longer: Lengths, batch_tokens: int, batch_sentences: int | None) -> Iterator[Rows]:
-    """Consecutive rows as large batches as the limits allow; `longer` is the length of each row's longer side."""
-    start = 0
-    while start < len(rows):
-        most = max(1, batch_tokens // int(longer[start]))
-        if batch_sentences is not None:
-            most = min(most, batch_sentences)
-        widths = np.maximum.accumulate(longer[start : start + most])
-        fits = widths * np.arange(1, len(widths) + 1) <= batch_tokens
-        # What fits is a beginning of the rows, since both factors only grow.
-        end = start + max(1, int(np.count_nonzero(fits)))
-        yield rows[start:end]
-        start = end
+def _halves(
+    rows: Rows, batches: int, source_lengths: Lengths, target_lengths: Lengths, loads: NDArray[np.float64]
+) -> list[tuple[Rows, int]]:
+    """`rows`, expected to make so many `batches`, in two parts, each with how many batches it is expected to make.
+
+    Only cuts in the middle half are tried, which keeps the number of cuts that a row goes through logarithmic.
+    """
+    firsts = np.arange(max(1, batches // 4), max(1, 3 * batches // 4) + 1)
+    found = []
+    for key in (source_lengths, target_lengths):
+        order = rows[np.argsort(key[rows], kind="stable")]
+        filled = np.cumsum(loads[order])
+        cuts = np.clip(np.searchsorted(filled, filled[-1] * firsts / batches), 1, len(rows) - 1)
+        cells = _cells(order, cuts, source_lengths) + _cells(order, cuts, target_lengths)
+        best = int(np.argmin(cells))
+        found.append((int(cells[best]), int(cuts[best]), int(firsts[best]), order))
+    _, cut, first, order = min(found, key=lambda choice: choice[0])
+    return [(order[:cut], first), (order[cut:], batches - first)]
+
+
+def _cells(order: Rows, cuts: NDArray[np.int64], lengths: Lengths) -> NDArray[np.int64]:
+    """For each cut of `order` in two: the cells that both parts would have as rectangles, padding counted."""
+    ordered = lengths[order].astype(np.int64)
+    left = np.maximum.accumulate(ordered)
+    right = np.maximum.accumulate(ordered[::-1])[::-1]
+    cells: NDArray[np.int64] = cuts * left[cuts - 1] + (len(order) - cuts) * right[cuts]
+    return cells
