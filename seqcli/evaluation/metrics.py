@@ -6,6 +6,7 @@ value, its bootstrap interval and the breakdown by length are all sums of some o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,8 +51,8 @@ def higher_is_better(name: str) -> bool:
 
 def is_better(name: str, new: float, old: float) -> bool:
     """Whether `new` beats `old` on the metric `name`. A tie does not; NaN beats nothing, and anything else beats NaN."""
-    if np.isnan(new) or np.isnan(old):
-        return bool(np.isnan(old) and not np.isnan(new))
+    if math.isnan(new) or math.isnan(old):
+        return math.isnan(old) and not math.isnan(new)
     return new > old if higher_is_better(name) else new < old
 
 

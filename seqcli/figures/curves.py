@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqcli.errors import DataError, RecipeError
-from seqcli.figures.style import DARK, LIGHT, LINES, add_title, cut_to_fit, drawing
+from seqcli.figures.style import LIGHT, LINES, add_title, cut_to_fit, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,9 +46,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def curves_figure(
-    runs: Mapping[str, Sequence[Record]], *, metrics: Sequence[str] | None = None, dark: bool = False
-) -> Figure:
+def curves_figure(runs: Mapping[str, Sequence[Record]], *, metrics: Sequence[str] | None = None) -> Figure:
     """A panel for each of the loss, the learning rate, the gradient norm and every validation score, a colour for each run.
 
     `runs` maps a run's name to its records (see `read_records`, and `Progress` for their fields); `metrics` picks the panels
@@ -56,21 +55,21 @@ def curves_figure(
     panels = _panels(runs, metrics)
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    last_step = max(int(str(record["step"])) for records in runs.values() for record in records)
     width, height = columns * (PANEL_WIDTH + ACROSS), rows * (PANEL_HEIGHT + BETWEEN)
-    with drawing(DARK if dark else LIGHT, [*runs, *panels]):
+    with drawing(LIGHT, [*runs, *panels]):
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(width, height))
         for place, name in enumerate(panels):
             row, column = divmod(place, columns)
             left, bottom = column * (PANEL_WIDTH + ACROSS), height - row * (PANEL_HEIGHT + BETWEEN) - PANEL_HEIGHT
-            axes = figure.add_axes((left / width, bottom / height, PANEL_WIDTH / width, PANEL_HEIGHT / height))
+            box = (left / width, bottom / height, PANEL_WIDTH / width, PANEL_HEIGHT / height)
+            axes = figure.add_axes(box, sharex=figure.axes[0] if place else None)
             _draw_panel(axes, name, runs)
-            axes.set_xlim(0, last_step * 1.02)
             if place + columns >= len(panels):  # nothing below it
                 axes.set_xlabel("step")
-        _add_key(figure.axes[0], runs)
+        figure.axes[0].set_xlim(left=0)
+        _add_key(figure.axes[0], panels, runs)
         if len(runs) == 1:
             add_title(figure, *runs)
         cut_to_fit(figure)
@@ -107,9 +106,9 @@ def _training_series(records: Sequence[Record], name: str) -> tuple[list[int], l
 
 
 def _validation_series(records: Sequence[Record], name: str) -> tuple[list[int], list[float]]:
-    own = {"loss"} & {name}
+    # The validation loss is a score, or the record's own loss.
     return _series(
-        (each, _scores(each).get(name, each.get(name) if own else None))
+        (each, _scores(each).get(name) if name in _scores(each) or name != "loss" else each.get("loss"))
         for each in records
         if each["event"] == "validation"
     )
@@ -141,7 +140,7 @@ def _draw_panel(axes: Axes, name: str, runs: Mapping[str, Sequence[Record]]) -> 
     axes.set_title(name.replace("_", " "), loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", linewidth=0.4, alpha=0.4)
-    if name in LOGARITHMIC:
+    if name in LOGARITHMIC and math.isfinite(axes.dataLim.minposy):  # something is above 0
         axes.set_yscale("log", nonpositive="mask")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
         axes.minorticks_off()
@@ -153,13 +152,16 @@ def _look(number: int) -> dict[str, Any]:
     return {"color": LINES[number % len(LINES)], "linestyle": DASHES[number // len(LINES) % len(DASHES)]}
 
 
-def _add_key(axes: Axes, runs: Mapping[str, Sequence[Record]]) -> None:
+def _add_key(axes: Axes, panels: Sequence[str], runs: Mapping[str, Sequence[Record]]) -> None:
     """Above the first panel: which colour is which run, and which line is training and which validation."""
     from matplotlib.lines import Line2D
 
     several = len(runs) > 1
-    neutral = {"color": "#767676"} if several else _look(0)
+    neutral = {"color": LIGHT.faint} if several else _look(0)
     key = [Line2D([], [], linewidth=1.3, label=name, **_look(number)) for number, name in enumerate(runs) if several]
-    key.append(Line2D([], [], label="training", **TRAINING, **neutral))
-    key.append(Line2D([], [], label="validation", **VALIDATION, **neutral))
+    drawn = [(name, records) for name in panels for records in runs.values()]
+    if any(_training_series(records, name)[0] for name, records in drawn):
+        key.append(Line2D([], [], label="training", **TRAINING, **neutral))
+    if any(_validation_series(records, name)[0] for name, records in drawn):
+        key.append(Line2D([], [], label="validation", **VALIDATION, **neutral))
     axes.legend(handles=key, loc="lower left", bbox_to_anchor=(-0.02, 1.14), borderaxespad=0, ncols=5, handlelength=1.6)

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+
+from seqcli.errors import DataError, RecipeError
+from seqcli.figures.curves import curves_figure, read_records
+
+
+def train(step: int, loss: float = 1.0) -> dict[str, Any]:
+    return {"event": "train", "step": step, "loss": loss, "learning_rate": 1e-3, "grad_norm": 0.5, "scores": {}}
+
+
+def validation(step: int, **scores: float) -> dict[str, Any]:
+    return {"event": "validation", "step": step, "loss": None, "learning_rate": None, "scores": scores}
+
+
+RUN = [train(10, 3.0), validation(10, loss=3.1, bleu=4.0), train(20, 2.0), validation(20, loss=2.2, bleu=9.0)]
+
+
+def panels(figure: Figure) -> dict[str, list[tuple[list[float], list[float]]]]:
+    """What is drawn: panel → (steps, values) of each line that has any."""
+    return {
+        axes.get_title(loc="left"): [
+            (list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines if len(line.get_xdata())
+        ]
+        for axes in figure.axes
+    }
+
+
+def test_a_panel_for_every_score_with_training_and_validation_apart() -> None:
+    drawn = panels(curves_figure({"dates": RUN}))
+    assert list(drawn) == ["loss", "learning rate", "grad norm", "bleu"]
+    assert drawn["loss"] == [([10, 20], [3.0, 2.0]), ([10, 20], [3.1, 2.2])]
+    assert drawn["learning rate"] == [([10, 20], [1e-3, 1e-3])]
+    assert drawn["bleu"] == [([10, 20], [4.0, 9.0])]
+
+
+def test_runs_share_panels_and_have_colours_and_a_key() -> None:
+    runs = {f"run {number}": [*RUN, validation(30 + number, bleu=number)] for number in range(9)}
+    figure = curves_figure(runs, metrics=["bleu", "loss"])
+    assert list(panels(figure)) == ["bleu", "loss"]
+    looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
+    assert len(looks) == 9
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [*runs, "training", "validation"]
+    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
+    assert figure.axes[0].get_xlim()[0] == 0
+
+
+def test_one_runs_name_is_the_title_and_the_key_has_what_is_drawn() -> None:
+    figure = curves_figure({"runs/$1": RUN}, metrics=["bleu"])
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["validation"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["runs/$1"]
+
+
+def test_a_validation_loss_may_be_the_records_own() -> None:
+    drawn = panels(curves_figure({"a": [{"event": "validation", "step": 5, "loss": 2.5, "scores": {}}]}))
+    assert drawn == {"loss": [([5], [2.5])]}
+
+
+def test_a_resumed_run_is_drawn_once() -> None:
+    drawn = panels(
+        curves_figure({"a": [train(10, 3.0), train(20, 9.0), train(30, 9.0), train(20, 2.0), train(30, 1.0)]})
+    )
+    assert drawn["loss"] == [([10, 20, 30], [3.0, 2.0, 1.0])]
+
+
+def test_odd_values_draw_without_a_warning() -> None:
+    records = [{**train(step, math.nan), "grad_norm": 0.0} for step in (0, 1)] + [validation(1, perplexity=math.inf)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(panels(curves_figure({"a": records}))) == ["loss", "learning rate", "grad norm", "perplexity"]
+
+
+def test_an_unknown_metric_and_an_empty_run_are_told() -> None:
+    with pytest.raises(RecipeError, match=r"'chrf'; there are loss, learning_rate, grad_norm, bleu"):
+        curves_figure({"a": RUN}, metrics=["loss", "chrf"])
+    for runs in ({}, {"a": []}, {"a": [{"event": "checkpoint", "step": 3}]}):
+        with pytest.raises(DataError, match="nothing to draw"):
+            curves_figure(runs)
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_records_are_read_up_to_a_line_that_is_not_finished(tmp_path: Path) -> None:
+    text = "\n".join(json.dumps(record) for record in RUN)
+    path = tmp_path / "metrics.jsonl"
+    assert read_records(written(path, text + "\n")) == RUN
+    assert read_records(written(path, text)) == RUN
+    for cut in range(1, 20):
+        assert read_records(written(path, text[:-cut])) == RUN[:-1]
+    assert read_records(written(path, "")) == []
+
+
+@pytest.mark.parametrize("damaged", ["{", "[1]", "3", '{"step": 1}', '{"event": "train", "step": "1"}', "\0\0"])
+def test_a_damaged_line_is_named(damaged: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "metrics.jsonl", f"{json.dumps(RUN[0])}\n{damaged}\n{json.dumps(RUN[1])}\n")
+    with pytest.raises(DataError, match=r"metrics\.jsonl:2: "):
+        read_records(path)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        read_records(tmp_path / "metrics.jsonl")
