@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -83,11 +84,8 @@ figure = attention_figure(np.eye(4), list("日हع𐎠"), list("$_^🙂"), titl
 save_figures([figure], Path("map.png")), save_figures([figure], Path("map.svg")), save_figures([figure], Path("map.pdf"))
 assert "matplotlib.pyplot" not in sys.modules and "torch" not in sys.modules
 """
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "MPLCONFIGDIR": str(tmp_path / "settings"),
-        "PYTHONPATH": ":".join(sys.path),
-    }
+    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
     assert (tmp_path / "map.pdf").stat().st_size > 1000
