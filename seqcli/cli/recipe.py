@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,7 @@ def validate(
 
 def split_overrides(arguments: list[str]) -> tuple[list[str], list[str]]:
     """The recipes and the overrides among command-line arguments: one with `=` in it that is not a file is an override."""
-    overrides = [argument for argument in arguments if "=" in argument and not Path(argument).exists()]
+    overrides = [argument for argument in arguments if "=" in argument and not os.path.exists(argument)]
     return [argument for argument in arguments if argument not in overrides], overrides
 
 

@@ -11,11 +11,12 @@ from seqcli.recipe.yaml_nodes import scalar
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes whatever our reader, or one of YAML 1.1, would take for something other than text."""
+    """Quotes whatever our reader, or one of YAML 1.1, would not take for this very text."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None if isinstance(scalar(text), str) else '"'
+    plain = isinstance(scalar(text), str) and text.isprintable()
+    style = None if plain else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -51,29 +52,21 @@ def recipe_name(path: str) -> str:
 
 def find_recipe(path: str) -> Path:
     """The file that `path` means: itself, or the shipped recipe of that name. Raises `RecipeError` where there is none."""
-    file = Path(path)
+    if os.path.isfile(path):
+        return Path(path)
     shipped = shipped_recipes()
-    try:
-        if file.is_file() or not (path in shipped or file.exists()):
-            return _existing(file, shipped)
-    except (OSError, ValueError) as error:  # a name too long, or with a null character
-        raise RecipeError(f"{shown(path)} is not the name of a file: {error}") from None
     if path in shipped:
         return shipped[path]
-    raise RecipeError(f"{path} is not a file; a recipe is a YAML file, or the name of a shipped recipe")
-
-
-def _existing(file: Path, shipped: dict[str, Path]) -> Path:
-    if file.is_file():
-        return file
-    wanted = str(file.with_suffix("")) if file.suffix in (".yaml", ".yml") else str(file)
-    near = get_close_matches(wanted.removeprefix("recipes/"), shipped, n=3, cutoff=0.5)
+    if os.path.exists(path):
+        raise RecipeError(f"{path} is not a file; a recipe is a YAML file, or the name of a shipped recipe")
+    name = path.removesuffix(".yaml").removesuffix(".yml").removeprefix("recipes/")
+    near = get_close_matches(name, shipped, n=3, cutoff=0.5)
     known = (
         f"shipped recipes with a similar name: {', '.join(near)}"
         if near
         else "`seqcli recipe ls` lists the shipped ones"
     )
-    raise RecipeError(f"{file}: there is no such recipe; {known}")
+    raise RecipeError(f"{path}: there is no such recipe; {known}")
 
 
 def _read(file: Path) -> str:

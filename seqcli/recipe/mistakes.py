@@ -72,7 +72,7 @@ def _explain(tree: Node, error: ValidationError) -> Iterator[Mistake]:
     """A `Mistake` for each of pydantic's errors, but none for a missing key that stands there misspelt."""
     misspelt: set[KeyPath] = set()
     missing: list[Mistake] = []
-    wanted: dict[KeyPath, list[str]] = {}
+    values: dict[KeyPath, tuple[Located, Any, list[str]]] = {}
     for one in error.errors(include_url=False):
         at = locate(one["loc"])
         if one["type"] == "extra_forbidden":
@@ -88,9 +88,8 @@ def _explain(tree: Node, error: ValidationError) -> Iterator[Mistake]:
         elif one["type"] in ("model_type", "model_attributes_type"):
             yield _no_section(tree, at, one["input"])
         else:
-            expectations = wanted.setdefault(at.path, [])
-            expectations.append(_expectation(one, at))
-            yield _bad_value(tree, at, one["input"], expectations)
+            values.setdefault(at.path, (at, one["input"], []))[2].append(_expectation(one, at))
+    yield from (_bad_value(tree, *value) for value in values.values())
     yield from (mistake for mistake in missing if mistake.path not in misspelt)
 
 
@@ -177,9 +176,10 @@ def _bad_kind(tree: Node, at: Located) -> Mistake:
 
 def _no_section(tree: Node, at: Located, value: Any) -> Mistake:
     allowed = _kinds_at(at)
+    written = "a list" if isinstance(value, list) else shown(value)
     if not at.path:
         needed = ", ".join(key for key, field in Recipe.model_fields.items() if field.is_required())
-        what = "the recipe is empty" if value is None else f"{shown(value)} stands where a recipe is due"
+        what = "the recipe is empty" if value is None else f"{written} stands where a recipe is due"
         return Mistake(tree.place, (), f"{what}; it needs the keys {needed}")
     hint = "; write its keys below it, indented"
     if value is None and "none" in allowed:
@@ -187,7 +187,7 @@ def _no_section(tree: Node, at: Located, value: Any) -> Mistake:
     elif isinstance(value, str):
         meant = value if value in allowed else _hint(value, allowed)[1]
         hint = f"; write {{kind: {meant}}}" if meant else hint
-    return Mistake(place_of(tree, at.path), at.path, f"{shown(value)} stands where a section is due{hint}")
+    return Mistake(place_of(tree, at.path), at.path, f"{written} stands where a section is due{hint}")
 
 
 def _kinds_at(at: Located) -> tuple[str, ...]:
@@ -235,10 +235,14 @@ def _expectation(error: Any, at: Located) -> str:
         words, bound = bounds[kind]
         return f"{words} {about[bound]:g}"
     if kind in ("too_short", "string_too_short"):
-        return f"long enough: at least {about['min_length']}"
+        return f"{_measure(kind)} of {about['min_length']} or more"
     if kind in ("too_long", "string_too_long"):
-        return f"short enough: at most {about['max_length']}"
+        return f"{_measure(kind)} of {about['max_length']} or fewer"
     return f"right: {error['msg']}"
+
+
+def _measure(kind: str) -> str:
+    return "text" if kind.startswith("string") else "a list"
 
 
 def _hint(value: object, words: tuple[str, ...]) -> tuple[str, str | None]:

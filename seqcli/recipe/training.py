@@ -154,6 +154,8 @@ class Search(Section):
     """Stop it also after so many symbols for each source symbol, and 10 more; null means no such bound."""
     batch_sentences: Count = 64
     """Sentences that are translated side by side."""
+    unknown: bool = False
+    """Whether the unknown symbol may be written, where the target has rare words that are not in the vocabulary."""
 
 
 class Evaluation(Section):

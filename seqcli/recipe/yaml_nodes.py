@@ -100,8 +100,8 @@ def dotted(path: KeyPath) -> str:
 
 def shown(value: object) -> str:
     """A value as a message quotes it: short, on one line, null and true as YAML writes them."""
-    if isinstance(value, (dict, list)):
-        return "a section" if isinstance(value, dict) else "a list"
+    if isinstance(value, dict):
+        return "a section"
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     text = repr(value)

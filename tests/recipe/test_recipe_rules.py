@@ -1,0 +1,180 @@
+"""The rules that tie keys together: each is broken here, and kept by a recipe next to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from seqcli.recipe.rules import RULES
+
+TRANSFORMER = "{kind: transformer, hidden_size: 16, heads: 4, feedforward_size: 8}"
+FILES = "data={kind: files, train: a.tsv, columns: {source: 0, target: 1}}"
+LINES = "data={kind: lines, train: a, pattern: '%s'}"
+
+BROKEN: dict[str, tuple[list[str], str, str]] = {
+    "steps and epochs": (["training.epochs=1"], "training.epochs", "steps is given too; give one of them"),
+    "neither": (["training.steps=null"], "training.steps", "is missing; give steps, or epochs"),
+    "dot of two widths": (
+        ["model.encoder.bidirectional=true"],
+        "model.decoder.attention.kind",
+        "the decoder has 16 and the memory 32; set model.decoder.hidden_size to 32, or choose multiplicative",
+    ),
+    "scaled dot over a transformer": (
+        ["model.decoder.attention.kind=scaled_dot", "model.encoder={kind: transformer, hidden_size: 32}"],
+        "model.decoder.attention.kind",
+        "the memory 32",
+    ),
+    "order without attention": (
+        ["model.decoder.attention.kind=none", "model.decoder.order=bahdanau"],
+        "model.decoder.order",
+        "nothing to order",
+    ),
+    "feeding without attention": (
+        ["model.decoder.attention.kind=none", "model.decoder.input_feeding=true"],
+        "model.decoder.input_feeding",
+        "nothing to feed",
+    ),
+    "feeding in the wrong order": (
+        ["model.decoder.input_feeding=true", "model.decoder.order=bahdanau"],
+        "model.decoder.input_feeding",
+        "only the order luong",
+    ),
+    "copy of layers": (
+        ["model.decoder.bridge=copy", "model.decoder.layers=2"],
+        "model.decoder.bridge",
+        "there are 1 and 2 layers",
+    ),
+    "copy of another family": (
+        ["model.decoder.bridge=copy", "model.decoder.kind=lstm"],
+        "model.decoder.bridge",
+        "not gru and lstm",
+    ),
+    "copy of another width": (
+        ["model.decoder.bridge=copy", "model.encoder.bidirectional=true", "model.decoder.attention.kind=additive"],
+        "model.decoder.bridge",
+        "the encoder's have 32 and the decoder's 16",
+    ),
+    "copy from a transformer": (
+        ["model.decoder.bridge=copy", f"model.encoder={TRANSFORMER}"],
+        "model.decoder.bridge",
+        "the encoder is transformer",
+    ),
+    "heads": ([f"model.encoder={TRANSFORMER}", "model.encoder.heads=3"], "model.encoder.heads", "3 heads cannot share"),
+    "rotary": (
+        [f"model.decoder={TRANSFORMER}", "model.decoder.heads=16", "model.decoder.positions=rotary"],
+        "model.decoder.heads",
+        "not 1",
+    ),
+    "learned positions": (
+        [f"model.decoder={TRANSFORMER}", "model.decoder.positions=learned", "model.decoder.max_positions=100"],
+        "search.max_length",
+        "200 is more than the 100 learned positions",
+    ),
+    "tie without a shared vocabulary": (["model.tie=source_target"], "model.tie", "needs one vocabulary"),
+    "tie of two widths": (
+        ["model.tie=source_target", "target.tokenizer.kind=shared", "model.encoder.embedding_size=8"],
+        "model.tie",
+        "one width, not 8 and 256",
+    ),
+    "tie of the output": (["model.tie=target_output"], "model.tie", "(16) to be its embedding_size (256)"),
+    "tie with a feedforward decoder": (
+        ["model.tie=target_output", "model.decoder={kind: feedforward}"],
+        "model.tie",
+        "a feedforward decoder has none",
+    ),
+    "plateau without validation": (
+        [FILES, "training.schedule.kind=plateau"],
+        "training.schedule.kind",
+        "validation split",
+    ),
+    "stopping without validation": (
+        [FILES, "training.early_stopping={}"],
+        "training.early_stopping",
+        "validation split",
+    ),
+    "hub without validation": (
+        ["data={kind: hub, name: x, splits: {validation: null}}", "training.early_stopping={}"],
+        "training.early_stopping",
+        "validation split",
+    ),
+    "best metric": (["training.best_metric=wer"], "training.best_metric", "wer is not measured"),
+    "teacher forcing": (
+        [f"model.decoder={TRANSFORMER}", "training.teacher_forcing=0.5"],
+        "training.teacher_forcing",
+        "needs a recurrent decoder, not transformer",
+    ),
+    "lengths": (["data={kind: copy, shortest: 5, longest: 4}"], "data.shortest", "5 is more than longest, 4"),
+    "numbered columns of the hub": (
+        ["data={kind: hub, name: x, columns: {source: 0, target: x}}"],
+        "data.columns.source",
+        "only CSV and TSV",
+    ),
+    "numbered columns of jsonl": (
+        ["data={kind: files, train: [a.tsv, b.jsonl.gz], columns: {source: a, target: 1}}"],
+        "data.columns.target",
+        "only CSV and TSV",
+    ),
+    "columns by number and name": (
+        ["data={kind: files, train: a.csv.gz, columns: {source: 0}}"],
+        "data.columns.target",
+        "by number too, as source",
+    ),
+    "pattern": ([LINES % "(?P<source>.*"], "data.pattern", "is not a regular expression"),
+    "pattern without groups": ([LINES % "(?P<source>.*)"], "data.pattern", "has no group named target"),
+}
+
+KEPT = [
+    ["training.steps=null", "training.epochs=1"],
+    ["model.encoder.bidirectional=true", "model.decoder.hidden_size=32"],
+    ["model.encoder={kind: feedforward, hidden_size: 16}"],
+    ["model.decoder.input_feeding=true"],
+    ["model.decoder.order=bahdanau"],
+    ["model.decoder.bridge=copy"],
+    ["model.decoder.bridge=copy", "model.encoder.kind=rnn"],
+    [f"model.encoder={TRANSFORMER}", f"model.decoder={TRANSFORMER}", "model.decoder.positions=rotary"],
+    [f"model.decoder={TRANSFORMER}", "model.decoder.positions=learned"],
+    [
+        "model.tie=all",
+        "target.tokenizer.kind=shared",
+        "model.decoder.embedding_size=16",
+        "model.encoder.embedding_size=16",
+    ],
+    ["model.tie=all", "target.tokenizer.kind=shared", f"model.encoder={TRANSFORMER}", f"model.decoder={TRANSFORMER}"],
+    ["training.schedule.kind=plateau", "training.early_stopping={}"],
+    ["training.best_metric=bleu"],
+    ["training.teacher_forcing=0.5"],
+    ["data={kind: sort, shortest: 4, longest: 4}"],
+    [FILES],
+    ["data={kind: files, format: tsv, train: x.txt, columns: {source: 0, target: 1, features: 2}}"],
+    [LINES % "(?P<source>.*) (?P<target>.*)"],
+]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_rule_is_told(mistakes, right: str, name: str) -> None:
+    overrides, path, message = BROKEN[name]
+    told = mistakes(right, *overrides)
+    assert len(told) == 1
+    assert f"  {path}  " in told[0]
+    assert message in told[0]
+
+
+@pytest.mark.parametrize("overrides", KEPT, ids=" ".join)
+def test_a_kept_rule_is_silent(mistakes, right: str, overrides: list[str]) -> None:
+    assert mistakes(right, *overrides) == []
+
+
+def test_every_rule_is_broken_above() -> None:
+    assert len(RULES) == 13
+    assert len(BROKEN) >= 2 * len(RULES)
+
+
+def test_broken_rules_are_told_together_and_placed(mistakes, right: str) -> None:
+    text = right.replace("steps: 10", "steps: 10\n  epochs: 3\n  teacher_forcing: 0.5")
+    text = text.replace("{kind: gru, hidden_size: 16, attention: {kind: dot}}", "{kind: feedforward}\n  tie: all")
+    told = mistakes(text, "training.best_metric=wer")
+    assert [line.split("  ")[0] for line in told] == [
+        "r.yaml:8:8",
+        "r.yaml:11:11",
+        "r.yaml:12:20",
+        "command line: training.best_metric=wer",
+    ]
