@@ -1,7 +1,6 @@
-"""The composition root: from a recipe to the objects that do the work.
+"""From the recipe's `model` section to a `Seq2Seq`.
 
-The only file beside `run.py` and the command line that knows recipes; everything it builds takes plain arguments. Each kind is
-a case of a `match`, so that the type checker names the place where a new kind is missing.
+Each kind is a case of a `match`, so that the type checker names the place where a new kind is missing.
 """
 
 from __future__ import annotations

@@ -1,0 +1,103 @@
+"""A model against a corpus: what it thinks of the references, and what it writes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from seqcli import __version__
+from seqcli.data.batching import plan_sorted
+from seqcli.data.encoded import make_batch
+from seqcli.evaluation.metrics import TEXT_METRICS, LengthBucket, by_length, text_metrics
+from seqcli.evaluation.translator import SearchSettings, Translator
+from seqcli.models.seq2seq import Seq2Seq
+from seqcli.nn.loss import perplexity
+from seqcli.symbols import PAD, Example
+from seqcli.types import Batch, Metric
+
+MODEL_METRICS = ("loss", "perplexity", "token_accuracy")
+MODEL_BATCH_TOKENS = 4096
+LENGTH_EDGES = (5, 10, 15, 20, 30, 40, 60, 100)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model made of a corpus: its metrics by name, and the examples with the hypothesis for each.
+
+    `lengths` are the same text metrics for short and long sources apart, if they were asked for.
+    """
+
+    metrics: dict[str, Metric]
+    examples: list[Example]
+    hypotheses: list[str]
+    lengths: list[LengthBucket]
+
+
+def evaluate(
+    translator: Translator,
+    examples: Sequence[Example],
+    names: Sequence[str],
+    settings: SearchSettings,
+    *,
+    bleu_tokenize: str = "13a",
+    intervals: int = 0,
+    lengths: bool = False,
+) -> Evaluation:
+    """The metrics called `names`, in that order; hypotheses are searched for only if one of them needs text.
+
+    References are put into the form that the target was learnt in (case, Unicode form) before text is compared. `intervals` is
+    the number of bootstrap resamples behind each interval, 0 for none.
+    """
+    wanted = [name for name in names if name in TEXT_METRICS]
+    hypotheses: list[str] = []
+    buckets: list[LengthBucket] = []
+    metrics: dict[str, Metric] = {}
+    if wanted:
+        tokenizer = translator.target_tokenizer
+        hypotheses = [found[0].text if found else "" for found in translator.translate(examples, settings)]
+        references = [tokenizer.normalizer(example.target or "") for example in examples]
+        how = {"bleu_tokenize": bleu_tokenize, "split": tokenizer.split, "one_word": tokenizer.kind == "symbols"}
+        metrics |= text_metrics(wanted, hypotheses, references, intervals=intervals, **how)
+        if lengths:
+            sizes = [len(translator.encode(example)) - 1 for example in examples]
+            buckets = by_length(wanted, hypotheses, references, sizes, LENGTH_EDGES, **how)
+    if set(names) - set(wanted):
+        metrics |= model_metrics(translator.model, reference_batches(translator, examples))
+    return Evaluation({name: metrics[name] for name in names}, list(examples), hypotheses, buckets)
+
+
+def model_metrics(model: Seq2Seq, batches: Iterable[Batch]) -> dict[str, Metric]:
+    """Loss (mean nats a target symbol, EOS counted), perplexity and token accuracy (0–100), under teacher forcing.
+
+    The references are given, one symbol after the other, and what counts is the probability of the next; so these figures
+    depend on the tokenizer and cannot be compared across vocabularies.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    total, right, tokens = 0.0, 0, 0
+    with torch.inference_mode():
+        for batch in batches:
+            on_device = batch.to(device)
+            labels = on_device.labels
+            real = labels != PAD
+            log_probs = model.logits(on_device)[real].log_softmax(dim=-1)
+            answers = labels[real]
+            total -= float(log_probs.gather(1, answers[:, None]).sum(dtype=torch.float64))
+            right += int((log_probs.argmax(dim=-1) == answers).sum())
+            tokens += len(answers)
+    mean = total / tokens
+    signature = f"teacher-forcing|n:{tokens}|unit:symbol|version:seqcli-{__version__}"
+    values = {"loss": mean, "perplexity": perplexity(mean), "token_accuracy": 100.0 * right / tokens}
+    return {name: Metric(value, signature) for name, value in values.items()}
+
+
+def reference_batches(translator: Translator, examples: Sequence[Example]) -> Iterable[Batch]:
+    """Sources with their references, sorted by length, for `model_metrics`."""
+    sources = [translator.encode(example) for example in examples]
+    targets = [translator.encode_target(example.target or "") for example in examples]
+    lengths = [np.array([len(ids) for ids in side], dtype=np.int32) for side in (sources, targets)]
+    for rows in plan_sorted(*lengths, batch_tokens=MODEL_BATCH_TOKENS, batch_sentences=None):
+        yield make_batch([sources[row] for row in rows], [targets[row] for row in rows], rows)

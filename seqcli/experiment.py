@@ -1,0 +1,268 @@
+"""From a recipe to a run directory: prepare, train, keep the records."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import seqcli
+from seqcli.build.data import PreparedData, prepare_data
+from seqcli.build.model import build_model
+from seqcli.build.training import build_limits, build_objective, build_optimizer, build_plateau, build_schedule
+from seqcli.data.batching import Rows, plan_batches
+from seqcli.data.tokenizer import load_tokenizer
+from seqcli.errors import DataError, RecipeError, StorageError
+from seqcli.evaluation.evaluate import evaluate
+from seqcli.evaluation.metrics import higher_is_better
+from seqcli.models.seq2seq import Seq2Seq
+from seqcli.recipe.dump import dump_recipe
+from seqcli.recipe.schema import Recipe
+from seqcli.run import (
+    CHECKPOINTS,
+    ENVIRONMENT,
+    METRICS,
+    RECIPE,
+    make_translator,
+    read_recipe,
+    search_settings,
+    use_machine,
+)
+from seqcli.training.checkpoint import (
+    Position,
+    average_weights,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+    step_folder,
+    step_folders,
+    weights_of,
+)
+from seqcli.training.loop import Hooks, Sample, fit
+from seqcli.training.optim import Optimizer
+from seqcli.types import Progress
+
+MAY_CHANGE = ("run", "device", "threads", "search", "evaluation")
+"""Sections that may differ when a run goes on; of `training`, its length."""
+
+
+@dataclass
+class Experiment:
+    """Everything a training run works with; made by `prepare`."""
+
+    recipe: Recipe
+    folder: Path
+    data: PreparedData
+    model: Seq2Seq
+    optimizer: Optimizer
+    position: Position
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """Optimizer steps that one pass over the data takes (the first one; others may differ by a few)."""
+        return -(-len(self.plan(0)) // self.recipe.training.accumulation)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run, as far as they are known beforehand."""
+        training = self.recipe.training
+        return training.steps if training.steps is not None else (training.epochs or 0) * self.steps_an_epoch
+
+    def plan(self, epoch: int) -> list[Rows]:
+        """The batches of an epoch."""
+        training = self.recipe.training
+        return plan_batches(
+            self.data.train.source_lengths,
+            self.data.train.target_lengths,
+            batch_tokens=training.batch_tokens,
+            batch_sentences=training.batch_sentences,
+            seed=self.recipe.seed,
+            epoch=epoch,
+        )
+
+    def train(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+        """Train, or go on training, and keep checkpoints and records; yield each record. Ends early once `stop()` is true."""
+        training = self.recipe.training
+        write_run_files(self)
+        with Records(self.folder / METRICS, self.position.step) as records:
+            progress = fit(
+                self.model,
+                self.optimizer,
+                build_schedule(training.schedule, self.total_steps),
+                training.optimizer.learning_rate,
+                self.plan,
+                self.data.train.batch,
+                self.position,
+                build_limits(training),
+                build_objective(training),
+                Hooks(self._validator(), self._watched, self._save, stop),
+                build_plateau(training.schedule),
+            )
+            for record in progress:
+                records.write(record)
+                yield record
+        if not stop():
+            self._average()
+
+    def _validator(self) -> Callable[[], tuple[dict[str, float], Sample]] | None:
+        """What scores the model on the validation split, if there is one."""
+        validation = self.data.validation
+        if validation is None:
+            return None
+        examples = [validation.example(row) for row in range(len(validation))]
+        translator = make_translator(self.recipe, self.model, self.data.source_tokenizer, self.data.target_tokenizer)
+        section, settings = self.recipe.evaluation, search_settings(self.recipe)
+        names = list(dict.fromkeys([*section.metrics, self.recipe.training.best_metric]))
+
+        def validate() -> tuple[dict[str, float], Sample]:
+            result = evaluate(translator, examples, names, settings, bleu_tokenize=section.bleu_tokenize)
+            first = examples[0]
+            if result.hypotheses:
+                hypothesis = result.hypotheses[0]
+            else:
+                hypothesis = next((one.text for one in translator.translate([first], settings)[0]), "")
+            scores = {name: metric.value for name, metric in result.metrics.items()}
+            return scores, (first.source, first.target or "", hypothesis)
+
+        return validate
+
+    def _watched(self, scores: dict[str, float]) -> float:
+        name = self.recipe.training.best_metric
+        return scores[name] if higher_is_better(name) else -scores[name]
+
+    def _save(self, kind: str, position: Position) -> None:
+        checkpoints = self.folder / CHECKPOINTS
+        if kind == "best":
+            about = {"step": position.step, self.recipe.training.best_metric: abs(position.best or 0.0)}
+            save_weights(checkpoints / "best", weights_of(self.model), about)
+            return
+        save_checkpoint(step_folder(checkpoints, position.step), self.model, self.optimizer, position)
+        training = self.recipe.training
+        for old in step_folders(checkpoints)[: -max(training.keep_checkpoints, training.average)]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def _average(self) -> None:
+        checkpoints, count = self.folder / CHECKPOINTS, self.recipe.training.average
+        folders = step_folders(checkpoints)[-count:]
+        if count > 1 and len(folders) > 1:
+            steps = [int(folder.name.removeprefix("step-")) for folder in folders]
+            save_weights(checkpoints / "average", average_weights(folders), {"steps": steps})
+
+
+def prepare(recipe: Recipe, folder: Path) -> Experiment:
+    """Read and encode the data, build the model, and, where `folder` holds a run of this recipe, take up its last checkpoint."""
+    resuming = (folder / RECIPE).is_file()
+    if resuming:
+        refuse_changes(recipe, read_recipe(folder), folder)
+    device = use_machine(recipe)
+    data = prepare_data(recipe)
+    if resuming:
+        _refuse_other_tokenizers(data, folder)
+    torch.manual_seed(recipe.seed)
+    model = build_model(recipe.model, data.source_tokenizer.size, data.target_tokenizer.size).to(device)
+    optimizer = build_optimizer(recipe.training.optimizer, model)
+    experiment = Experiment(recipe, folder, data, model, optimizer, Position())
+    found = step_folders(folder / CHECKPOINTS)
+    if found:
+        experiment.position = load_checkpoint(found[-1], model, optimizer)
+    return experiment
+
+
+def refuse_changes(recipe: Recipe, before: Recipe, folder: Path) -> None:
+    """Raise `RecipeError` if going on with the run in `folder` would mix two different recipes."""
+    differing = [
+        f"{path} was {old!r} and is {new!r}"
+        for path, old, new in differences(before.model_dump(), recipe.model_dump())
+        if path.split(".")[0] not in MAY_CHANGE and path not in ("training.steps", "training.epochs")
+    ]
+    if differing:
+        raise RecipeError(
+            f"{folder} holds a run of another recipe: {'; '.join(differing)}. "
+            "Go on with the old recipe, or train elsewhere with run=… or --fresh"
+        )
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The places where two nested dictionaries differ: dotted path, old value, new value."""
+    if isinstance(old, dict) and isinstance(new, dict) and old.get("kind") == new.get("kind"):
+        for key in dict.fromkeys([*old, *new]):
+            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    elif old != new:
+        yield path, old, new
+
+
+def write_run_files(experiment: Experiment) -> None:
+    """The files that make the run directory self-contained. Raises `StorageError` if it cannot be written."""
+    folder = experiment.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        experiment.data.source_tokenizer.save(folder, "source")
+        experiment.data.target_tokenizer.save(folder, "target")
+        _replace(folder / ENVIRONMENT, json.dumps(environment(), indent=1) + "\n")
+        # last, because a folder with a recipe counts as a run
+        _replace(folder / RECIPE, dump_recipe(experiment.recipe))
+    except OSError as error:
+        raise StorageError(f"the run directory {folder} cannot be written: {error.strerror or error}") from error
+
+
+def environment() -> dict[str, Any]:
+    """What a run was made with."""
+    return {
+        "seqcli": seqcli.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
+    }
+
+
+class Records:
+    """`metrics.jsonl`: one record a line. What an interrupted run wrote after the checkpoint that it goes on from is dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            _replace(path, "".join(line for line in lines if _belongs(line, step)))
+        self.file = path.open("a", encoding="utf-8")
+
+    def write(self, record: Progress) -> None:
+        """Append a record; what it does not know is left out."""
+        known = {name: value for name, value in asdict(record).items() if value is not None and value != {}}
+        self.file.write(json.dumps(known, ensure_ascii=False) + "\n")
+        self.file.flush()
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+def _belongs(line: str, step: int) -> bool:
+    try:
+        return bool(json.loads(line)["step"] <= step)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _refuse_other_tokenizers(data: PreparedData, folder: Path) -> None:
+    now = (data.source_tokenizer.digest, data.target_tokenizer.digest)
+    before = tuple(load_tokenizer(folder, side).digest for side in ("source", "target"))
+    if now != before:
+        raise DataError(f"the training data is not what {folder} was trained on; train elsewhere with run=… or --fresh")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that a reader finds the old one or the new one, whole."""
+    beside = path.with_name(f".{path.name}.writing")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)

@@ -1,0 +1,197 @@
+"""The run directory, and the Python API.
+
+    recipe.yaml        the resolved recipe
+    source.json …      the tokenizers
+    environment.json   what the run was made with
+    metrics.jsonl      every record of training
+    checkpoints/       step-…, best, average
+
+It refers to nothing outside itself, so it can be moved or mailed. From Python:
+
+    import seqcli
+    run = seqcli.load("runs/dates")
+    run.translate(["samstag, 5. märz 2011"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from seqcli.build.data import Split, longest_source, longest_target, open_split
+from seqcli.build.model import build_model
+from seqcli.data.corpus import Corpus
+from seqcli.data.tokenizer import Tokenizer, load_tokenizer
+from seqcli.errors import DataError, RecipeError, SeqcliError
+from seqcli.evaluation.attention import AttentionMaps, attention_maps
+from seqcli.evaluation.evaluate import Evaluation, evaluate
+from seqcli.evaluation.translator import SearchSettings, Translation, Translator
+from seqcli.models.seq2seq import Seq2Seq
+from seqcli.recipe.load import load_recipe
+from seqcli.recipe.schema import Recipe
+from seqcli.symbols import Example
+from seqcli.training.checkpoint import load_weights, step_folders
+
+RECIPE, ENVIRONMENT, METRICS, CHECKPOINTS = "recipe.yaml", "environment.json", "metrics.jsonl", "checkpoints"
+
+
+class Run:
+    """A trained model with everything that belongs to it; made by `load`."""
+
+    def __init__(self, folder: Path, recipe: Recipe, translator: Translator, checkpoint: Path) -> None:
+        self.folder = folder
+        self.recipe = recipe
+        self.translator = translator
+        self.checkpoint = checkpoint
+
+    def settings(self, beam_size: int | None = None) -> SearchSettings:
+        """How the recipe searches, with another beam size if one is given."""
+        settings = search_settings(self.recipe)
+        return settings if beam_size is None else replace(settings, beam_size=beam_size)
+
+    def translate(self, texts: Sequence[str], *, beam_size: int | None = None) -> list[str]:
+        """The best hypothesis for each text; an empty text gives an empty one."""
+        return [
+            found[0].text if found else "" for found in self.hypotheses(as_examples(texts), self.settings(beam_size))
+        ]
+
+    def hypotheses(
+        self, examples: Sequence[Example], settings: SearchSettings | None = None
+    ) -> list[list[Translation]]:
+        """All hypotheses for each example, best first."""
+        return self.translator.translate(examples, settings or self.settings())
+
+    def evaluate(
+        self,
+        split: Split = "test",
+        *,
+        corpus: Corpus | None = None,
+        metrics: Sequence[str] | None = None,
+        beam_size: int | None = None,
+        intervals: int = 0,
+        lengths: bool = False,
+    ) -> Evaluation:
+        """Score the model on a split of its recipe's data, or on any `corpus`.
+
+        `metrics` are those of the recipe if not given; `intervals` is the number of bootstrap resamples (0: no intervals).
+        """
+        found = corpus or open_split(self.recipe.data, split)
+        if found is None:
+            raise RecipeError(f"the recipe names no {split} split; give data.{split}=…, or files to evaluate")
+        examples = list(found.read())
+        if not examples:
+            raise DataError(f"{found.name}: there is nothing to evaluate")
+        return evaluate(
+            self.translator,
+            examples,
+            metrics or self.recipe.evaluation.metrics,
+            self.settings(beam_size),
+            bleu_tokenize=self.recipe.evaluation.bleu_tokenize,
+            intervals=intervals,
+            lengths=lengths,
+        )
+
+    def attention(
+        self, texts: Sequence[str], targets: Sequence[str] | None = None, *, beam_size: int | None = None
+    ) -> list[AttentionMaps]:
+        """What the model looks at while it writes its own translation of each text, or the given target."""
+        return attention_maps(self.translator, as_examples(texts, targets), self.settings(beam_size))
+
+
+def load(folder: str | Path, overrides: Sequence[str] = (), *, checkpoint: str | None = None) -> Run:
+    """The run in `folder`, ready to use.
+
+    `overrides` are `key=value`, as on the command line (`search.beam_size=5`, `device=cpu`); `checkpoint` is best, last, average,
+    a step's number, or auto, as the recipe says if not given. Raises `RecipeError` if there is no run, `SeqcliError` if it is damaged
+    or has no checkpoint yet.
+    """
+    folder = Path(folder)
+    recipe = read_recipe(folder, overrides)
+    device = use_machine(recipe)
+    source_tokenizer, target_tokenizer = load_tokenizer(folder, "source"), load_tokenizer(folder, "target")
+    model = build_model(recipe.model, source_tokenizer.size, target_tokenizer.size)
+    chosen = find_checkpoint(folder / CHECKPOINTS, checkpoint or recipe.evaluation.checkpoint)
+    load_weights(chosen, model)
+    translator = make_translator(recipe, model.to(device).eval(), source_tokenizer, target_tokenizer)
+    return Run(folder, recipe, translator, chosen)
+
+
+def read_recipe(folder: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The resolved recipe of the run in `folder`."""
+    path = folder / RECIPE
+    if not path.is_file():
+        raise RecipeError(f"{folder} is no run directory: it has no {RECIPE}; `seqcli train` makes one")
+    return load_recipe(str(path), overrides)
+
+
+def find_checkpoint(checkpoints: Path, wanted: str) -> Path:
+    """The folder of the checkpoint called `wanted`: best, last, average, a step, or auto, the first of average, best, last."""
+    steps = step_folders(checkpoints)
+    last = steps[-1] if steps else checkpoints / "last"
+    named = {"best": checkpoints / "best", "average": checkpoints / "average", "last": last}
+    if wanted == "auto":
+        candidates = [named["average"], named["best"], named["last"]]
+    elif wanted.isdigit():
+        candidates = [folder for folder in steps if int(folder.name.removeprefix("step-")) == int(wanted)]
+    elif wanted in named:
+        candidates = [named[wanted]]
+    else:
+        raise RecipeError(f"{wanted!r} is no checkpoint; give auto, best, last, average, or a step's number")
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    there = ", ".join(sorted(path.name for path in checkpoints.glob("[!.]*"))) or "none yet"
+    raise SeqcliError(f"{checkpoints.parent} has no checkpoint {wanted!r}; there are: {there}")
+
+
+def use_machine(recipe: Recipe) -> torch.device:
+    """The device the recipe asks for; sets the number of threads."""
+    if recipe.threads is not None:
+        torch.set_num_threads(recipe.threads)
+    if recipe.device != "auto":
+        wanted = torch.device(recipe.device)
+        available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if not available[wanted.type]:
+            raise RecipeError(f"device {recipe.device} is not there on this machine; give device=cpu or device=auto")
+        return wanted
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def search_settings(recipe: Recipe) -> SearchSettings:
+    """The recipe's `search` section as the translator takes it."""
+    section = recipe.search
+    return SearchSettings(
+        beam_size=section.beam_size,
+        length_penalty=section.length_penalty,
+        max_length=section.max_length,
+        max_ratio=section.max_ratio,
+        batch_sentences=section.batch_sentences,
+        unknown=section.unknown,
+    )
+
+
+def make_translator(
+    recipe: Recipe, model: Seq2Seq, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer
+) -> Translator:
+    """The translator of a recipe's model."""
+    return Translator(
+        model,
+        source_tokenizer,
+        target_tokenizer,
+        reverse_source=recipe.source.reverse,
+        longest_source=longest_source(recipe.model),
+        longest_target=longest_target(recipe.model),
+    )
+
+
+def as_examples(texts: Sequence[str], targets: Sequence[str] | None = None) -> list[Example]:
+    """Plain texts as examples, with their targets if there are any."""
+    if targets is not None and len(targets) != len(texts):
+        raise DataError(f"{len(texts)} texts, but {len(targets)} targets")
+    return [
+        Example(text, None if targets is None else targets[row], row, f"text {row + 1}")
+        for row, text in enumerate(texts)
+    ]
