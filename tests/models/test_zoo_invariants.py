@@ -1,0 +1,265 @@
+"""What holds for every encoder and decoder that a recipe can name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from models.zoo import (
+    ENCODER_KINDS,
+    Specimen,
+    batch,
+    decoders,
+    encoders,
+    models_with,
+    padded,
+    pairs,
+    rows,
+)
+from torch import Tensor
+
+from seqcli.models.seq2seq import Seq2Seq
+from seqcli.nn.trace import trace_attention
+from seqcli.recipe import model as sections
+from seqcli.types import Batch, State
+
+every_encoder_kind = pytest.mark.parametrize("kind", ENCODER_KINDS)
+
+
+@pytest.fixture(autouse=True)
+def _no_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+def same(left: Tensor, right: Tensor, specimen: Specimen, tolerance: float = 1e-5) -> None:
+    assert left.shape == right.shape, specimen
+    assert left.numel() > 0
+    difference = (left.float() - right.float()).abs().max()
+    assert difference <= tolerance, f"{difference:g} apart: {specimen}"
+
+
+def step_by_step(model: Seq2Seq, state: State, inputs: Tensor) -> tuple[Tensor, State]:
+    features = []
+    for ids in inputs.split(1, dim=1):
+        feature, state = model.decoder(ids, state)
+        features.append(feature)
+    return torch.cat(features, dim=1), state
+
+
+def test_the_zoo_is_whole() -> None:
+    """Written by hand, so that a kind cannot fall out of the tests unnoticed; a new kind changes these numbers."""
+    assert ENCODER_KINDS == ["feedforward", "gru", "lstm", "rnn", "transformer"]
+    assert len(encoders()) == 4 + 3 * 2 + 2 * 3 * 2  # activations; cells × directions; norms × positions × activations
+    without_attention = 2 * 3  # feed_summary × bridges
+    with_attention = 5 * 3 * 3  # scores × (luong, luong with input feeding, bahdanau) × bridges
+    assert len(decoders()) == 4 + 3 * (without_attention + with_attention) + 2 * 3 * 2
+    assert len(pairs()) == 5 * len(encoders()) + len(decoders())
+    assert sum(len(models_with(kind)) for kind in ENCODER_KINDS) == len(pairs())
+
+
+@every_encoder_kind
+def test_all_at_once_equals_step_by_step(kind: str) -> None:
+    given = batch([7, 5, 2], [6, 3, 6])
+    for specimen in models_with(kind):
+        model, inputs = specimen.model, given.inputs
+        start = model.start(given.source, given.source_mask)
+        whole, end = model.decoder(inputs, start)
+        stepped, stepped_end = step_by_step(model, start, inputs)
+        same(whole, stepped, specimen)
+        assert end.position == stepped_end.position == 6
+        assert end.cache.keys() == stepped_end.cache.keys()
+        # a prefix in one call and the rest in another, as a forced prefix in search would do
+        first, middle = model.decoder(inputs[:, :2], start)
+        second, _ = model.decoder(inputs[:, 2:], middle)
+        same(whole, torch.cat((first, second), dim=1), specimen)
+
+
+@every_encoder_kind
+def test_padding_changes_nothing(kind: str) -> None:
+    given = batch([7, 5, 2], [6, 3, 6])
+    more = padded(given, source=4, target=3)
+    for specimen in models_with(kind):
+        same(specimen.model(given), specimen.model(more)[:, :6], specimen)
+        difference = specimen.model.loss(given) - specimen.model.loss(more)
+        assert abs(difference) < 1e-4, specimen
+
+
+@every_encoder_kind
+def test_batch_mates_and_their_order_change_nothing(kind: str) -> None:
+    given = batch([7, 5, 2], [6, 3, 6])
+    alone = [_without_padding(rows(given, [row])) for row in range(3)]
+    for specimen in models_with(kind):
+        together = specimen.model(given)
+        same(together[[2, 0, 1]], specimen.model(rows(given, [2, 0, 1])), specimen)
+        for row, one in enumerate(alone):
+            length = one.labels.shape[1]
+            same(together[row : row + 1, :length], specimen.model(one), specimen)
+
+
+def _without_padding(one: Batch) -> Batch:
+    assert one.target is not None
+    source, target = int(one.source_mask.sum()), one.target_tokens + 1
+    return Batch(one.source[:, :source], one.source_mask[:, :source], one.target[:, :target], one.index)
+
+
+@every_encoder_kind
+def test_future_symbols_change_no_past_output(kind: str) -> None:
+    given = batch([7, 5, 2], [6, 6, 6])
+    for specimen in models_with(kind):
+        start = specimen.model.start(given.source, given.source_mask)
+        before, _ = specimen.model.decoder(given.inputs, start)
+        for position in range(1, 6):
+            changed = given.inputs.clone()
+            changed[:, position:] = (changed[:, position:] + 3) % 16 + 4
+            after, _ = specimen.model.decoder(changed, start)
+            same(before[:, :position], after[:, :position], specimen, tolerance=1e-6)
+            deaf = specimen.section.decoder.kind == "feedforward"
+            assert torch.equal(before[:, position], after[:, position]) == deaf, specimen
+
+
+@every_encoder_kind
+def test_the_source_is_read(kind: str) -> None:
+    given = batch([7, 5, 4], [6, 6, 6])
+    for specimen in models_with(kind):
+        before = specimen.model(given)
+        for position in range(4):
+            source = given.source.clone()
+            source[:, position] = (source[:, position] + 3) % 16 + 4
+            after = specimen.model(Batch(source, given.source_mask, given.target, given.index))
+            assert torch.equal(before, after) == _is_blind(specimen.section.decoder), specimen
+
+
+def _is_blind(decoder: sections.Decoder) -> bool:
+    """No attention, no first state, no summary: a language model that ignores the source."""
+    return (
+        isinstance(decoder, sections.RecurrentDecoder)
+        and isinstance(decoder.attention, sections.NoAttention)
+        and not decoder.attention.feed_summary
+        and decoder.bridge == "zeros"
+    )
+
+
+def expected_maps(section: sections.Model) -> set[str]:
+    """The names of all attentions of a model."""
+    encoder, decoder, names = section.encoder, section.decoder, set()
+    if isinstance(encoder, sections.TransformerEncoder):
+        names |= {f"encoder.layers.{layer}.attention" for layer in range(encoder.layers)}
+    if isinstance(decoder, sections.TransformerDecoder):
+        names |= {f"decoder.layers.{layer}.attention" for layer in range(decoder.layers)}
+        names |= {f"decoder.layers.{layer}.cross_attention" for layer in range(decoder.layers)}
+    if isinstance(decoder, sections.RecurrentDecoder) and not isinstance(decoder.attention, sections.NoAttention):
+        names.add("decoder.attention")
+    return names
+
+
+@every_encoder_kind
+def test_tracing_shows_the_weights_and_changes_nothing(kind: str) -> None:
+    given = batch([7, 5, 2], [6, 3, 6])
+    seen = 0
+    for specimen in models_with(kind):
+        fast = specimen.model(given)
+        with trace_attention(specimen.model) as maps:
+            same(fast, specimen.model(given), specimen)
+        assert maps.keys() == expected_maps(specimen.section), specimen
+        for name, weights in maps.items():
+            seen += 1
+            same(weights.sum(dim=-1), torch.ones(weights.shape[:-1]), specimen)
+            causal = name.startswith("decoder.layers") and name.endswith(".attention")
+            if causal:
+                assert weights.shape[2:] == (6, 6)
+                assert torch.equal(weights, weights.tril()), (name, specimen)
+            else:
+                hidden = ~given.source_mask[:, None, None, :].expand_as(weights)
+                assert hidden.any()
+                assert (weights[hidden] == 0).all(), (name, specimen)
+                assert (weights[~hidden] > 0).all(), (name, specimen)
+        with trace_attention(specimen.model) as stepped:
+            step_by_step(specimen.model, specimen.model.start(given.source, given.source_mask), given.inputs)
+        for name, weights in maps.items():
+            same(weights, stepped[name], specimen)
+    assert seen >= 20
+
+
+@every_encoder_kind
+def test_a_state_can_be_repeated_reordered_and_selected(kind: str) -> None:
+    """What search does to a state is what it would be had the prefixes been read so from the start."""
+    given = batch([7, 5], [5, 5])
+    beams = batch([7, 5, 7, 5], [6, 6, 6, 6], seed=1).inputs
+    prefix, ahead = beams[:, :3], beams[:, 3:4]
+    within, across = torch.tensor([1, 0, 3, 3]), torch.tensor([3, 2, 2])
+    for specimen in models_with(kind):
+        model = specimen.model
+        start = model.start(given.source, given.source_mask)
+        doubled = model.start(given.source[[0, 0, 1, 1]], given.source_mask[[0, 0, 1, 1]])
+        repeated = start.repeat(2)
+        for part in ("memory", "cache"):
+            for name, tensor in getattr(doubled, part).items():
+                same(tensor, getattr(repeated, part)[name], specimen)
+
+        _, read = model.decoder(prefix, repeated)
+        for change, order in ((read.reorder, within), (read.select, across)):
+            after, _ = model.decoder(ahead[order], change(order))
+            sentences = torch.tensor([0, 0, 1, 1])[order]
+            fresh = model.start(given.source[sentences], given.source_mask[sentences])
+            expected, _ = model.decoder(torch.cat((prefix, ahead), dim=1)[order], fresh)
+            same(after, expected[:, -1:], specimen)
+
+
+@every_encoder_kind
+def test_gradients_reach_every_parameter(kind: str) -> None:
+    given = batch([7, 5, 2], [6, 3, 6])
+    for specimen in models_with(kind):
+        with torch.enable_grad():
+            specimen.model.loss(given, label_smoothing=0.1).backward()
+        unreached = {
+            name
+            for name, parameter in specimen.model.named_parameters()
+            if parameter.grad is None or not parameter.grad.any()
+        }
+        specimen.model.zero_grad()
+        expected = {name for name, _ in specimen.model.named_parameters() if name.startswith(_unused(specimen.section))}
+        assert unreached == expected, specimen
+
+
+def _unused(section: sections.Model) -> tuple[str, ...]:
+    """The parameters that a pair of kinds has no use for."""
+    encoder, decoder = section.encoder, section.decoder
+    if _is_blind(decoder):
+        return ("encoder.",)
+    attends = bool(expected_maps(section) - {name for name in expected_maps(section) if name.startswith("encoder")})
+    if isinstance(encoder, sections.FeedforwardEncoder) and not attends:
+        return ("encoder.states.",)  # one state a position, which nobody looks at
+    return ()
+
+
+@every_encoder_kind
+def test_dropout_is_for_training_only(kind: str) -> None:
+    given = batch([7, 5, 2], [6, 3, 6])
+    for specimen in models_with(kind):
+        assert torch.equal(specimen.model(given), specimen.model(given)), specimen
+        specimen.model.train()
+        try:
+            assert not torch.equal(specimen.model(given), specimen.model(given)), specimen
+        finally:
+            specimen.model.eval()
+
+
+@every_encoder_kind
+def test_teacher_forcing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share of nearly 1 whose draws all say "given" is the default; a share of 0 is the model's own greedy walk."""
+    given = batch([7, 5, 2], [6, 3, 6])
+    for specimen in models_with(kind):
+        if specimen.section.decoder.kind == "transformer":
+            continue  # the rules refuse it
+        model = specimen.model
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "rand", torch.zeros)
+            same(model(given), model(given, teacher_forcing=0.999), specimen)
+        state, ids, walked = model.start(given.source, given.source_mask), given.inputs[:, 0], []
+        for _ in range(6):
+            feature, state = model.decoder(ids[:, None], state)
+            ids = model.output(feature[:, 0]).argmax(dim=-1)
+            walked.append(feature)
+        same(torch.cat(walked, dim=1), model(given, teacher_forcing=0.0), specimen)

@@ -1,0 +1,178 @@
+"""Every model a recipe can name, in miniature: the schema says which kinds there are, the rules which of them fit together.
+
+Nothing here lists a kind by hand. A new section, or a new value of a `Literal` or a yes/no key, brings its models into every test
+that asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+import torch
+
+from seqcli.build.model import build_model
+from seqcli.models.seq2seq import Seq2Seq
+from seqcli.recipe import model as sections
+from seqcli.recipe.rules import broken_rules
+from seqcli.recipe.schema import Recipe
+from seqcli.recipe.section import Section
+from seqcli.symbols import BOS, EOS, PAD, SPECIAL
+from seqcli.types import Batch
+
+Keys = dict[str, Any]
+
+# both sides have states of width 16, so that every attention and every bridge fits; other widths differ, so that mix-ups show
+SIZES: Keys = {
+    "hidden_size": 16,
+    "embedding_size": 12,
+    "layers": 2,
+    "heads": 2,
+    "feedforward_size": 24,
+    "window": 12,
+    "max_positions": 40,
+}
+VOCABULARY = 20
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A model of the zoo and the section it was built from, whose words a failing test prints."""
+
+    section: sections.Model
+    model: Seq2Seq
+
+    def __str__(self) -> str:
+        return f"encoder {self.section.encoder!r}, decoder {self.section.decoder!r}"
+
+
+def variants(section: type[Section], sizes: Keys) -> Iterator[Keys]:
+    """Every way to write a section: all values of its choices, all variants of the sections inside it, the given sizes."""
+    choices = []
+    for name, about in section.model_fields.items():
+        values = _values(about.annotation) or ([sizes[name]] if name in sizes else [])
+        if values:
+            choices.append([(name, value) for value in values])
+    for chosen in product(*choices):
+        keys = dict(chosen)
+        if keys.get("bidirectional"):
+            keys["hidden_size"] //= 2
+        yield keys
+
+
+def _values(annotation: Any) -> list[Any]:
+    """What a key can be, where that can be counted: the values of a Literal, yes and no, the variants of a union of sections."""
+    if annotation is bool:
+        return [False, True]
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    members = [member for member in get_args(annotation) if member is not NoneType]
+    if members and all(isinstance(member, type) and issubclass(member, Section) for member in members):
+        return [keys for member in members for keys in variants(member, {})]
+    return []
+
+
+def kinds(union: Any) -> list[Keys]:
+    """All variants of all members of a discriminated union of the schema."""
+    return [keys for member in get_args(get_args(union)[0]) for keys in variants(member, SIZES)]
+
+
+def validated(keys: Keys) -> sections.Model | None:
+    """The `model` section with these keys, or None where the rules refuse it."""
+    recipe = Recipe.model_validate(
+        {
+            "data": {"kind": "dates"},
+            "source": {"tokenizer": {"kind": "characters"}},
+            "target": {"tokenizer": {"kind": "shared"}},
+            "model": keys,
+            "training": {"steps": 1},
+            "search": {"max_length": 20},
+        }
+    )
+    return None if any(path[0] == "model" for path, _ in broken_rules(recipe)) else recipe.model
+
+
+@cache
+def encoders() -> list[Keys]:
+    """Every encoder."""
+    return kinds(sections.Encoder)
+
+
+@cache
+def decoders() -> list[Keys]:
+    """Every decoder that fits at least one encoder."""
+    return [decoder for decoder in kinds(sections.Decoder) if any(_fit(encoder, decoder) for encoder in encoders())]
+
+
+@cache
+def pairs() -> list[sections.Model]:
+    """Every encoder with a decoder of each kind, and every decoder with some encoder: the partners take turns."""
+    found = []
+    for turn, encoder in enumerate(encoders()):
+        for kind in sorted({decoder["kind"] for decoder in decoders()}):
+            partners = [decoder for decoder in decoders() if decoder["kind"] == kind and _fit(encoder, decoder)]
+            if partners:
+                found.append(_fit(encoder, partners[turn * 7 % len(partners)]))
+    for turn, decoder in enumerate(decoders()):
+        partners = [encoder for encoder in encoders() if _fit(encoder, decoder)]
+        found.append(_fit(partners[turn * 5 % len(partners)], decoder))
+    return [model for model in found if model is not None]
+
+
+_fitting: dict[str, sections.Model | None] = {}
+
+
+def _fit(encoder: Keys, decoder: Keys) -> sections.Model | None:
+    key = f"{encoder}{decoder}"
+    if key not in _fitting:
+        _fitting[key] = validated({"encoder": encoder, "decoder": decoder})
+    return _fitting[key]
+
+
+ENCODER_KINDS = sorted({keys["kind"] for keys in kinds(sections.Encoder)})
+
+
+@cache
+def models_with(encoder_kind: str) -> list[Specimen]:
+    """Every pair whose encoder is of a kind, built, in evaluation mode. Kept between tests: leave the weights as they are."""
+    found = []
+    for number, section in enumerate(pairs()):
+        if section.encoder.kind == encoder_kind:
+            torch.manual_seed(number)
+            found.append(Specimen(section, build_model(section, VOCABULARY, VOCABULARY).eval()))
+    return found
+
+
+def batch(source_lengths: list[int], target_lengths: list[int], seed: int = 0) -> Batch:
+    """Random sentences of these lengths, EOS counted, BOS not."""
+    draw = torch.Generator().manual_seed(seed)
+    source = _rectangle([_sentence(length, draw) for length in source_lengths])
+    target = _rectangle([[BOS, *_sentence(length, draw)] for length in target_lengths])
+    return Batch(source, source != PAD, target, torch.arange(len(source_lengths)))
+
+
+def padded(given: Batch, source: int, target: int) -> Batch:
+    """The same batch with so many more columns of padding."""
+    wide = torch.nn.functional.pad
+    longer = wide(given.source, (0, source), value=PAD)
+    assert given.target is not None
+    return Batch(longer, longer != PAD, wide(given.target, (0, target), value=PAD), given.index)
+
+
+def rows(given: Batch, order: list[int]) -> Batch:
+    """Some rows of a batch, in this order, with the padding they had."""
+    assert given.target is not None
+    return Batch(given.source[order], given.source_mask[order], given.target[order], given.index[order])
+
+
+def _sentence(length: int, draw: torch.Generator) -> list[int]:
+    return [*torch.randint(len(SPECIAL), VOCABULARY, (length - 1,), generator=draw).tolist(), EOS]
+
+
+def _rectangle(sentences: list[list[int]]) -> torch.Tensor:
+    longest = max(map(len, sentences))
+    return torch.tensor([[*ids, *[PAD] * (longest - len(ids))] for ids in sentences])
