@@ -1,0 +1,249 @@
+"""From the recipe's `data`, `source` and `target` sections to corpora, tokenizers and encoded examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from typing_extensions import assert_never
+
+from seqcli.data.builtin import read_algorithmic, read_dates
+from seqcli.data.cache import cache_folder, cache_key
+from seqcli.data.corpus import Corpus, read_disk, read_hub
+from seqcli.data.encoded import EncodedCorpus, encode_corpus
+from seqcli.data.files import read_files, read_lines, read_text
+from seqcli.data.subwords import learn_subwords
+from seqcli.data.tokenizer import Tokenizer, load_tokenizer
+from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words
+from seqcli.errors import DataError
+from seqcli.recipe import data as recipe
+from seqcli.recipe import sides
+from seqcli.recipe.model import Model, TransformerSection
+from seqcli.recipe.schema import Recipe
+
+Split = Literal["train", "validation", "test"]
+Texts = Callable[[], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """All that training reads."""
+
+    source_tokenizer: Tokenizer
+    target_tokenizer: Tokenizer
+    train: EncodedCorpus
+    validation: EncodedCorpus | None
+
+
+def open_split(section: recipe.Data, split: Split) -> Corpus | None:
+    """The corpus of a split, or None if the recipe names none. Training is cut to `data.limit`."""
+    corpus = _open(section, split)
+    return corpus.first(section.limit) if corpus and split == "train" and section.limit else corpus
+
+
+def prepare_data(recipe_: Recipe) -> PreparedData:
+    """Read, learn and encode what training needs, or find it in the cache, which is keyed by the data's content."""
+    train = open_split(recipe_.data, "train")
+    assert train is not None
+    validation = open_split(recipe_.data, "validation")
+    cache = cache_folder()
+    source_tokenizer, target_tokenizer = _tokenizers(recipe_, train, cache)
+
+    def encode(corpus: Corpus, *, limited: bool) -> EncodedCorpus:
+        return encode_corpus(
+            corpus,
+            source_tokenizer,
+            target_tokenizer,
+            cache,
+            source_max_length=_shortest(recipe_.source.max_length if limited else None, _room(recipe_.model.encoder)),
+            target_max_length=_shortest(recipe_.target.max_length if limited else None, _room(recipe_.model.decoder)),
+            reverse_source=recipe_.source.reverse,
+        )
+
+    return PreparedData(
+        source_tokenizer,
+        target_tokenizer,
+        encode(train, limited=True),
+        None if validation is None else encode(validation, limited=False),
+    )
+
+
+def longest_source(model: Model) -> int | None:
+    """How many symbols, EOS counted, the encoder can read; None where there is no limit."""
+    room = _room(model.encoder)
+    return None if room is None else room + 1
+
+
+def longest_target(model: Model) -> int | None:
+    """How many symbols, EOS counted, the decoder can write; None where there is no limit."""
+    room = _room(model.decoder)
+    return None if room is None else room + 1
+
+
+def _room(section: object) -> int | None:
+    """Symbols, besides BOS or EOS, that fit into a table of learned positions."""
+    learned = isinstance(section, TransformerSection) and section.positions == "learned"
+    return section.max_positions - 1 if learned and isinstance(section, TransformerSection) else None
+
+
+def _shortest(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _open(section: recipe.Data, split: Split) -> Corpus | None:
+    match section:
+        case recipe.HubData() | recipe.DiskData():
+            name = getattr(section.splits, split)
+            return None if name is None else _open_named(section, name)
+        case recipe.FilesData() | recipe.LinesData():
+            paths = getattr(section, split)
+            if paths is None:
+                return None
+            files = [paths] if isinstance(paths, str) else paths
+            if isinstance(section, recipe.LinesData):
+                return read_lines(files, section.pattern, features_separator=section.features_separator)
+            columns = section.columns
+            return read_files(
+                files,
+                format=section.format,
+                source=columns.source,
+                target=columns.target,
+                features=columns.features,
+                features_separator=section.features_separator,
+            )
+        case recipe.TextData():
+            sides_ = getattr(section, split)
+            return None if sides_ is None else read_text(_listed(sides_.source), _listed(sides_.target))
+        case recipe.DatesData():
+            return read_dates(split, section.locales)
+        case recipe.AlgorithmicData():
+            return read_algorithmic(
+                section.kind,
+                split,
+                seed=section.seed,
+                alphabet=section.alphabet,
+                shortest=section.shortest,
+                longest=section.longest,
+                examples=section.examples,
+            )
+        case _:
+            assert_never(section)
+
+
+def _open_named(section: recipe.HubData | recipe.DiskData, split: str) -> Corpus:
+    columns = section.columns
+    if isinstance(section, recipe.DiskData):
+        return read_disk(
+            section.path,
+            split=split,
+            source=columns.source,
+            target=columns.target,
+            features=columns.features,
+            features_separator=section.features_separator,
+        )
+    return read_hub(
+        section.name,
+        config=section.config,
+        revision=section.revision,
+        split=split,
+        source=columns.source,
+        target=columns.target,
+        features=columns.features,
+        features_separator=section.features_separator,
+        streaming=section.streaming,
+    )
+
+
+def _listed(paths: str | list[str]) -> list[str]:
+    return [paths] if isinstance(paths, str) else paths
+
+
+def _tokenizers(recipe_: Recipe, train: Corpus, cache: Path) -> tuple[Tokenizer, Tokenizer]:
+    """The tokenizers learnt from the training split, from the cache if they were learnt before."""
+    folder = cache / f"tokenizers-{cache_key(train.digest(), repr(recipe_.source), repr(recipe_.target))}"
+    try:
+        return load_tokenizer(folder, "source"), load_tokenizer(folder, "target")
+    except DataError:
+        pass  # not learnt before, or damaged: learn
+    source, target = learn_tokenizers(recipe_, train)
+    folder.mkdir(parents=True, exist_ok=True)
+    source.save(folder, "source")
+    target.save(folder, "target")
+    return source, target
+
+
+def learn_tokenizers(recipe_: Recipe, train: Corpus) -> tuple[Tokenizer, Tokenizer]:
+    """Learn the tokenizers of both sides from the training split."""
+
+    def sources() -> Iterator[str]:
+        return (example.source for example in train.read())
+
+    def targets() -> Iterator[str]:
+        return (example.target or "" for example in train.read())
+
+    has_features = _has_features(recipe_.data)
+    features = sorted({tag for example in train.read() for tag in example.features}) if has_features else []
+    if isinstance(recipe_.target.tokenizer, sides.SharedTokenizer):
+        both = _learn(recipe_.source, recipe_.source.tokenizer, lambda: chain(sources(), targets()), features)
+        return both, both
+    return (
+        _learn(recipe_.source, recipe_.source.tokenizer, sources, features),
+        _learn(recipe_.target, recipe_.target.tokenizer, targets, []),
+    )
+
+
+def _has_features(section: recipe.Data) -> bool:
+    match section:
+        case recipe.LinesData():
+            return "(?P<features>" in section.pattern
+        case recipe.HubData() | recipe.DiskData() | recipe.FilesData():
+            return section.columns.features is not None
+        case recipe.TextData() | recipe.DatesData() | recipe.AlgorithmicData():
+            return False
+        case _:
+            assert_never(section)
+
+
+def _learn(side: sides.Side, section: sides.SourceTokenizer, texts: Texts, features: list[str]) -> Tokenizer:
+    match section:
+        case sides.CharacterTokenizer():
+            return learn_characters(
+                texts(),
+                features=features,
+                lowercase=side.lowercase,
+                normalize=side.normalize,
+                min_frequency=section.min_frequency,
+            )
+        case sides.WordTokenizer():
+            return learn_words(
+                texts(),
+                features=features,
+                lowercase=side.lowercase,
+                normalize=side.normalize,
+                split=section.split,
+                min_frequency=section.min_frequency,
+                max_size=section.max_size,
+            )
+        case sides.SymbolTokenizer():
+            return learn_symbols(
+                texts(),
+                features=features,
+                lowercase=side.lowercase,
+                normalize=side.normalize,
+                separator=section.separator,
+                min_frequency=section.min_frequency,
+            )
+        case sides.SubwordTokenizer():
+            return learn_subwords(
+                texts(),
+                kind=section.kind,
+                features=features,
+                lowercase=side.lowercase,
+                normalize=side.normalize,
+                vocabulary_size=section.vocabulary_size,
+            )
+        case _:
+            assert_never(section)

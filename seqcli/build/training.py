@@ -1,0 +1,80 @@
+"""From the recipe's `training` section to an optimizer, a schedule and what the loop is told."""
+
+from __future__ import annotations
+
+from torch import nn
+from typing_extensions import assert_never
+
+from seqcli.recipe import training as recipe
+from seqcli.training import schedule
+from seqcli.training.loop import Limits, Objective, Plateau
+from seqcli.training.optim import Adam, Optimizer, Sgd
+from seqcli.training.schedule import Schedule
+
+
+def build_optimizer(section: recipe.Optimizer, model: nn.Module) -> Optimizer:
+    """The optimizer over all parameters of `model`."""
+    match section:
+        case recipe.AdamSection():
+            return Adam(
+                model.named_parameters(),
+                betas=(section.betas[0], section.betas[1]),
+                epsilon=section.epsilon,
+                weight_decay=section.weight_decay,
+                decoupled=section.kind == "adamw",
+            )
+        case recipe.SgdSection():
+            return Sgd(
+                model.named_parameters(),
+                momentum=section.momentum,
+                nesterov=section.nesterov,
+                weight_decay=section.weight_decay,
+            )
+        case _:
+            assert_never(section)
+
+
+def build_schedule(section: recipe.Schedule, steps: int) -> Schedule:
+    """The schedule for a run of `steps` steps, warm-up included."""
+    after = max(1, steps - section.warmup)
+    match section:
+        case recipe.ConstantSchedule() | recipe.PlateauSchedule():
+            decay = schedule.constant()
+        case recipe.InverseSqrtSchedule():
+            decay = schedule.inverse_sqrt(section.warmup)
+        case recipe.DecaySchedule(kind="cosine"):
+            decay = schedule.cosine(after, section.final)
+        case recipe.DecaySchedule():
+            decay = schedule.linear(after, section.final)
+        case recipe.ExponentialSchedule():
+            decay = schedule.exponential(section.factor, section.every)
+        case _:
+            assert_never(section)
+    return schedule.with_warmup(section.warmup, decay)
+
+
+def build_plateau(section: recipe.Schedule) -> Plateau | None:
+    """What plateau does to the learning rate, if the recipe asks for it."""
+    return Plateau(section.factor, section.patience) if isinstance(section, recipe.PlateauSchedule) else None
+
+
+def build_limits(section: recipe.Training) -> Limits:
+    """When things happen."""
+    return Limits(
+        steps=section.steps,
+        epochs=section.epochs,
+        validate_every=section.validate_every,
+        checkpoint_every=section.checkpoint_every,
+        log_every=section.log_every,
+        patience=section.early_stopping.patience if section.early_stopping else None,
+    )
+
+
+def build_objective(section: recipe.Training) -> Objective:
+    """How a batch becomes a gradient."""
+    return Objective(
+        label_smoothing=section.label_smoothing,
+        clip_norm=section.clip_norm,
+        teacher_forcing=section.teacher_forcing,
+        accumulation=section.accumulation,
+    )
