@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from seqcli.recipe.schema import Recipe
-from seqcli.recipe.yaml_nodes import scalar
+from seqcli.recipe.yaml_parser import scalar
 
 
 class _Dumper(yaml.SafeDumper):

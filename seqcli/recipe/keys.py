@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.section import Section
-from seqcli.recipe.yaml_nodes import KeyPath
+from seqcli.recipe.tree import KeyPath
 
 
 class Spot(NamedTuple):
@@ -85,11 +85,3 @@ def locate(loc: KeyPath) -> Located:
             path.extend(part for part in parts if isinstance(part, int))
             break
     return Located(tuple(path), section, field)
-
-
-def homes(key: str) -> list[str]:
-    """The sections that have this key, by their dotted path, each once; `kind` is everywhere and therefore nowhere."""
-    if key == "kind":
-        return []
-    found = [".".join(map(str, spot.path)) or "the top level" for spot in spots() if key in spot.section.model_fields]
-    return list(dict.fromkeys(found))

@@ -13,7 +13,8 @@ from seqcli.recipe.mistakes import check, place_of
 from seqcli.recipe.rules import broken_rules
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.shipped import shipped_recipes
-from seqcli.recipe.yaml_nodes import MAX_DEPTH, KeyPath, Mistake, Node, Place, Unreadable, dotted, parse_yaml, shown
+from seqcli.recipe.tree import KeyPath, Mistake, Node, Place, dotted, shown
+from seqcli.recipe.yaml_parser import MAX_DEPTH, Unreadable, parse_yaml
 
 MAX_BYTES = 1_000_000
 

@@ -15,7 +15,8 @@ from seqcli.recipe.dump import dump_recipe, recipe_schema
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.shipped import shipped_recipes
-from seqcli.recipe.yaml_nodes import Place, parse_yaml
+from seqcli.recipe.tree import Place
+from seqcli.recipe.yaml_parser import parse_yaml
 
 NAMES = list(shipped_recipes())
 TRICKY = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -229,7 +231,7 @@ def test_overrides_are_written_in_turn(write, right: str) -> None:
         ),
         ("trainnig.steps=3", "trainnig  unknown key; did you mean training?"),
         ("seed.x=3", "seed  1 has no x"),
-        ("evaluation.metrics.4=bleu", "evaluation.metrics  unknown key; did you mean bleu?"),
+        ("evaluation.metrics.4=bleu", "evaluation.metrics  a section is not a list"),
         (
             "model.decoder.attention.kind=luong",
             f"model.decoder.attention.kind  'luong' is not one of {ATTENTIONS}; it is called multiplicative here",
@@ -246,6 +248,11 @@ def test_a_long_override_is_shortened_in_its_message(mistakes, right: str) -> No
     assert mistakes(right, "x" * 500) == [
         f"command line: {'x' * 77}...  an override is written key.path=value, as in training.steps=100"
     ]
+
+
+def test_an_item_that_the_list_does_not_have(mistakes, right: str) -> None:
+    told = mistakes(right + "evaluation: {metrics: [loss]}\n", "evaluation.metrics.1=bleu")
+    assert told == ["command line: evaluation.metrics.1=bleu  evaluation.metrics  ['loss'] has no 1"]
 
 
 def test_an_override_of_the_kind_keeps_the_other_keys(mistakes, right: str) -> None:
@@ -298,3 +305,23 @@ def test_the_name_of_a_run(write, right: str, tmp_path: Path) -> None:
     (tmp_path / "recipes" / "a" / "recipes" / "b").mkdir(parents=True)
     (tmp_path / "recipes" / "a" / "recipes" / "b" / "c.yaml").write_text(right)
     assert recipe_name("recipes/a/recipes/b/c.yaml") == "b-c"
+
+
+def test_the_scan_recipes_pattern_fits_every_real_line(shared_data: Path) -> None:
+    data = load_recipe("scan/lstm").data
+    assert data.kind == "lines"
+    lines = (shared_data / "scan" / "simple_train.txt").read_text(encoding="utf-8").splitlines()
+    found = [re.fullmatch(data.pattern, line) for line in lines]
+    assert len(lines) == 16728
+    assert all(match is not None and match["source"] and match["target"].startswith("I_") for match in found)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "attention", "transformer"])
+def test_the_command_for_local_files_in_the_header_is_right(name: str) -> None:
+    text = shipped_recipes()[f"multi30k/{name}"].read_text(encoding="utf-8")
+    command = re.search(r"#   (seqcli train(?:.*\\\n)+.*)", text)
+    assert command is not None
+    program, verb, _, *overrides = shlex.split(command[1].replace("\\\n#", ""))
+    recipe = load_recipe(f"multi30k/{name}", overrides)
+    assert (program, verb, len(overrides)) == ("seqcli", "train", 4)
+    assert (recipe.data.kind, recipe.evaluation.bleu_tokenize) == ("text", "none")

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from seqcli.recipe.yaml_nodes import Place, parse_yaml, scalar
+from seqcli.recipe.tree import Place
+from seqcli.recipe.yaml_parser import parse_yaml, scalar
 
 
 @pytest.mark.parametrize(
