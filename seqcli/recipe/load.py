@@ -33,7 +33,7 @@ def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
     for number, override in enumerate(overrides, start=1):
         mistakes += _write_override(tree, number, override)
     recipe, found = check(tree)
-    mistakes += (one for one in found if not _told(one.path, mistakes))
+    mistakes += [one for one in found if not _told(one.path, mistakes)]
     if recipe is not None:
         mistakes += (Mistake(place_of(tree, path), path, message) for path, message in broken_rules(recipe))
     if recipe is None or mistakes:
