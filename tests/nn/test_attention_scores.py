@@ -1,0 +1,99 @@
+"""The five scores on numbers small enough to work out by hand, then softmax, mask and weighted average."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from seqcli.nn.attention import AdditiveScore, Attention, ContentScore, DotScore, MultiplicativeScore, Score
+
+QUERIES = torch.tensor([[[1.0, 2.0], [0.0, -1.0]]])
+KEYS = torch.tensor([[[3.0, 1.0], [1.0, 0.0]]])
+
+
+def compare(score: Score) -> Tensor:
+    """The 2×2 scores: a row a query, a column a key."""
+    with torch.no_grad():
+        return score(QUERIES, score.keys(KEYS))[0]
+
+
+def near(actual: Tensor, expected: list[list[float]]) -> None:
+    torch.testing.assert_close(actual, torch.tensor(expected), atol=1e-6, rtol=1e-6)
+
+
+def test_dot() -> None:
+    # q₁·k₁ = 1·3 + 2·1 = 5    q₁·k₂ = 1·1 + 2·0 = 1
+    # q₂·k₁ = 0·3 - 1·1 = -1   q₂·k₂ = 0·1 - 1·0 = 0
+    near(compare(DotScore()), [[5.0, 1.0], [-1.0, 0.0]])
+
+
+def test_scaled_dot() -> None:
+    # the same over √2
+    near(compare(DotScore(scale=2**-0.5)), [[5 / math.sqrt(2), 1 / math.sqrt(2)], [-1 / math.sqrt(2), 0.0]])
+
+
+def test_multiplicative() -> None:
+    score = MultiplicativeScore(2, 2)
+    score.weight.weight.data = torch.tensor([[1.0, 2.0], [0.0, -1.0]])
+    # Wk₁ = (1·3 + 2·1, -1·1) = (5, -1)   Wk₂ = (1·1 + 2·0, 0) = (1, 0)
+    # q₁·Wk₁ = 5 - 2 = 3   q₁·Wk₂ = 1     q₂·Wk₁ = 1   q₂·Wk₂ = 0
+    near(compare(score), [[3.0, 1.0], [1.0, 0.0]])
+
+
+def test_multiplicative_joins_different_widths() -> None:
+    score = MultiplicativeScore(3, 2)
+    score.weight.weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    # k = (3, 1): Wk = (3, 1, 4); q = (1, 0, 2): 3 + 8 = 11
+    assert score(torch.tensor([[[1.0, 0.0, 2.0]]]), score.keys(KEYS[:, :1])).item() == 11
+
+
+def test_additive() -> None:
+    score = AdditiveScore(2, 2, 2)
+    score.query.weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    score.key.weight.data = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
+    score.key.bias.data = torch.tensor([0.5, 0.0])
+    score.vector.weight.data = torch.tensor([[2.0, 1.0]])
+    # Uk₁ = (1 + 0.5, -3)   Uk₂ = (0 + 0.5, -1)   Wq = q
+    # q₁+k₁: (2.5, -1)  q₁+k₂: (1.5, 1)  q₂+k₁: (1.5, -4)  q₂+k₂: (0.5, -2);  2·tanh(first) + tanh(second)
+    t = math.tanh
+    near(compare(score), [[2 * t(2.5) - t(1), 2 * t(1.5) + t(1)], [2 * t(1.5) - t(4), 2 * t(0.5) - t(2)]])
+
+
+def test_content() -> None:
+    score = ContentScore(2, 2)
+    score.query.weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    score.query.bias.data = torch.zeros(2)
+    score.strength.weight.data = torch.tensor([[1.0, -1.0]])
+    score.strength.bias.data = torch.zeros(1)
+    # cos(q₁,k₁) = 5/(√5·√10) = 1/√2   cos(q₁,k₂) = 1/√5   cos(q₂,k₁) = -1/√10   cos(q₂,k₂) = 0
+    # β₁ = softplus(1 - 2 + 5) = ln(1 + e⁴)   β₂ = softplus(0 + 1 + 5) = ln(1 + e⁶)
+    first, second = math.log1p(math.exp(4)), math.log1p(math.exp(6))
+    near(compare(score), [[first / math.sqrt(2), first / math.sqrt(5)], [-second / math.sqrt(10), 0.0]])
+
+
+def test_content_does_not_see_the_length_of_a_key() -> None:
+    score = ContentScore(2, 2)
+    torch.testing.assert_close(score(QUERIES, score.keys(KEYS)), score(QUERIES, score.keys(KEYS * 1000)))
+
+
+def test_the_context_is_the_average_of_the_values_weighted_by_the_softmax_of_the_scores() -> None:
+    attention, mask = Attention(DotScore()), torch.tensor([[True, True]])
+    values = torch.tensor([[[10.0], [20.0]]])
+    # q₁: weights e⁵ : e¹ = σ(4) : σ(-4)   q₂: e⁻¹ : e⁰ = σ(-1) : σ(1)
+    sigmoid = torch.sigmoid(torch.tensor([4.0, -1.0])).tolist()
+    near(attention(QUERIES, attention.keys(KEYS), values, mask)[0], [[20 - 10 * share] for share in sigmoid])
+
+
+def test_what_is_masked_weighs_nothing() -> None:
+    attention = Attention(DotScore())
+    values = torch.tensor([[[10.0], [1e30]]])
+    context = attention(QUERIES, attention.keys(KEYS), values, torch.tensor([[True, False]]))
+    assert context.flatten().tolist() == [10.0, 10.0]
+
+
+def test_large_scores_do_not_overflow() -> None:
+    attention = Attention(DotScore(scale=1e4))
+    context = attention(QUERIES, attention.keys(KEYS), KEYS, torch.tensor([[True, True]]))
+    near(context[0], [[3.0, 1.0], [1.0, 0.0]])
