@@ -144,7 +144,7 @@ def train_step(
             on_device, label_smoothing=objective.label_smoothing, teacher_forcing=objective.teacher_forcing
         )
         (loss / tokens).backward()  # type: ignore[no-untyped-call]
-        total += float(loss)
+        total += float(loss.detach())
     norm = clip_gradient(model, objective.clip_norm)
     if not math.isfinite(total) or not math.isfinite(norm):
         raise SeqcliError(
