@@ -108,18 +108,19 @@ def _halves(
     for key in (source_lengths, target_lengths):
         order = rows[np.argsort(key[rows], kind="stable")]
         filled = np.cumsum(loads[order])
-        cuts = np.clip(np.searchsorted(filled, filled[-1] * firsts / batches), 1, len(rows) - 1)
-        cells = _cells(order, cuts, source_lengths) + _cells(order, cuts, target_lengths)
+        places = np.clip(np.searchsorted(filled, filled[-1] * firsts / batches), 1, len(rows) - 1)
+        cuts, kept = np.unique(places, return_index=True)
+        cells = _cells(source_lengths[order], cuts) + _cells(target_lengths[order], cuts)
         best = int(np.argmin(cells))
-        found.append((int(cells[best]), int(cuts[best]), int(firsts[best]), order))
+        found.append((int(cells[best]), int(cuts[best]), int(firsts[kept[best]]), order))
     _, cut, first, order = min(found, key=lambda choice: choice[0])
     return [(order[:cut], first), (order[cut:], batches - first)]
 
 
-def _cells(order: Rows, cuts: NDArray[np.int64], lengths: Lengths) -> NDArray[np.int64]:
-    """For each cut of `order` in two: the cells that both parts would have as rectangles, padding counted."""
-    ordered = lengths[order].astype(np.int64)
-    left = np.maximum.accumulate(ordered)
-    right = np.maximum.accumulate(ordered[::-1])[::-1]
-    cells: NDArray[np.int64] = cuts * left[cuts - 1] + (len(order) - cuts) * right[cuts]
+def _cells(lengths: Lengths, cuts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each cut of a column of lengths in two: the cells that both parts would have as rectangles, padding counted."""
+    longest = np.maximum.reduceat(lengths, np.concatenate([[0], cuts])).astype(np.int64)
+    left = np.maximum.accumulate(longest)[:-1]
+    right = np.maximum.accumulate(longest[::-1])[::-1][1:]
+    cells: NDArray[np.int64] = cuts * left + (len(lengths) - cuts) * right
     return cells

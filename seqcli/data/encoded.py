@@ -16,6 +16,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from seqcli.data.arrow import IDS, TEXTS, IdLists, ids_column, text_column, texts_column
 from seqcli.data.cache import cache_key
 from seqcli.data.corpus import Corpus
 from seqcli.data.tokenizer import Tokenizer, encode_source
@@ -24,19 +25,21 @@ from seqcli.symbols import BOS, EOS, PAD, UNK, Example
 from seqcli.types import Batch
 
 Ids = Sequence[int] | NDArray[np.int32]
+Row = tuple[Example, list[int], list[int]]
 
 CHUNK_ROWS = 8192
-CHUNK_IDS = 1 << 22
-"""A chunk of the file, and so what is in memory while it is written, has at most so many rows and about so many ids."""
+CHUNK_SIZE = 1 << 23
+"""A chunk of the file, which is what is in memory while it is written, has at most so many rows, and about so many
+characters and ids."""
 
 SCHEMA = pa.schema(
     {
         "source": pa.string(),
         "target": pa.string(),
-        "features": pa.list_(pa.string()),
+        "features": TEXTS,
         "origin": pa.string(),
-        "source_ids": pa.list_(pa.int32()),
-        "target_ids": pa.list_(pa.int32()),
+        "source_ids": IDS,
+        "target_ids": IDS,
     }
 )
 
@@ -66,8 +69,8 @@ class EncodedCorpus:
     def __init__(self, folder: Path) -> None:
         self.report = EncodingReport(**_tuples(json.loads((folder / "report.json").read_text(encoding="utf-8"))))
         self._table = pa.ipc.open_file(pa.memory_map(str(folder / "examples.arrow"))).read_all()
-        self._sources = _Lists(self._table["source_ids"])
-        self._targets = _Lists(self._table["target_ids"])
+        self._sources = IdLists(self._table["source_ids"])
+        self._targets = IdLists(self._table["target_ids"])
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -83,30 +86,13 @@ class EncodedCorpus:
         return self._targets.lengths
 
     def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
-        """The batch of these rows, in this order."""
+        """The batch of these rows, in this order; its `index` is the rows."""
         return make_batch([self._sources[row] for row in rows], [self._targets[row] for row in rows], rows)
 
     def example(self, row: int) -> Example:
         """The example of a row as text; its `index` is the row."""
         cells = {name: self._table[name][int(row)].as_py() for name in ("source", "target", "origin", "features")}
         return Example(cells["source"], cells["target"], int(row), cells["origin"], tuple(cells["features"]))
-
-
-class _Lists:
-    """A column of lists of ids, as views on the file's memory."""
-
-    def __init__(self, column: Any) -> None:
-        self._offsets = [chunk.offsets.to_numpy() for chunk in column.chunks]
-        self._values = [chunk.values.to_numpy() for chunk in column.chunks]
-        self._ends = np.cumsum([len(offsets) - 1 for offsets in self._offsets])
-        self.lengths: NDArray[np.int32] = np.concatenate([np.diff(offsets) for offsets in self._offsets])
-
-    def __getitem__(self, row: int | np.int64) -> NDArray[np.int32]:
-        chunk = int(np.searchsorted(self._ends, row, side="right"))
-        offsets = self._offsets[chunk]
-        place = row - (self._ends[chunk] - (len(offsets) - 1))
-        ids: NDArray[np.int32] = self._values[chunk][offsets[place] : offsets[place + 1]]
-        return ids
 
 
 def make_batch(
@@ -156,7 +142,7 @@ def open_encoded(folder: Path) -> EncodedCorpus | None:
     """What `encode_corpus` has left in a folder of its cache; None if nothing, or nothing whole, is there."""
     try:
         return EncodedCorpus(folder)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
         return None
 
 
@@ -175,32 +161,26 @@ class _Encoding:
         self.limits = limits
         self.reverse_source = reverse_source
         self.report = EncodingReport()
-        self.symbols = [0, 0]
-        self.unknown = [0, 0]
+        self._symbols = [0, 0]
+        self._unknown = [0, 0]
 
-    def row(self, example: Example) -> dict[str, Any] | None:
-        """The row of an example, or None if it is left out."""
-        report, text = self.report, example.target or ""
-        source = encode_source(self.source_tokenizer, example.source, example.features, reverse=self.reverse_source)
-        target = [*self.target_tokenizer.encode(text), EOS]
-        lengths = (len(source) - 1, len(target) - 1)
-        if not example.source.strip() or not text.strip() or 0 in lengths:
-            report.empty += 1
-            report.empty_origins = _first_few(report.empty_origins, example.origin)
-            return None
-        if any(limit is not None and length > limit for length, limit in zip(lengths, self.limits, strict=True)):
-            report.too_long += 1
-            report.too_long_origins = _first_few(report.too_long_origins, example.origin)
-            return None
-        self._count(source, target)
-        return {
-            "source": example.source,
-            "target": text,
-            "features": list(example.features),
-            "origin": example.origin,
-            "source_ids": source,
-            "target_ids": target,
-        }
+    def rows(self, corpus: Corpus) -> Iterator[Row]:
+        """The examples that are kept, each with its ids, EOS at their end."""
+        report = self.report
+        for example in corpus.read():
+            text = example.target or ""
+            source = encode_source(self.source_tokenizer, example.source, example.features, reverse=self.reverse_source)
+            target = [*self.target_tokenizer.encode(text), EOS]
+            lengths = (len(source) - 1, len(target) - 1)
+            if not example.source.strip() or not text.strip() or 0 in lengths:
+                report.empty += 1
+                report.empty_origins = _first_few(report.empty_origins, example.origin)
+            elif any(limit is not None and length > limit for length, limit in zip(lengths, self.limits, strict=True)):
+                report.too_long += 1
+                report.too_long_origins = _first_few(report.too_long_origins, example.origin)
+            else:
+                self._count(source, target)
+                yield example, source, target
 
     def _count(self, source: list[int], target: list[int]) -> None:
         report = self.report
@@ -208,16 +188,16 @@ class _Encoding:
         report.source_longest = max(report.source_longest, len(source) - 1)
         report.target_longest = max(report.target_longest, len(target) - 1)
         for side, ids in enumerate((source, target)):
-            self.symbols[side] += len(ids) - 1
-            self.unknown[side] += ids.count(UNK)
-        report.source_unknown = self.unknown[0] / self.symbols[0]
-        report.target_unknown = self.unknown[1] / self.symbols[1]
+            self._symbols[side] += len(ids) - 1
+            self._unknown[side] += ids.count(UNK)
+        report.source_unknown = self._unknown[0] / self._symbols[0]
+        report.target_unknown = self._unknown[1] / self._symbols[1]
 
 
 def _write(corpus: Corpus, encoding: _Encoding, folder: Path) -> None:
     with pa.OSFile(str(folder / "examples.arrow"), "wb") as stream, pa.ipc.new_file(stream, SCHEMA) as writer:
-        for rows in _chunks(corpus, encoding):
-            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
+        for rows in _chunks(encoding.rows(corpus)):
+            writer.write_batch(_record_batch(rows))
     report = encoding.report
     if not report.examples:
         raise DataError(
@@ -226,20 +206,30 @@ def _write(corpus: Corpus, encoding: _Encoding, folder: Path) -> None:
     (folder / "report.json").write_text(json.dumps(asdict(report)), encoding="utf-8")
 
 
-def _chunks(corpus: Corpus, encoding: _Encoding) -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    ids = 0
-    for example in corpus.read():
-        row = encoding.row(example)
-        if row is None:
-            continue
-        rows.append(row)
-        ids += len(row["source_ids"]) + len(row["target_ids"])
-        if len(rows) >= CHUNK_ROWS or ids >= CHUNK_IDS:
-            yield rows
-            rows, ids = [], 0
-    if rows:
-        yield rows
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    size = 0
+    for example, source, target in rows:
+        chunk.append((example, source, target))
+        size += len(example.source) + len(example.target or "") + len(source) + len(target)
+        if len(chunk) >= CHUNK_ROWS or size >= CHUNK_SIZE:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _record_batch(rows: list[Row]) -> Any:
+    examples = [example for example, _, _ in rows]
+    columns = [
+        text_column([example.source for example in examples]),
+        text_column([example.target or "" for example in examples]),
+        texts_column([example.features for example in examples]),
+        text_column([example.origin for example in examples]),
+        ids_column([source for _, source, _ in rows]),
+        ids_column([target for _, _, target in rows]),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
 def _publish(temporary: Path, folder: Path) -> None:

@@ -142,7 +142,8 @@ def learn_subwords(
 ) -> SubwordTokenizer:
     """A tokenizer of at most `vocabulary_size` subwords, special symbols counted; the same texts give the same bytes.
 
-    Every character of `texts` is kept, so that what was learnt from can be written. Raises `DataError` if there is no text,
+    Every character of `texts` is kept, so that what was learnt from can be written, but for three that sentencepiece uses
+    itself: tab and ▅ (a text with it is passed over), and ▁, which comes back as a space. Raises `DataError` if there is no text,
     or too small a vocabulary for its characters.
     """
     normalizer = Normalizer(lowercase, normalize)
@@ -170,10 +171,15 @@ def _train(sentences: Iterator[str], kind: str, vocabulary_size: int) -> bytes:
             max_sentence_length=1 << 30,
             # One thread: the unigram model's scores depend on how many there are.
             num_threads=1,
+            # sentencepiece cuts the names of its special pieces out of the text it learns from: no text has these names.
             pad_id=PAD,
             bos_id=BOS,
             eos_id=EOS,
             unk_id=UNK,
+            pad_piece="\ue000pad",
+            bos_piece="\ue000bos",
+            eos_piece="\ue000eos",
+            unk_piece="\ue000unk",
             minloglevel=2,
         )
     except RuntimeError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from seqcli.data.records import read_record
+from seqcli.data.splitting import Normalizer
 from seqcli.data.subwords import SubwordTokenizer
 from seqcli.data.vocabulary import VocabularyTokenizer
 from seqcli.errors import DataError
@@ -27,6 +28,10 @@ class Tokenizer(Protocol):
     @property
     def size(self) -> int:
         """How many ids there are, special symbols and features counted: all ids are below."""
+
+    @property
+    def normalizer(self) -> Normalizer:
+        """What it does to a text before anything else: case and Unicode form."""
 
     @property
     def digest(self) -> str:

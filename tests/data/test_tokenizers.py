@@ -1,0 +1,286 @@
+"""Every tokenizer: what goes in comes out, the same text gives the same bytes, and nothing in a text is mistaken."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqcli.data.subwords import learn_subwords
+from seqcli.data.tokenizer import Tokenizer, encode_source, load_tokenizer
+from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words
+from seqcli.errors import DataError, StorageError
+from seqcli.symbols import BOS, EOS, PAD, SPECIAL, UNK
+
+TEXTS = ["der hund bellt .", "der Hund schläft !", "die Katze, (sie) schläft", "a<s>b <s> </s> <unk> <pad> |x|"]
+FEATURES = ["N", "PL", "N"]
+
+
+def bpe(texts: Iterable[str], features: Iterable[str] = ()) -> Tokenizer:
+    return learn_subwords(texts, kind="bpe", vocabulary_size=60, features=features)
+
+
+def unigram(texts: Iterable[str], features: Iterable[str] = ()) -> Tokenizer:
+    return learn_subwords(texts, kind="unigram", vocabulary_size=60, features=features)
+
+
+def characters(texts: Iterable[str], features: Iterable[str] = ()) -> Tokenizer:
+    return learn_characters(texts, features=features)
+
+
+def words(texts: Iterable[str], features: Iterable[str] = ()) -> Tokenizer:
+    return learn_words(texts, features=features)
+
+
+def punctuation(texts: Iterable[str], features: Iterable[str] = ()) -> Tokenizer:
+    return learn_words(texts, features=features, split="punctuation")
+
+
+def symbols(texts: Iterable[str], features: Iterable[str] = ()) -> Tokenizer:
+    return learn_symbols(texts, features=features)
+
+
+Learn = Callable[..., Tokenizer]
+KINDS: dict[str, Learn] = {
+    function.__name__: function for function in (bpe, unigram, characters, words, punctuation, symbols)
+}
+every_kind = pytest.mark.parametrize("learn", KINDS.values(), ids=KINDS)
+
+
+@every_kind
+def test_decode_undoes_encode(learn: Learn) -> None:
+    tokenizer = learn(TEXTS)
+    for text in TEXTS:
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@every_kind
+def test_a_text_never_becomes_a_special_symbol(learn: Learn) -> None:
+    tokenizer = learn(TEXTS, FEATURES)
+    for text in [*TEXTS, "N", "PL <s>", "<s>", "</s>", "<unk>", "<pad>"]:
+        assert not {PAD, BOS, EOS} & set(tokenizer.encode(text))
+    features = tokenizer.encode("", FEATURES)
+    assert not set(features) & set(tokenizer.encode("N PL"))
+
+
+@every_kind
+def test_features_are_symbols_of_their_own(learn: Learn) -> None:
+    tokenizer = learn(TEXTS, FEATURES)
+    assert tokenizer.size == learn(TEXTS).size + 2
+    ids = tokenizer.encode(TEXTS[0], ["PL", "N", "V"])
+    assert tokenizer.tokens(ids[:3]) == ["PL", "N", "<unk>"]
+    assert ids[3:] == tokenizer.encode(TEXTS[0])
+    assert all(0 <= i < tokenizer.size for i in ids)
+    assert tokenizer.decode(ids[:2] + ids[3:]) == TEXTS[0]
+    assert tokenizer.words(ids)[:2] == [(0, 1), (1, 2)]
+    assert encode_source(tokenizer, TEXTS[0], ["N"], reverse=True) == [*tokenizer.encode(TEXTS[0])[::-1], ids[1], EOS]
+
+
+@every_kind
+def test_special_symbols_are_shown_but_not_written(learn: Learn) -> None:
+    tokenizer = learn(TEXTS)
+    ids = [BOS, *tokenizer.encode(TEXTS[0]), EOS, PAD]
+    assert tokenizer.decode(ids) == TEXTS[0]
+    assert [tokenizer.tokens(ids)[place] for place in (0, -2, -1)] == ["<s>", "</s>", "<pad>"]
+    assert tokenizer.tokens([PAD, BOS, EOS, UNK]) == list(SPECIAL)
+    spans = tokenizer.words(ids)
+    assert spans[0] == (0, 1)
+    assert spans[-2:] == [(len(ids) - 2, len(ids) - 1), (len(ids) - 1, len(ids))]
+
+
+@every_kind
+def test_unknown_symbols_are_shown_as_such(learn: Learn) -> None:
+    tokenizer = learn(TEXTS)
+    ids = tokenizer.encode("日 der")
+    assert UNK in ids
+    assert "<unk>" in tokenizer.decode(ids)
+    assert "der" in tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize("learn", [characters, bpe, unigram, words, punctuation])
+def test_words_are_those_of_the_text(learn: Learn) -> None:
+    tokenizer = learn(TEXTS)
+    ids = tokenizer.encode("der hund schläft")
+    spans = tokenizer.words(ids)
+    assert [tokenizer.decode(ids[start:end]).strip() for start, end in spans] == ["der", "hund", "schläft"]
+
+
+@every_kind
+def test_the_same_texts_give_the_same_bytes(learn: Learn, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        learn(iter(TEXTS), iter(FEATURES)).save(tmp_path, name)
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert len(files) == (4 if learn in (bpe, unigram) else 2)
+    for ending in {path.suffix for path in tmp_path.iterdir()}:
+        assert (tmp_path / f"one{ending}").read_bytes() == (tmp_path / f"two{ending}").read_bytes()
+
+
+def test_the_order_of_ids_does_not_depend_on_the_process(tmp_path: Path) -> None:
+    program = f"""
+import pathlib, sys
+from seqcli.data.vocabulary import learn_words
+learn_words({TEXTS!r}, features={FEATURES!r}).save(pathlib.Path(sys.argv[1]), sys.argv[2])"""
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", program, str(tmp_path), seed]
+        subprocess.run(command, check=True, env={"PYTHONHASHSEED": seed})
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+
+
+@every_kind
+def test_saved_and_loaded(learn: Learn, tmp_path: Path) -> None:
+    tokenizer = learn(TEXTS, FEATURES)
+    tokenizer.save(tmp_path / "new", "source")
+    loaded = load_tokenizer(tmp_path / "new", "source")
+    assert loaded == tokenizer
+    assert loaded.digest == tokenizer.digest != learn(TEXTS).digest
+    assert loaded.encode(TEXTS[3], FEATURES) == tokenizer.encode(TEXTS[3], FEATURES)
+    assert loaded.size == tokenizer.size
+
+
+@every_kind
+def test_damaged_files_are_told_in_a_sentence(learn: Learn, tmp_path: Path) -> None:
+    learn(TEXTS).save(tmp_path, "source")
+    damaged = 0
+    for path in sorted(tmp_path.iterdir()):
+        whole = path.read_bytes()
+        middle = whole.index(b"symbols") + 20 if path.suffix == ".json" and b"symbols" in whole else len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        for data in (flipped, whole[: len(whole) // 2], b"", b"[]", b"{}", b"\xff"):
+            path.write_bytes(data)
+            with pytest.raises(DataError, match=re.escape(str(path))):
+                load_tokenizer(tmp_path, "source")
+            damaged += 1
+        path.unlink()
+        with pytest.raises(DataError, match=re.escape(str(path))):
+            load_tokenizer(tmp_path, "source")
+        path.write_bytes(whole)
+    assert damaged == (12 if learn in (bpe, unigram) else 6)
+    load_tokenizer(tmp_path, "source")
+
+
+def test_a_tokenizer_that_cannot_be_saved(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="cannot be written"):
+        characters(TEXTS).save(tmp_path / "file", "source")
+
+
+@every_kind
+def test_nothing_to_learn_from(learn: Learn) -> None:
+    for texts in ([], [""]):
+        with pytest.raises(DataError, match="no text to learn"):
+            learn(texts)
+
+
+def test_too_small_a_vocabulary_says_what_it_takes() -> None:
+    for kind in ("bpe", "unigram"):
+        with pytest.raises(DataError, match="vocabulary_size 8: it takes 34 at least"):
+            learn_subwords(["abcdefghijklmnopqrstuvwxyzäöü"], kind=kind, vocabulary_size=8)  # type: ignore[arg-type]
+
+
+def test_a_small_corpus_is_enough_for_subwords() -> None:
+    assert 5 <= learn_subwords(["a"], kind="bpe", vocabulary_size=8000).size < 10
+
+
+def test_ids_follow_frequency_then_text() -> None:
+    tokenizer = learn_words(["b b a c c", "d"], features=["X", "Y", "Y"])
+    assert tokenizer.tokens(range(tokenizer.size)) == [*SPECIAL, "Y", "X", "b", "c", "a", "d"]
+    assert learn_words(["b b a c c", "d"], min_frequency=2).symbols == ("b", "c")
+    assert learn_words(["b b a c c", "d"], max_size=1).symbols == ("b",)
+    assert learn_symbols(["a|b||a"], separator="|").symbols == ("a", "b")
+
+
+def test_normalisation_comes_first_and_then_lower_case() -> None:
+    text = "ﬁN\u0301 É"
+    shown = {
+        (form, lower): learn_characters([text], normalize=form, lowercase=lower).split(text)  # type: ignore[arg-type]
+        for form in ("none", "nfc", "nfkc")
+        for lower in (False, True)
+    }
+    assert shown["none", False] == ["ﬁ", "N", "\u0301", " ", "É"]
+    assert shown["nfc", True] == ["ﬁ", "ń", " ", "é"]
+    assert shown["nfkc", False] == ["f", "i", "Ń", " ", "É"]
+    assert learn_subwords([text], kind="bpe", vocabulary_size=99, normalize="nfkc").decode(
+        learn_subwords([text], kind="bpe", vocabulary_size=99, normalize="nfkc").encode(text)
+    ) == ("fiŃ É")
+
+
+def test_punctuation_by_hand() -> None:
+    tokenizer = learn_words(['Hello, "you" (two)! it\'s क्या'], split="punctuation")
+    expected = 'Hello ￭, "￭ you ￭" (￭ two ￭) ￭! it ￭\'￭ s क्या'
+    assert tokenizer.split('Hello, "you" (two)! it\'s क्या') == expected.split()
+
+
+lines = st.text(st.characters(exclude_characters="￭▁▅", exclude_categories=("Cs",)), max_size=30)
+
+
+@settings(max_examples=200, deadline=None)
+@given(lines)
+def test_any_text_survives_characters_and_punctuation(text: str) -> None:
+    anything = learn_characters([text + "x"])
+    assert anything.decode(anything.encode(text)) == text
+    marks = learn_words([text + "x"], split="punctuation")
+    if text.strip():
+        marks = learn_words([text], split="punctuation")
+        assert marks.decode(marks.encode(text)) == " ".join(text.split())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(st.characters(exclude_characters="▁▅\0", exclude_categories=("Cs", "Cc")), min_size=1, max_size=20))
+def test_any_text_survives_subwords(text: str) -> None:
+    tokenizer = learn_subwords([f"{text} x"], kind="unigram", vocabulary_size=200)
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def multi30k(shared_data: Path) -> dict[str, list[str]]:
+    """All lines of Multi30k: raw and tokenised, both languages, all splits."""
+    lines = {}
+    for path in sorted((shared_data / "multi30k").iterdir()):
+        lines[path.name] = path.read_bytes().decode().removesuffix("\n").split("\n")
+    assert len(lines) == 12
+    assert sum(map(len, lines.values())) == 124_056
+    return lines
+
+
+LOSSLESS: dict[str, Callable[[Iterable[str]], Tokenizer]] = {
+    "characters": lambda texts: learn_characters(texts),
+    "symbols": lambda texts: learn_symbols(texts, separator="\n"),
+    "punctuation": lambda texts: learn_words(texts, split="punctuation"),
+    "words": lambda texts: learn_words(texts),
+    "bpe": lambda texts: learn_subwords(texts, kind="bpe", vocabulary_size=8000),
+    "unigram": lambda texts: learn_subwords(texts, kind="unigram", vocabulary_size=8000),
+}
+
+
+def lost(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
+    """The lines that do not come back; words are measured on text with single spaces."""
+    if tokenizer.kind == "words":
+        texts = [" ".join(text.split()) for text in texts]
+    return [text for text in texts if tokenizer.decode(tokenizer.encode(text)) != text]
+
+
+@pytest.mark.parametrize("name", ["characters", "punctuation", "words", "bpe"])
+def test_real_lines_come_back(name: str, shared_data: Path) -> None:
+    lines = multi30k(shared_data)
+    texts = [line for name in ("val.raw.de", "val.raw.en", "val.tok.de", "val.tok.en") for line in lines[name]]
+    assert len(texts) == 4056
+    assert lost(LOSSLESS[name](texts), texts) == []
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_every_line_of_multi30k_comes_back(name: str, shared_data: Path) -> None:
+    texts = [line for part in multi30k(shared_data).values() for line in part]
+    assert lost(LOSSLESS[name](texts), texts) == []
+
+
+def test_the_file_is_json_and_holds_no_path(tmp_path: Path) -> None:
+    learn_subwords(TEXTS, kind="bpe", vocabulary_size=60).save(tmp_path, "source")
+    assert json.loads((tmp_path / "source.json").read_text())["kind"] == "bpe"
+    assert str(tmp_path).encode() not in (tmp_path / "source.model").read_bytes()
