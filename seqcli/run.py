@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from seqcli.build.data import Split, longest_source, longest_target, open_split
+from seqcli.build.data import Split, has_features, longest_source, longest_target, open_split
 from seqcli.build.model import build_model
 from seqcli.data.corpus import Corpus
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
@@ -51,6 +51,11 @@ class Run:
         """How the recipe searches, with another beam size if one is given."""
         settings = search_settings(self.recipe)
         return settings if beam_size is None else replace(settings, beam_size=beam_size)
+
+    @property
+    def features_separator(self) -> str | None:
+        """What stands between two feature tags; None if the run's sources have no tags."""
+        return self.recipe.data.features_separator if has_features(self.recipe.data) else None
 
     def translate(self, texts: Sequence[str], *, beam_size: int | None = None) -> list[str]:
         """The best hypothesis for each text; an empty text gives an empty one."""

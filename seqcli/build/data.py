@@ -184,8 +184,8 @@ def learn_tokenizers(recipe_: Recipe, train: Corpus) -> tuple[Tokenizer, Tokeniz
     def targets() -> Iterator[str]:
         return (example.target or "" for example in train.read())
 
-    has_features = _has_features(recipe_.data)
-    features = sorted({tag for example in train.read() for tag in example.features}) if has_features else []
+    tagged = has_features(recipe_.data)
+    features = [tag for example in train.read() for tag in example.features] if tagged else []
     if isinstance(recipe_.target.tokenizer, sides.SharedTokenizer):
         both = _learn(recipe_.source, recipe_.source.tokenizer, lambda: chain(sources(), targets()), features)
         return both, both
@@ -195,7 +195,8 @@ def learn_tokenizers(recipe_: Recipe, train: Corpus) -> tuple[Tokenizer, Tokeniz
     )
 
 
-def _has_features(section: recipe.Data) -> bool:
+def has_features(section: recipe.Data) -> bool:
+    """Whether the sources carry feature tags."""
     match section:
         case recipe.LinesData():
             return "(?P<features>" in section.pattern

@@ -25,7 +25,7 @@ class AttentionMaps:
     `cross (L,H,T,S)` is the decoder's attention over the source, a row of weights for each symbol that it wrote;
     `encoder (L,H,S,S)` and `decoder (L,H,T,T)` are self-attention, None where the model has none. Decoder rows are steps: the
     columns of `decoder` are what each step had read, BOS first. `source_words` and `target_words` are the spans of symbols that make
-    up a word.
+    up a word, the space after it included; together they cover all symbols.
     """
 
     source: tuple[str, ...]
@@ -84,8 +84,8 @@ def _maps_of(translator: Translator, example: Example, settings: SearchSettings)
         cross[..., order],
         None if encoder is None else encoder[..., order, :][..., order],
         decoder,
-        tuple(translator.source_tokenizer.words(shown)),
-        tuple(translator.target_tokenizer.words(target)),
+        covering(translator.source_tokenizer.words(shown), len(shown)),
+        covering(translator.target_tokenizer.words(target), len(target)),
     )
 
 
@@ -94,6 +94,12 @@ def _target_ids(translator: Translator, example: Example, settings: SearchSettin
         return [*translator.target_tokenizer.encode(example.target), EOS]
     found = translator.translate([example], settings)[0]
     return list(found[0].ids) if found else []
+
+
+def covering(spans: Sequence[Span], length: int) -> tuple[Span, ...]:
+    """The same words, each reaching up to the next, so that no symbol (a space between characters) is left out."""
+    starts = [0, *(start for start, _ in spans[1:])] if spans else []
+    return tuple(zip(starts, [*starts[1:], length], strict=True))
 
 
 def _reading_order(length: int, seen: int, reverse: bool) -> list[int]:

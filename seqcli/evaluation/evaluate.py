@@ -59,11 +59,27 @@ def evaluate(
         tokenizer = translator.target_tokenizer
         hypotheses = [found[0].text if found else "" for found in translator.translate(examples, settings)]
         references = [tokenizer.normalizer(example.target or "") for example in examples]
-        how = {"bleu_tokenize": bleu_tokenize, "split": tokenizer.split, "one_word": tokenizer.kind == "symbols"}
-        metrics |= text_metrics(wanted, hypotheses, references, intervals=intervals, **how)
+        one_word = tokenizer.kind == "symbols"
+        metrics |= text_metrics(
+            wanted,
+            hypotheses,
+            references,
+            bleu_tokenize=bleu_tokenize,
+            split=tokenizer.split,
+            one_word=one_word,
+            intervals=intervals,
+        )
         if lengths:
-            sizes = [len(translator.encode(example)) - 1 for example in examples]
-            buckets = by_length(wanted, hypotheses, references, sizes, LENGTH_EDGES, **how)
+            buckets = by_length(
+                wanted,
+                hypotheses,
+                references,
+                [len(translator.encode(example)) - 1 for example in examples],
+                LENGTH_EDGES,
+                bleu_tokenize=bleu_tokenize,
+                split=tokenizer.split,
+                one_word=one_word,
+            )
     if set(names) - set(wanted):
         metrics |= model_metrics(translator.model, reference_batches(translator, examples))
     return Evaluation({name: metrics[name] for name in names}, list(examples), hypotheses, buckets)

@@ -60,7 +60,8 @@ def beam_search(
     Every step extends the K live hypotheses of a sentence by every symbol. Of the 2K best extensions those that end (EOS) among
     the first K are finished; the K best that do not end live on. A sentence is done when K hypotheses are finished, or at its
     `max_lengths` symbols (EOS counted), where live ones are taken as they are if fewer than K have finished. Done sentences
-    leave the batch. A score is log-probability / length^`length_penalty`; ids in `banned` are never written.
+    leave the batch. A score is log-probability / length^`length_penalty`; ids in `banned` are never written. What `step`
+    returns is overwritten.
 
     The scores are exactly what the model gives the same ids: nothing is renormalised.
     """

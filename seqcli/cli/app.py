@@ -1,0 +1,40 @@
+"""The commands of `seqcli`, joined. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from seqcli import __version__
+from seqcli.cli import evaluate, recipe, train, translate, visualize
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Train, evaluate, run and see sequence-to-sequence models.",
+    epilog="First steps: seqcli train dates; seqcli eval runs/dates",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"seqcli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train, evaluate, run and see sequence-to-sequence models."""
+
+
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command("translate")(translate.translate)
+app.add_typer(visualize.app, name="visualize")
+app.add_typer(recipe.app, name="recipe")

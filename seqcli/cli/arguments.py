@@ -1,0 +1,23 @@
+"""Arguments and options that several commands take, so that they are called and explained alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as `seqcli train` makes it.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys of the recipe to set, as in search.beam_size=5."),
+]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option("--checkpoint", metavar="NAME", help="auto, best, last, average, or a step's number."),
+]
+BeamSize = Annotated[
+    int | None, typer.Option("--beam-size", min=1, help="Hypotheses kept at each step; 1 is greedy search.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]

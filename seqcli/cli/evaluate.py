@@ -1,0 +1,139 @@
+"""`seqcli eval`: score a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet, RunFolder
+
+if TYPE_CHECKING:
+    from seqcli.data.corpus import Corpus
+    from seqcli.evaluation.evaluate import Evaluation
+
+RESAMPLES = 1000
+
+
+def evaluate(
+    run: RunFolder,
+    overrides: Overrides = None,
+    split: Annotated[str, typer.Option("--split", help="train, validation or test.")] = "test",
+    source: Annotated[
+        list[Path] | None, typer.Option("--source", help="A file to read instead of a split, a sentence a line.")
+    ] = None,
+    target: Annotated[
+        list[Path] | None, typer.Option("--target", help="The references of --source, line by line.")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", metavar="A,B", help="Metrics to compute, as in bleu,chrf,ter.")
+    ] = None,
+    beam_size: BeamSize = None,
+    checkpoint: Checkpoint = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the hypotheses to this file, one a line.")
+    ] = None,
+    by_length: Annotated[bool, typer.Option("--by-length", help="Also score short and long sources apart.")] = False,
+    intervals: Annotated[bool, typer.Option("--intervals/--no-intervals", help="95 % bootstrap intervals.")] = True,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score a run on a split of its data, or on files."""
+    from seqcli.cli.console import note, notes
+    from seqcli.errors import RecipeError
+
+    notes.quiet = quiet
+    if split not in ("train", "validation", "test"):
+        raise RecipeError(f"--split {split}: there are train, validation and test")
+    if bool(source) != bool(target):
+        raise RecipeError("--source and --target go together: the sentences, and their references")
+    with notes.status("evaluating"):
+        from seqcli.run import load
+
+        loaded = load(run, overrides or [], checkpoint=checkpoint)
+        result = loaded.evaluate(
+            split,  # type: ignore[arg-type]
+            corpus=_files(source, target) if source and target else None,
+            metrics=_names(metrics),
+            beam_size=beam_size,
+            intervals=RESAMPLES if intervals else 0,
+            lengths=by_length,
+        )
+    if output is not None:
+        _write_lines(output, result.hypotheses)
+    name = ", ".join(map(str, source)) if source else split
+    if as_json:
+        typer.echo(json.dumps(_as_json(name, result), ensure_ascii=False))
+        return
+    note(f"{loaded.folder}, checkpoint {loaded.checkpoint.name}, {len(result.examples):,} examples")
+    _print_tables(name, result)
+
+
+def _files(source: list[Path], target: list[Path]) -> Corpus:
+    from seqcli.data.files import read_text
+
+    return read_text([str(path) for path in source], [str(path) for path in target])
+
+
+def _names(metrics: str | None) -> list[str] | None:
+    """The names given with --metrics, checked."""
+    from typing import get_args
+
+    from seqcli.errors import RecipeError
+    from seqcli.recipe.section import MetricName
+
+    if metrics is None:
+        return None
+    names = [name.strip() for name in metrics.split(",")]
+    unknown = [name for name in names if name not in get_args(MetricName)]
+    if unknown:
+        raise RecipeError(f"--metrics {', '.join(unknown)}: there are {', '.join(get_args(MetricName))}")
+    return names
+
+
+def _as_json(name: str, result: Evaluation) -> dict[str, object]:
+    """What --json prints."""
+    from seqcli.types import Scores
+
+    record = Scores(name, result.metrics).as_json()
+    if result.lengths:
+        record["lengths"] = [
+            {
+                "low": bucket.low,
+                "high": bucket.high,
+                "count": bucket.count,
+                "metrics": {key: metric.as_json() for key, metric in bucket.metrics.items()},
+            }
+            for bucket in result.lengths
+        ]
+    return record
+
+
+def _print_tables(name: str, result: Evaluation) -> None:
+    from seqcli.cli.console import data, figure, metrics_table, table
+
+    data.print(metrics_table(name, result.metrics))
+    if result.lengths:
+        names = list(result.lengths[0].metrics)
+        rows = [
+            [
+                f"{bucket.low}–{bucket.high}" if bucket.high is not None else f"{bucket.low}–",
+                f"{bucket.count:,}",
+                *(figure(bucket.metrics[key].value) for key in names),
+            ]
+            for bucket in result.lengths
+        ]
+        data.print()
+        data.print(table("by source length", ["symbols", "examples", *names], rows))
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    from seqcli.errors import StorageError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -1,0 +1,82 @@
+"""What `seqcli train --dry-run` prints: the data, the vocabularies, the model by parts."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqcli.cli.console import data, table
+from seqcli.data.batching import plan_padding
+from seqcli.data.encoded import EncodedCorpus
+from seqcli.data.tokenizer import Tokenizer
+from seqcli.experiment import Experiment
+
+SHOWN_EXAMPLES = 3
+
+
+def print_summary(experiment: Experiment) -> None:
+    """Print the summary of a prepared experiment to stdout."""
+    prepared = experiment.data
+    splits = {"train": prepared.train, "validation": prepared.validation}
+    rows = [_split_row(name, corpus) for name, corpus in splits.items() if corpus is not None]
+    columns = ["data", "examples", "empty", "too long", "source length", "target length", "unknown"]
+    data.print(table(None, columns, rows))
+    sides = {"source": prepared.source_tokenizer, "target": prepared.target_tokenizer}
+    data.print()
+    data.print(table(None, ["vocabulary", "kind", "symbols"], [_side_row(*side) for side in sides.items()], left=2))
+    data.print()
+    data.print(table(None, ["parameters", "count"], _parameter_rows(experiment)))
+    data.print()
+    data.print(table(None, ["training", ""], _training_rows(experiment), left=2))
+    data.print()
+    for row in range(min(SHOWN_EXAMPLES, len(prepared.train))):
+        data.print(table(f"example {row + 1}", ["", ""], _example_rows(prepared.train, row, sides), left=2))
+
+
+def _split_row(name: str, corpus: EncodedCorpus) -> list[str]:
+    report = corpus.report
+    unknown = f"{100 * report.source_unknown:.2f} % / {100 * report.target_unknown:.2f} %"
+    lengths = [_spread(corpus.source_lengths), _spread(corpus.target_lengths)]
+    return [name, f"{len(corpus):,}", f"{report.empty:,}", f"{report.too_long:,}", *lengths, unknown]
+
+
+def _spread(lengths: NDArray[np.int32]) -> str:
+    """Mean and longest, without EOS."""
+    return f"{lengths.mean() - 1:.1f}, ≤ {lengths.max() - 1}"
+
+
+def _side_row(name: str, tokenizer: Tokenizer) -> list[str]:
+    return [name, tokenizer.kind, f"{tokenizer.size:,}"]
+
+
+def _parameter_rows(experiment: Experiment) -> list[list[str]]:
+    """Parameters by part; a shared table counts where it comes first."""
+    counts: dict[str, int] = {}
+    for name, parameter in experiment.model.named_parameters():
+        part, _, rest = name.partition(".")
+        if rest.startswith("embedding."):
+            part = f"{part} embedding"
+        counts[part] = counts.get(part, 0) + parameter.numel()
+    rows = [[part, f"{count:,}"] for part, count in counts.items()]
+    return [*rows, ["all", f"{sum(counts.values()):,}"]]
+
+
+def _training_rows(experiment: Experiment) -> list[list[str]]:
+    corpus, plan = experiment.data.train, experiment.plan(0)
+    padding = plan_padding(plan, corpus.source_lengths, corpus.target_lengths)
+    return [
+        ["batches an epoch", f"{len(plan):,}"],
+        ["steps", f"{experiment.total_steps:,}"],
+        ["padding", f"{100 * padding:.1f} %"],
+        ["run directory", str(experiment.folder)],
+    ]
+
+
+def _example_rows(corpus: EncodedCorpus, row: int, sides: dict[str, Tokenizer]) -> list[list[str]]:
+    example = corpus.example(row)
+    rows = [["from", example.origin]]
+    for name, text in (("source", example.source), ("target", example.target or "")):
+        tags = example.features if name == "source" else ()
+        tokenizer = sides[name]
+        rows += [[name, text], ["", " ".join(tokenizer.tokens(tokenizer.encode(text, tags)))]]
+    return rows

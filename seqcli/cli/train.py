@@ -1,0 +1,111 @@
+"""`seqcli train`: from a recipe to a run directory."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqcli.cli.arguments import Overrides, Quiet
+
+if TYPE_CHECKING:
+    from seqcli.experiment import Experiment
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped recipe.")],
+    overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read the data, build the model, print a summary, and stop.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew in a directory beside a run that is there already.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a model. The same command again goes on where it stopped.
+
+    The run directory is runs/<recipe name>, or what the key `run` says. Ctrl-C saves a checkpoint and stops.
+    """
+    from seqcli.cli.console import TrainingView, note, notes
+    from seqcli.recipe.load import load_recipe, recipe_name
+
+    notes.quiet = quiet
+    resolved = load_recipe(recipe, overrides or [])
+    folder = Path(resolved.run or f"runs/{recipe_name(recipe)}")
+    if fresh:
+        folder = _unused(folder)
+    with notes.status("reading the data"):
+        from seqcli.experiment import prepare
+
+        experiment = prepare(resolved, folder)
+    _tell_left_out(experiment)
+    if dry_run:
+        from seqcli.cli.summary import print_summary
+
+        print_summary(experiment)
+        return
+
+    start, total = experiment.position.step, experiment.total_steps
+    note(f"{'going on with' if start else 'training'} {folder}" + (f" at step {start}" if start else ""))
+    with _stop_signals() as received, TrainingView(folder.name, total, start) as view:
+        for record in experiment.train(lambda: _tick(view, experiment) or bool(received)):
+            view.show(record)
+    if received:
+        note(f"stopped at step {experiment.position.step}; a checkpoint is saved; the same command goes on")
+        raise typer.Exit(128 + received[0])
+    note(f"done: {experiment.position.step} steps; next: seqcli eval {folder}")
+
+
+def _tick(view: object, experiment: Experiment) -> bool:
+    """Move the progress bar at every step; the loop asks at each whether to stop."""
+    from seqcli.cli.console import TrainingView
+
+    assert isinstance(view, TrainingView)
+    view.advance(experiment.position.step)
+    return False
+
+
+def _unused(folder: Path) -> Path:
+    """`folder`, or the first of folder-2, folder-3, … that is not there."""
+    candidates = [folder, *(folder.with_name(f"{folder.name}-{number}") for number in range(2, 10000))]
+    return next(candidate for candidate in candidates if not candidate.exists())
+
+
+def _tell_left_out(experiment: Experiment) -> None:
+    """Examples that are not used, so that nothing is lost in silence."""
+    from seqcli.cli.console import warn
+
+    for name, corpus in (("training", experiment.data.train), ("validation", experiment.data.validation)):
+        if corpus is None:
+            continue
+        report = corpus.report
+        for count, origins, why in (
+            (report.empty, report.empty_origins, "an empty side"),
+            (report.too_long, report.too_long_origins, "more symbols than max_length"),
+        ):
+            if count:
+                more = ", …" if count > len(origins) else ""
+                warn(f"{count} {name} examples have {why} and are left out ({', '.join(origins)}{more})")
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of them; a second one kills as usual."""
+    received: list[int] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
