@@ -1,0 +1,50 @@
+# seqcli: `make run` shows what it does, `make test` checks it. Both set up .venv first.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := runs/dates
+TEXT := samstag, 5. märz 2011
+# one thread a test worker: more would fight for the cores
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/ready  ## Make .venv and install seqcli with the locked versions
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: setup  ## Train on dates, evaluate, translate a line, draw its attention
+	$(BIN)/seqcli train recipes/dates.yaml
+	$(BIN)/seqcli eval $(RUN)
+	echo "$(TEXT)" | $(BIN)/seqcli translate $(RUN)
+	$(BIN)/seqcli visualize attention $(RUN) --text "$(TEXT)" -o map.png
+
+test: setup  ## Run the quick tests
+	$(TESTS) -m "not real"
+
+test-real: setup  ## Run the slow tests too, on the real data sets
+	$(TESTS)
+
+lint: setup  ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## Check types
+	$(BIN)/mypy
+
+dates: setup  ## Make the shipped dates anew from CLDR
+	$(BIN)/python scripts/make_dates.py
+
+lock: setup  ## Write the installed versions to constraints.txt
+	(echo '# The versions that make uses, all of them; made by `make lock`.'; \
+	  $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//') > constraints.txt
+
+clean:  ## Remove .venv and everything made from the code (runs stay)
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+
+.PHONY: help setup run test test-real lint types dates lock clean
