@@ -188,4 +188,6 @@ def _splitter(kind: str, split: str, separator: str) -> Splitter:
         return Characters()
     if kind == "symbols":
         return Separated(separator)
-    return WordsAndPunctuation() if split == "punctuation" else Words()
+    if kind == "words":
+        return WordsAndPunctuation() if split == "punctuation" else Words()
+    raise KeyError(kind)
