@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/dates
+TORCH := 2.13.0
 TEXT := samstag, 5. märz 2011
 # one thread a test worker: more would fight for the cores
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
@@ -40,9 +41,12 @@ types: setup  ## Check types
 dates: setup  ## Make the shipped dates anew from CLDR
 	$(BIN)/python scripts/make_dates.py
 
-lock: setup  ## Write the installed versions to constraints.txt
-	(echo '# The versions that make uses, all of them; made by `make lock`.'; \
-	  $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//') > constraints.txt
+lock: setup  ## Resolve the newest versions that go together into constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	(echo '# The versions that make uses, for every Python and system that seqcli runs on; made by `make lock`.'; \
+	  echo 'torch==$(TORCH)' | $(BIN)/python -m uv pip compile pyproject.toml --extra dev --constraint - \
+	    --universal --python-version 3.10 --no-header --no-annotate --quiet) > constraints.new
+	mv constraints.new constraints.txt
 
 clean:  ## Remove .venv and everything made from the code (runs stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
