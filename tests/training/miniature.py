@@ -1,0 +1,121 @@
+"""A run in miniature: a plan of random batches, and hooks that keep checkpoints in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from models.zoo import VOCABULARY, batch
+
+from seqcli.build.model import build_model
+from seqcli.models.seq2seq import Seq2Seq
+from seqcli.recipe.model import Model
+from seqcli.training.checkpoint import Position, load_checkpoint, save_checkpoint, step_folder
+from seqcli.training.loop import Hooks, Limits, Objective, Plateau, Rows, fit
+from seqcli.training.optim import Adam, Optimizer
+from seqcli.training.schedule import cosine, with_warmup
+from seqcli.types import Batch, Progress
+
+SMALLEST = Model.model_validate(
+    {
+        "encoder": {"kind": "rnn", "hidden_size": 4, "embedding_size": 4},
+        "decoder": {"kind": "rnn", "hidden_size": 4, "embedding_size": 4},
+    }
+)
+FOR_EVER = Limits(steps=None, epochs=None, validate_every=None, checkpoint_every=10**6, log_every=10**6, patience=None)
+PLAIN = Objective(label_smoothing=0.0, clip_norm=None, teacher_forcing=1.0, accumulation=1)
+
+SENTENCES = 10
+LENGTHS = [(number % 5 + 2, (number * 3) % 5 + 2) for number in range(SENTENCES)]
+
+
+def load(rows: Rows) -> Batch:
+    """The sentences of these numbers, always the same for the same number."""
+    one = [batch([LENGTHS[row][0]], [LENGTHS[row][1]], seed=int(row)) for row in rows]
+
+    def rectangle(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        longest = max(part.shape[1] for part in parts)
+        return torch.cat([torch.nn.functional.pad(part, (0, longest - part.shape[1])) for part in parts])
+
+    source = rectangle([part.source for part in one])
+    return Batch(
+        source, source != 0, rectangle([part.target for part in one if part.target is not None]), torch.tensor(rows)
+    )
+
+
+def plan(epoch: int) -> list[Rows]:
+    """Five batches of two sentences, in an order of the epoch's own."""
+    return list(np.random.default_rng(epoch).permutation(SENTENCES).reshape(5, 2))
+
+
+def no_validation(save: Callable[[str, Position], None] = lambda kind, position: None) -> Hooks:
+    """Hooks that do nothing but save."""
+    return Hooks(validate=None, watched=lambda scores: 0.0, save=save, stop=lambda: False)
+
+
+@dataclass
+class Run:
+    """A model on its way, with all that resuming needs."""
+
+    section: Model
+    seed: int
+    model: Seq2Seq = field(init=False)
+    optimizer: Optimizer = field(init=False)
+    position: Position = field(init=False)
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(self.seed)
+        self.model = build_model(self.section, VOCABULARY, VOCABULARY)
+        self.optimizer = Adam(
+            self.model.named_parameters(), betas=(0.9, 0.98), epsilon=1e-9, weight_decay=0.01, decoupled=True
+        )
+        self.position = Position()
+
+    def resume(self, folder: Path) -> None:
+        """Go on from a checkpoint."""
+        self.position = load_checkpoint(folder, self.model, self.optimizer)
+
+    def train(
+        self,
+        limits: Limits,
+        hooks: Hooks,
+        objective: Objective = PLAIN,
+        plateau: Plateau | None = None,
+        learning_rate: float = 0.01,
+        planned: Callable[[int], Sequence[Rows]] = plan,
+    ) -> list[Progress]:
+        """All records up to the end, but for the speed."""
+        schedule = with_warmup(3, cosine(20, 0.1))
+        steps = fit(
+            self.model,
+            self.optimizer,
+            schedule,
+            learning_rate,
+            planned,
+            load,
+            self.position,
+            limits,
+            objective,
+            hooks,
+            plateau,
+        )
+        return [replace(record, tokens_per_second=None) for record in steps]
+
+    def keep(self, checkpoints: Path) -> Callable[[str, Position], None]:
+        """What saves a checkpoint of this run for each step that asks for one, and the best beside them."""
+
+        def save(kind: str, position: Position) -> None:
+            folder = checkpoints / "best" if kind == "best" else step_folder(checkpoints, position.step)
+            save_checkpoint(folder, self.model, self.optimizer, position)
+
+        return save
+
+    def bits(self) -> dict[str, Any]:
+        """Weights, optimizer, random state and position, to be compared to the last bit."""
+        tensors = {**self.model.state_dict(), **self.optimizer.state(), "random": torch.get_rng_state()}
+        kept: dict[str, Any] = {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
+        return {**kept, "position": self.position}
