@@ -1,0 +1,172 @@
+"""Checkpoints: what is in them, what happens when they are damaged, and the mean of several."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from models.zoo import VOCABULARY
+from safetensors.torch import load_file, save_file
+from training.miniature import FOR_EVER, SMALLEST, Run, no_validation
+
+from seqcli.build.model import build_model
+from seqcli.errors import SeqcliError, StorageError
+from seqcli.training import checkpoint
+from seqcli.training.checkpoint import (
+    Position,
+    average_weights,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+    step_folder,
+    step_folders,
+    weights_of,
+)
+from seqcli.training.optim import Sgd
+
+
+@pytest.fixture
+def run() -> Run:
+    trained = Run(SMALLEST, seed=1)
+    trained.train(replace(FOR_EVER, steps=2), no_validation())
+    return trained
+
+
+@pytest.fixture
+def saved(run: Run, tmp_path: Path) -> Path:
+    save_checkpoint(tmp_path / "step-00000002", run.model, run.optimizer, run.position)
+    return tmp_path / "step-00000002"
+
+
+def test_the_whole_position_comes_back(run: Run, saved: Path) -> None:
+    everything = Position(7, 2, 3, 0.1, 4, 5, 0.5, {"loss": 1 / 3, "tokens": 17.0})
+    save_checkpoint(saved, run.model, run.optimizer, everything)
+    assert load_checkpoint(saved, run.model, run.optimizer) == everything
+
+
+def test_a_checkpoint_replaces_another_and_leaves_nothing_beside(run: Run, saved: Path) -> None:
+    save_checkpoint(saved, run.model, run.optimizer, Position(step=3))
+    assert sorted(path.name for path in saved.parent.iterdir()) == ["step-00000002"]
+    assert sorted(path.name for path in saved.iterdir()) == [
+        "model.safetensors",
+        "optimizer.safetensors",
+        "state.json",
+    ]
+    assert json.loads((saved / "state.json").read_text())["step"] == 3
+
+
+def test_step_folders_are_found_oldest_first(tmp_path: Path) -> None:
+    for step in (1000, 20, 3):
+        step_folder(tmp_path, step).mkdir()
+    for other in ("best", ".step-00000099.writing", "step-none"):
+        (tmp_path / other).mkdir()
+    assert [path.name for path in step_folders(tmp_path)] == ["step-00000003", "step-00000020", "step-00001000"]
+
+
+def test_a_disk_that_is_full_leaves_the_old_checkpoint(run: Run, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(StorageError, match=r"step-00000002 cannot be written: .*No space left"):
+        save_checkpoint(saved, run.model, run.optimizer, Position(step=9))
+    assert [path.name for path in saved.parent.iterdir()] == ["step-00000002"]
+    assert load_checkpoint(saved, run.model, run.optimizer).step == 2
+
+
+FILES = ["model.safetensors", "optimizer.safetensors", "state.json"]
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _garble(path: Path) -> None:
+    path.write_bytes(b"\xff" * path.stat().st_size)
+
+
+@pytest.mark.parametrize("damage", [_cut, _empty, _garble, Path.unlink])
+@pytest.mark.parametrize("name", FILES)
+def test_damage_is_told_with_the_file(name: str, damage: Callable[[Path], None], run: Run, saved: Path) -> None:
+    damage(saved / name)
+    with pytest.raises(SeqcliError, match=rf"{name} is (damaged|missing)"):
+        load_checkpoint(saved, run.model, run.optimizer)
+
+
+def test_a_checkpoint_of_another_version_is_refused(run: Run, saved: Path) -> None:
+    state = json.loads((saved / "state.json").read_text())
+    (saved / "state.json").write_text(json.dumps({**state, "format_version": 99}))
+    with pytest.raises(SeqcliError, match="another version"):
+        load_checkpoint(saved, run.model, run.optimizer)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format_version": 1, "steps": 3}', "null"])
+def test_json_that_is_no_state_is_refused(text: str, run: Run, saved: Path) -> None:
+    (saved / "state.json").write_text(text)
+    with pytest.raises(SeqcliError, match=r"state.json is damaged"):
+        load_checkpoint(saved, run.model, run.optimizer)
+
+
+def test_weights_of_another_model_are_refused(saved: Path) -> None:
+    other = build_model(SMALLEST, VOCABULARY, VOCABULARY + 1)
+    with pytest.raises(SeqcliError, match=r"model.safetensors does not fit the recipe's model"):
+        load_weights(saved, other)
+    deeper = SMALLEST.model_copy(update={"encoder": SMALLEST.encoder.model_copy(update={"layers": 2})})
+    with pytest.raises(SeqcliError, match=r"does not fit the recipe's model: encoder\.recurrence"):
+        load_weights(saved, build_model(deeper, VOCABULARY, VOCABULARY))
+
+
+def test_a_tensor_too_few_or_too_many_is_refused(run: Run, saved: Path) -> None:
+    weights = load_file(saved / "model.safetensors")
+    save_file({**weights, "more": torch.zeros(1)}, saved / "model.safetensors")
+    with pytest.raises(SeqcliError, match="more"):
+        load_weights(saved, run.model)
+    weights.pop("output.bias")
+    save_file(weights, saved / "model.safetensors")
+    with pytest.raises(SeqcliError, match=r"output\.bias"):
+        load_weights(saved, run.model)
+
+
+def test_the_state_of_another_optimizer_is_refused(run: Run, saved: Path) -> None:
+    sgd = Sgd(run.model.named_parameters(), momentum=0.9, nesterov=False, weight_decay=0.0)
+    with pytest.raises(SeqcliError, match=r"optimizer.safetensors does not fit the recipe's optimizer"):
+        load_checkpoint(saved, run.model, sgd)
+
+
+def test_the_average_is_the_mean(tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(3)]
+    kept = []
+    for number, folder in enumerate(folders):
+        torch.manual_seed(number)
+        kept.append(weights_of(build_model(SMALLEST, VOCABULARY, VOCABULARY)))
+        save_weights(folder, kept[-1], {"step": number})
+    average = average_weights(folders)
+    assert average.keys() == kept[0].keys()
+    for name, tensor in average.items():
+        assert tensor.dtype == torch.float32
+        torch.testing.assert_close(tensor, sum(weights[name] for weights in kept) / 3)
+    for name, tensor in average_weights(folders[:1]).items():
+        assert torch.equal(tensor, kept[0][name])
+    save_weights(tmp_path / "average", average, {"steps": [0, 1, 2]})
+    model = build_model(SMALLEST, VOCABULARY, VOCABULARY)
+    load_weights(tmp_path / "average", model)
+    assert torch.equal(model.output.weight, average["output.weight"])
+
+
+def test_random_state_comes_back(run: Run, saved: Path) -> None:
+    wanted = torch.rand(5)
+    save_checkpoint(saved, run.model, run.optimizer, run.position)
+    expected = torch.rand(5)
+    assert not torch.equal(wanted, expected)
+    torch.manual_seed(12345)
+    load_checkpoint(saved, run.model, run.optimizer)
+    assert torch.equal(torch.rand(5), expected)

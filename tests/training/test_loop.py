@@ -1,0 +1,251 @@
+"""When the loop steps, validates, saves and stops, and what it records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from training.miniature import FOR_EVER, PLAIN, SMALLEST, Run, load, no_validation, plan
+
+from seqcli.errors import SeqcliError
+from seqcli.training import loop
+from seqcli.training.checkpoint import Position
+from seqcli.training.loop import Clock, Hooks, Plateau, Rows, clip_gradient
+from seqcli.types import Progress
+
+STILL = SMALLEST.model_copy(update={"dropout": 0.0})
+
+
+def scripted(scores: Sequence[float], saved: list[tuple[str, int]] | None = None) -> Hooks:
+    """Validation scores from a list, more is better; what is saved goes into `saved`."""
+    waiting = iter(scores)
+
+    def save(kind: str, position: Position) -> None:
+        if saved is not None:
+            saved.append((kind, position.step))
+
+    return Hooks(
+        validate=lambda: ({"bleu": next(waiting)}, ("source", "reference", "hypothesis")),
+        watched=lambda scores: scores["bleu"],
+        save=save,
+        stop=lambda: False,
+    )
+
+
+def steps_of(records: list[Progress], event: str) -> list[int]:
+    return [record.step for record in records if record.event == event]
+
+
+def test_a_limit_of_steps() -> None:
+    run = Run(SMALLEST, seed=1)
+    records = run.train(replace(FOR_EVER, steps=7), no_validation())
+    assert (run.position.step, run.position.epoch, run.position.batch) == (7, 1, 2)
+    assert [(record.event, record.step) for record in records] == [("train", 7), ("checkpoint", 7)]
+
+
+def test_a_limit_of_epochs_and_every_batch_once_in_its_order() -> None:
+    read: list[list[int]] = []
+    asked: list[int] = []
+
+    def watched_plan(epoch: int) -> list[Rows]:
+        asked.append(epoch)
+        return plan(epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        original = loop.train_step
+
+        def spy(model, optimizer, rate, group, objective):  # type: ignore[no-untyped-def]
+            read.append([int(row) for one in group for row in one.index])
+            return original(model, optimizer, rate, group, objective)
+
+        patch.setattr(loop, "train_step", spy)
+        run = Run(SMALLEST, seed=1)
+        run.train(replace(FOR_EVER, epochs=2), no_validation(), replace(PLAIN, accumulation=3), planned=watched_plan)
+    assert asked == [0, 1]
+    assert (run.position.step, run.position.epoch, run.position.batch) == (4, 2, 0)
+    # groups of three batches, and what is left of an epoch is a group of its own
+    planned = [
+        [int(row) for rows in plan(epoch)[part] for row in rows] for epoch in (0, 1) for part in (slice(3), slice(3, 5))
+    ]
+    assert read == planned
+    assert sorted(read[0] + read[1]) == list(range(10))
+
+
+def test_validation_every_so_many_steps_and_at_the_end() -> None:
+    limits = replace(FOR_EVER, steps=5, validate_every=2)
+    records = Run(SMALLEST, seed=1).train(limits, scripted([1, 2, 3]))
+    assert steps_of(records, "validation") == [2, 4, 5]
+
+
+def test_validation_once_an_epoch_and_at_the_end() -> None:
+    records = Run(SMALLEST, seed=1).train(replace(FOR_EVER, steps=12), scripted([1, 2, 3]))
+    assert steps_of(records, "validation") == [5, 10, 12]
+    last = records[-2]
+    assert last.scores == {"bleu": 3}
+    assert last.sample == ("source", "reference", "hypothesis")
+
+
+def test_an_end_that_is_due_anyway_is_validated_once() -> None:
+    records = Run(SMALLEST, seed=1).train(replace(FOR_EVER, steps=10, validate_every=5), scripted([1, 2]))
+    assert steps_of(records, "validation") == [5, 10]
+
+
+def test_checkpoints_and_the_best() -> None:
+    saved: list[tuple[str, int]] = []
+    limits = replace(FOR_EVER, steps=7, validate_every=2, checkpoint_every=3)
+    records = Run(SMALLEST, seed=1).train(limits, scripted([1.0, 3.0, 2.0, 3.0], saved))
+    # scores at 2, 4, 6, 7; as good as the best is not better
+    assert saved == [("best", 2), ("step", 3), ("best", 4), ("step", 6), ("step", 7)]
+    assert steps_of(records, "checkpoint") == [3, 6, 7]
+
+
+def test_early_stopping() -> None:
+    saved: list[tuple[str, int]] = []
+    limits = replace(FOR_EVER, steps=100, validate_every=1, patience=2)
+    run = Run(SMALLEST, seed=1)
+    run.train(limits, scripted([1, 2, 1, 3, 2, 3, 99], saved))
+    # best at 4; 5 and 6 are no better
+    assert run.position.step == 6
+    assert run.position.best == 3
+    assert saved[-1] == ("step", 6)
+
+
+def test_plateau_lowers_the_learning_rate() -> None:
+    limits = replace(FOR_EVER, steps=8, validate_every=1, log_every=1)
+    run = Run(SMALLEST, seed=1)
+    records = run.train(limits, scripted([5, 4, 3, 2, 6, 5, 5, 5]), plateau=Plateau(factor=0.5, patience=1))
+    rates = {record.step: record.learning_rate for record in records if record.event == "train"}
+    plain = Run(SMALLEST, seed=1).train(replace(limits, validate_every=None), no_validation())
+    usual = {record.step: record.learning_rate for record in plain if record.event == "train"}
+    factors = [rates[step] / usual[step] for step in range(1, 9)]  # type: ignore[operator]
+    # one worse is let pass, after the second (step 3) it falls; step 4 starts counting anew; 6 and 7 are worse again
+    assert factors == pytest.approx([1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25])
+    assert run.position.factor == 0.25
+
+
+def test_stop_ends_after_the_step_with_a_checkpoint() -> None:
+    saved: list[tuple[str, int]] = []
+    run = Run(SMALLEST, seed=1)
+    hooks = replace(scripted([], saved), validate=None, stop=lambda: run.position.step == 3)
+    records = run.train(replace(FOR_EVER, steps=100), hooks)
+    assert saved == [("step", 3)]
+    assert records == [Progress("checkpoint", 3, 0)]
+
+
+def test_a_record_tells_averages_since_the_last_one() -> None:
+    """With a learning rate of nothing the model stands still, so its loss can be worked out beside the loop."""
+    run = Run(STILL, seed=1)
+    limits = replace(FOR_EVER, steps=5, log_every=3)
+    first, second, _ = run.train(limits, no_validation(), learning_rate=0.0)
+    batches = [load(rows) for rows in plan(0)]
+    for record, seen in ((first, batches[:3]), (second, batches[3:])):
+        tokens = sum(one.target_tokens for one in seen)
+        loss = sum(float(run.model.loss(one).detach()) for one in seen)
+        cells = sum(one.source.numel() + one.labels.numel() for one in seen)
+        real = sum(int(one.source_mask.sum()) + one.target_tokens for one in seen)
+        assert record.loss == pytest.approx(loss / tokens)
+        assert record.padding == pytest.approx(1 - real / cells)
+        assert record.grad_norm is not None
+        assert record.grad_norm > 0
+    assert (first.step, second.step) == (3, 5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_accumulating_is_one_big_batch(smoothing: float) -> None:
+    """In float64, five batches of unlike lengths at a time against one of all sentences."""
+    grown = []
+    for rows in (plan(0), [np.concatenate(plan(0))]):
+        run = Run(STILL, seed=1)
+        run.model.double()
+        group = [load(part) for part in rows]
+        captured = []
+        step = _Captured(run.model, captured)
+        loop.train_step(run.model, step, 1.0, group, replace(PLAIN, label_smoothing=smoothing))
+        grown.append(captured)
+    assert len(grown[0]) == len(list(run.model.parameters()))
+    for left, right in zip(*grown, strict=True):
+        torch.testing.assert_close(left, right, atol=1e-12, rtol=1e-9)
+
+
+class _Captured:
+    """An optimizer that only looks at the gradients."""
+
+    def __init__(self, model: nn.Module, captured: list[torch.Tensor]) -> None:
+        self.model, self.captured = model, captured
+
+    def step(self, learning_rate: float) -> None:
+        self.captured += [parameter.grad.clone() for parameter in self.model.parameters() if parameter.grad is not None]
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        pass
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_ends_the_run_before_the_weights_are_touched(poison: float) -> None:
+    run = Run(STILL, seed=1)
+    run.model.output.bias.data[7] = poison
+    before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
+    with pytest.raises(SeqcliError, match=r"no longer a number .*learning_rate"):
+        run.train(replace(FOR_EVER, steps=3), no_validation())
+    for name, tensor in run.model.state_dict().items():
+        assert torch.equal(tensor.nan_to_num(), before[name].nan_to_num()), name
+
+
+def parameters_with(*gradients: list[float]) -> nn.Module:
+    module = nn.ParameterList([nn.Parameter(torch.zeros(len(gradient))) for gradient in gradients])
+    for parameter, gradient in zip(module, gradients, strict=True):
+        parameter.grad = torch.tensor(gradient)
+    return module
+
+
+def test_a_long_gradient_is_shortened_as_a_whole() -> None:
+    # (3, 0) and (0, 4) together have length 5
+    module = parameters_with([3.0, 0.0], [0.0, 4.0])
+    assert clip_gradient(module, 1.0) == pytest.approx(5.0)
+    together = torch.cat([parameter.grad for parameter in module.parameters() if parameter.grad is not None])
+    torch.testing.assert_close(together, torch.tensor([0.6, 0.0, 0.0, 0.8]))
+
+
+@pytest.mark.parametrize("clip_norm", [None, 5.0, 100.0])
+def test_a_short_gradient_stays(clip_norm: float | None) -> None:
+    module = parameters_with([3.0, 0.0], [0.0, 4.0])
+    assert clip_gradient(module, clip_norm) == pytest.approx(5.0)
+    assert [parameter.grad.tolist() for parameter in module.parameters()] == [[3.0, 0.0], [0.0, 4.0]]  # type: ignore[union-attr]
+
+
+def test_parameters_without_a_gradient_do_not_count() -> None:
+    module = nn.ParameterList([*parameters_with([3.0, 4.0]).parameters(), nn.Parameter(torch.ones(2))])
+    assert clip_gradient(module, None) == pytest.approx(5.0)
+
+
+def test_the_clock_does_not_run_while_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, 10.0, 17.0, 20.0, 26.0])
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(times))
+    clock = Clock()
+    with clock.paused():  # from 10 to 17
+        pass
+    assert clock.lap() == 13.0
+    assert clock.lap() == 6.0
+
+
+def test_training_mode_comes_back_after_validation() -> None:
+    modes: list[bool] = []
+    run = Run(SMALLEST, seed=1)
+
+    def validate() -> tuple[dict[str, float], tuple[str, str, str]]:
+        modes.append(run.model.training)
+        return {}, ("", "", "")
+
+    look: Callable[[], bool] = lambda: modes.append(run.model.training) or False  # type: ignore[func-returns-value]  # noqa: E731
+    hooks = Hooks(validate=validate, watched=lambda scores: 0.0, save=lambda kind, position: None, stop=look)
+    run.train(replace(FOR_EVER, steps=3, validate_every=2), hooks)
+    # a look after step 1; validation and a look at 2; a look at 3, validated first because it is the last
+    assert modes == [True, False, False, False, False]
