@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -244,7 +244,10 @@ def test_training_mode_comes_back_after_validation() -> None:
         modes.append(run.model.training)
         return {}, ("", "", "")
 
-    look: Callable[[], bool] = lambda: modes.append(run.model.training) or False  # type: ignore[func-returns-value]  # noqa: E731
+    def look() -> bool:
+        modes.append(run.model.training)
+        return False
+
     hooks = Hooks(validate=validate, watched=lambda scores: 0.0, save=lambda kind, position: None, stop=look)
     run.train(replace(FOR_EVER, steps=3, validate_every=2), hooks)
     # a look after step 1; validation and a look at 2; a look at 3, validated first because it is the last
