@@ -8,6 +8,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class Experiment:
     optimizer: Optimizer
     position: Position
 
-    @property
+    @cached_property
     def steps_an_epoch(self) -> int:
         """Optimizer steps that one pass over the data takes (the first one; others may differ by a few)."""
         return -(-len(self.plan(0)) // self.recipe.training.accumulation)

@@ -117,7 +117,7 @@ def load(folder: str | Path, overrides: Sequence[str] = (), *, checkpoint: str |
     recipe = read_recipe(folder, overrides)
     device = use_machine(recipe)
     source_tokenizer, target_tokenizer = load_tokenizer(folder, "source"), load_tokenizer(folder, "target")
-    model = build_model(recipe.model, source_tokenizer.size, target_tokenizer.size)
+    model = build_model(recipe.model, source_tokenizer.size, target_tokenizer.size, fill=False)
     chosen = find_checkpoint(folder / CHECKPOINTS, checkpoint or recipe.evaluation.checkpoint)
     load_weights(chosen, model)
     translator = make_translator(recipe, model.to(device).eval(), source_tokenizer, target_tokenizer)

@@ -29,8 +29,12 @@ from seqcli.nn.recurrence import Recurrence
 from seqcli.recipe import model as recipe
 
 
-def build_model(section: recipe.Model, source_size: int, target_size: int) -> Seq2Seq:
-    """The model of a recipe for vocabularies of the given sizes, its weights drawn from torch's global generator."""
+def build_model(section: recipe.Model, source_size: int, target_size: int, *, fill: bool = True) -> Seq2Seq:
+    """The model of a recipe for vocabularies of the given sizes.
+
+    Its weights are drawn from torch's global generator as the recipe says, unless `fill` is False: weights that will be
+    loaded need not be drawn first.
+    """
     source_width, target_width = embedding_size(section.encoder), embedding_size(section.decoder)
     source_embedding = nn.Embedding(source_size, source_width)
     target_embedding = (
@@ -41,15 +45,16 @@ def build_model(section: recipe.Model, source_size: int, target_size: int) -> Se
         build_decoder(section, target_embedding),
         nn.Linear(section.decoder.hidden_size, target_size),
     )
-    initialization = section.initialization
-    initialize(
-        model,
-        weights=initialization.weights,
-        recurrent=initialization.recurrent,
-        embeddings=initialization.embeddings,
-        scale=initialization.scale,
-        forget_bias=initialization.forget_bias,
-    )
+    if fill:
+        initialization = section.initialization
+        initialize(
+            model,
+            weights=initialization.weights,
+            recurrent=initialization.recurrent,
+            embeddings=initialization.embeddings,
+            scale=initialization.scale,
+            forget_bias=initialization.forget_bias,
+        )
     if section.tie in ("target_output", "all"):
         # after filling: the shared table keeps the embedding's distribution
         model.output.weight = target_embedding.weight

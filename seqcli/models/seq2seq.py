@@ -62,16 +62,19 @@ class Seq2Seq(nn.Module):
         state = self.start(batch.source, batch.source_mask)
         if teacher_forcing >= 1.0:
             return self.decoder(batch.inputs, state)[0]
-        given = torch.rand(batch.inputs.shape[1]) < teacher_forcing
-        ids, features = batch.inputs[:, :1], []
-        for position in range(batch.inputs.shape[1]):
-            if position > 0 and given[position]:
-                ids = batch.inputs[:, position : position + 1]
+        given = (torch.rand(batch.inputs.shape[1]) < teacher_forcing).tolist()
+        features: list[Tensor] = []
+        for position, symbols in enumerate(torch.split(batch.inputs, 1, dim=1)):
+            ids = symbols if position == 0 or given[position] else self._last_word(features[-1])
             feature, state = self.decoder(ids, state)
             features.append(feature)
-            with torch.no_grad():
-                ids = self.output(feature).argmax(dim=-1)
         return torch.cat(features, dim=1)
+
+    @torch.no_grad()
+    def _last_word(self, feature: Tensor) -> Tensor:
+        """The symbol (B,1) that the features (B,1,D) of the step before make most likely."""
+        word: Tensor = self.output(feature).argmax(dim=-1)
+        return word
 
     def logits(self, batch: Batch) -> Tensor:
         """The scores (B,T,V) of every symbol at every label of `batch`, under teacher forcing."""

@@ -7,7 +7,7 @@ steadier without a long warm-up (Xiong et al. 2020).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -87,14 +87,14 @@ class DecoderLayer(nn.Module):
         return outputs, present[0]
 
 
-class TransformerEncoder(nn.Module):
-    """A stack of encoder layers; the memory is its top, the summary its mean."""
+class TransformerStack(nn.Module):
+    """What both stacks share: scaled embeddings with positions below, layers, and a norm above."""
 
     def __init__(
         self,
         embedding: nn.Embedding,
         positions: nn.Module,
-        layers: list[EncoderLayer],
+        layers: Sequence[nn.Module],
         norm: nn.Module,
         *,
         dropout: float,
@@ -105,11 +105,21 @@ class TransformerEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(layers)
         self.norm = norm
+        # Vaswani et al. 2017, §3.4: keeps embeddings of variance 1/D from drowning under the positions
         self.scale = math.sqrt(embedding.embedding_dim)
+
+    def embed(self, ids: Tensor, offset: int = 0) -> Tensor:
+        """Ids (B,T) at positions offset … offset+T-1 → what the first layer reads, (B,T,D)."""
+        embedded: Tensor = self.dropout(self.positions(self.embedding(ids) * self.scale, offset))
+        return embedded
+
+
+class TransformerEncoder(TransformerStack):
+    """A stack of encoder layers; the memory is its top, the summary its mean."""
 
     def forward(self, source: Tensor, mask: Tensor) -> Memory:
         """Source ids (B,S) with mask (B,S) → Memory with states (B,S,D)."""
-        states = self.dropout(self.positions(self.embedding(source) * self.scale))
+        states = self.embed(source)
         for layer in self.layers:
             states = layer(states, mask)
         states = self.norm(states)
@@ -118,25 +128,8 @@ class TransformerEncoder(nn.Module):
         return Memory(states, mask, summary)
 
 
-class TransformerDecoder(nn.Module):
+class TransformerDecoder(TransformerStack):
     """A stack of decoder layers; the cache holds each layer's past keys and values."""
-
-    def __init__(
-        self,
-        embedding: nn.Embedding,
-        positions: nn.Module,
-        layers: list[DecoderLayer],
-        norm: nn.Module,
-        *,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        self.embedding = embedding
-        self.positions = positions
-        self.dropout = nn.Dropout(dropout)
-        self.layers = nn.ModuleList(layers)
-        self.norm = norm
-        self.scale = math.sqrt(embedding.embedding_dim)
 
     def start(self, memory: Memory) -> State:
         """The memory projected for every layer, and an empty past."""
@@ -148,7 +141,7 @@ class TransformerDecoder(nn.Module):
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Ids (B,T) from `state` on → features (B,T,D), and the state after them."""
-        hidden = self.dropout(self.positions(self.embedding(inputs) * self.scale, state.position))
+        hidden = self.embed(inputs, state.position)
         cache: dict[str, Tensor] = {}
         for number, layer in enumerate(self.layers):
             keys, values = f"keys.{number}", f"values.{number}"
