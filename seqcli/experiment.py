@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from seqcli.build.model import build_model
 from seqcli.build.training import build_limits, build_objective, build_optimizer, build_plateau, build_schedule
 from seqcli.data.batching import Rows, plan_batches
 from seqcli.data.tokenizer import load_tokenizer
-from seqcli.errors import DataError, RecipeError, StorageError
+from seqcli.errors import DataError, RecipeError
 from seqcli.evaluation.evaluate import evaluate
 from seqcli.evaluation.metrics import higher_is_better
 from seqcli.models.seq2seq import Seq2Seq
@@ -36,6 +35,7 @@ from seqcli.run import (
     search_settings,
     use_machine,
 )
+from seqcli.storage import write_file
 from seqcli.training.checkpoint import (
     Position,
     average_weights,
@@ -48,6 +48,7 @@ from seqcli.training.checkpoint import (
 )
 from seqcli.training.loop import Hooks, Sample, fit
 from seqcli.training.optim import Optimizer
+from seqcli.training.records import Records
 from seqcli.types import Progress
 
 MAY_CHANGE = ("run", "device", "threads", "search", "evaluation")
@@ -202,15 +203,11 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, 
 def write_run_files(experiment: Experiment) -> None:
     """The files that make the run directory self-contained. Raises `StorageError` if it cannot be written."""
     folder = experiment.folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        experiment.data.source_tokenizer.save(folder, "source")
-        experiment.data.target_tokenizer.save(folder, "target")
-        _replace(folder / ENVIRONMENT, json.dumps(environment(), indent=1) + "\n")
-        # last, because a folder with a recipe counts as a run
-        _replace(folder / RECIPE, dump_recipe(experiment.recipe))
-    except OSError as error:
-        raise StorageError(f"the run directory {folder} cannot be written: {error.strerror or error}") from error
+    experiment.data.source_tokenizer.save(folder, "source")
+    experiment.data.target_tokenizer.save(folder, "target")
+    write_file(folder / ENVIRONMENT, (json.dumps(environment(), indent=1) + "\n").encode())
+    # last, because a folder with a recipe counts as a run
+    write_file(folder / RECIPE, dump_recipe(experiment.recipe).encode())
 
 
 def environment() -> dict[str, Any]:
@@ -225,45 +222,8 @@ def environment() -> dict[str, Any]:
     }
 
 
-class Records:
-    """`metrics.jsonl`: one record a line. What an interrupted run wrote after the checkpoint that it goes on from is dropped."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        self.path = path
-        if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            _replace(path, "".join(line for line in lines if _belongs(line, step)))
-        self.file = path.open("a", encoding="utf-8")
-
-    def write(self, record: Progress) -> None:
-        """Append a record; what it does not know is left out."""
-        known = {name: value for name, value in asdict(record).items() if value is not None and value != {}}
-        self.file.write(json.dumps(known, ensure_ascii=False) + "\n")
-        self.file.flush()
-
-    def __enter__(self) -> Records:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-
-
-def _belongs(line: str, step: int) -> bool:
-    try:
-        return bool(json.loads(line)["step"] <= step)
-    except (ValueError, KeyError, TypeError):
-        return False
-
-
 def _refuse_other_tokenizers(data: PreparedData, folder: Path) -> None:
     now = (data.source_tokenizer.digest, data.target_tokenizer.digest)
     before = tuple(load_tokenizer(folder, side).digest for side in ("source", "target"))
     if now != before:
         raise DataError(f"the training data is not what {folder} was trained on; train elsewhere with run=… or --fresh")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that a reader finds the old one or the new one, whole."""
-    beside = path.with_name(f".{path.name}.writing")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)

@@ -33,7 +33,7 @@ from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
 from seqcli.symbols import Example
-from seqcli.training.checkpoint import load_weights, step_folders
+from seqcli.training.checkpoint import load_weights, step_folder, step_folders
 
 RECIPE, ENVIRONMENT, METRICS, CHECKPOINTS = "recipe.yaml", "environment.json", "metrics.jsonl", "checkpoints"
 
@@ -58,9 +58,18 @@ class Run:
         return self.recipe.data.features_separator if has_features(self.recipe.data) else None
 
     def translate(self, texts: Sequence[str], *, beam_size: int | None = None) -> list[str]:
-        """The best hypothesis for each text; an empty text gives an empty one."""
+        """The best hypothesis for each text (see `examples`); a blank text gives an empty one."""
         return [
-            found[0].text if found else "" for found in self.hypotheses(as_examples(texts), self.settings(beam_size))
+            found[0].text if found else "" for found in self.hypotheses(self.examples(texts), self.settings(beam_size))
+        ]
+
+    def examples(self, texts: Sequence[str], targets: Sequence[str] | None = None) -> list[Example]:
+        """The texts as this run reads them: where it has feature tags, a text is the source, a tab, and the tags."""
+        if targets is not None and len(targets) != len(texts):
+            raise DataError(f"{len(texts)} texts, but {len(targets)} targets")
+        return [
+            as_example(text, row, f"text {row + 1}", self.features_separator, None if targets is None else targets[row])
+            for row, text in enumerate(texts)
         ]
 
     def hypotheses(
@@ -103,7 +112,7 @@ class Run:
         self, texts: Sequence[str], targets: Sequence[str] | None = None, *, beam_size: int | None = None
     ) -> list[AttentionMaps]:
         """What the model looks at while it writes its own translation of each text, or the given target."""
-        return attention_maps(self.translator, as_examples(texts, targets), self.settings(beam_size))
+        return attention_maps(self.translator, self.examples(texts, targets), self.settings(beam_size))
 
 
 def load(folder: str | Path, overrides: Sequence[str] = (), *, checkpoint: str | None = None) -> Run:
@@ -139,8 +148,8 @@ def find_checkpoint(checkpoints: Path, wanted: str) -> Path:
     named = {"best": checkpoints / "best", "average": checkpoints / "average", "last": last}
     if wanted == "auto":
         candidates = [named["average"], named["best"], named["last"]]
-    elif wanted.isdigit():
-        candidates = [folder for folder in steps if int(folder.name.removeprefix("step-")) == int(wanted)]
+    elif wanted.isdecimal():
+        candidates = [step_folder(checkpoints, int(wanted))]
     elif wanted in named:
         candidates = [named[wanted]]
     else:
@@ -192,11 +201,14 @@ def make_translator(
     )
 
 
-def as_examples(texts: Sequence[str], targets: Sequence[str] | None = None) -> list[Example]:
-    """Plain texts as examples, with their targets if there are any."""
-    if targets is not None and len(targets) != len(texts):
-        raise DataError(f"{len(texts)} texts, but {len(targets)} targets")
-    return [
-        Example(text, None if targets is None else targets[row], row, f"text {row + 1}")
-        for row, text in enumerate(texts)
-    ]
+def as_example(text: str, row: int, origin: str, separator: str | None, target: str | None = None) -> Example:
+    """A text as an example; with a `separator` of tags, what follows the first tab are tags."""
+    if separator is None:
+        return Example(text, target, row, origin)
+    source, _, tags = text.partition("\t")
+    return Example(source, target, row, origin, split_tags(tags, separator))
+
+
+def split_tags(text: str, separator: str) -> tuple[str, ...]:
+    """The tags in a text, white space around them taken off."""
+    return tuple(tag for tag in map(str.strip, text.split(separator)) if tag)

@@ -43,6 +43,7 @@ def evaluate(
     """Score a run on a split of its data, or on files."""
     from seqcli.cli.console import note, notes
     from seqcli.errors import RecipeError
+    from seqcli.storage import write_file
 
     notes.quiet = quiet
     if split not in ("train", "validation", "test"):
@@ -62,7 +63,7 @@ def evaluate(
             lengths=by_length,
         )
     if output is not None:
-        _write_lines(output, result.hypotheses)
+        write_file(output, "".join(f"{line}\n" for line in result.hypotheses).encode())
     name = ", ".join(map(str, source)) if source else split
     if as_json:
         typer.echo(json.dumps(_as_json(name, result), ensure_ascii=False))
@@ -127,13 +128,3 @@ def _print_tables(name: str, result: Evaluation) -> None:
         ]
         data.print()
         data.print(table("by source length", ["symbols", "examples", *names], rows))
-
-
-def _write_lines(path: Path, lines: list[str]) -> None:
-    from seqcli.errors import StorageError
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written ({error.strerror or error})") from error

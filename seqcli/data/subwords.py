@@ -16,10 +16,11 @@ from typing import Any, Literal
 import sentencepiece
 from typing_extensions import Self
 
-from seqcli.data.records import record_digest, write_file, write_record
+from seqcli.data.records import record_digest, write_record
 from seqcli.data.splitting import Form, Normalizer
 from seqcli.data.vocabulary import by_frequency
 from seqcli.errors import DataError
+from seqcli.storage import write_file
 from seqcli.symbols import BOS, EOS, PAD, SPECIAL, UNK
 
 SPACE = "\u2581"

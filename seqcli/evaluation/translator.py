@@ -15,6 +15,12 @@ from seqcli.symbols import BOS, EOS, PAD, UNK, Example
 from seqcli.types import Hypotheses
 
 
+LONGEST_SOURCE = 4096
+"""Symbols that are read of a source, whatever the model: time and memory of self-attention grow with the square."""
+BATCH_SYMBOLS = 32768
+"""Source symbols, padding counted, that are translated side by side at most, so that long lines do not need all memory."""
+
+
 @dataclass(frozen=True)
 class SearchSettings:
     """How to search; the defaults of a run stand in its recipe."""
@@ -48,7 +54,7 @@ class Translator:
     """Turns sources into hypotheses, many at a time.
 
     `longest_source` and `longest_target` are what a model with learned positions can read and write, EOS counted; longer
-    sources and references are cut there, and the sources counted in `cut`.
+    sources (at most `LONGEST_SOURCE` in any case) and references are cut there. `cut` has the origins of those sources.
     """
 
     def __init__(
@@ -65,22 +71,19 @@ class Translator:
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
         self.reverse_source = reverse_source
-        self.longest_source = longest_source
+        self.longest_source = min(longest_source or LONGEST_SOURCE, LONGEST_SOURCE)
         self.longest_target = longest_target
-        self.cut = 0
+        self.cut: set[str] = set()
 
     def translate(self, examples: Sequence[Example], settings: SearchSettings) -> list[list[Translation]]:
         """The hypotheses for each example, best first, in the order given.
 
-        The sources are sorted by length and translated side by side; an empty one is answered by an empty text.
+        The sources are sorted by length and translated side by side; a blank one is answered by an empty text.
         """
         encoded = [self.encode(example) for example in examples]
-        order = sorted(
-            (row for row in range(len(examples)) if len(encoded[row]) > 1), key=lambda row: len(encoded[row])
-        )
+        written = [row for row, example in enumerate(examples) if example.source.strip() and len(encoded[row]) > 1]
         results = [[Translation("", 0.0, 0.0, ())] for _ in examples]
-        for start in range(0, len(order), settings.batch_sentences):
-            rows = order[start : start + settings.batch_sentences]
+        for rows in _side_by_side(written, [len(ids) for ids in encoded], settings.batch_sentences):
             found = self.search([encoded[row] for row in rows], settings)
             for row, translations in zip(rows, self.spell(found), strict=True):
                 results[row] = translations
@@ -89,8 +92,8 @@ class Translator:
     def encode(self, example: Example) -> list[int]:
         """The ids that the encoder reads, EOS last."""
         ids = encode_source(self.source_tokenizer, example.source, example.features, reverse=self.reverse_source)
-        if self.longest_source is not None and len(ids) > self.longest_source:
-            self.cut += 1
+        if len(ids) > self.longest_source:
+            self.cut.add(example.origin)
             ids = [*ids[: self.longest_source - 1], EOS]
         return ids
 
@@ -124,3 +127,15 @@ class Translator:
                 for ids, length, score, log_prob in zip(*row, strict=True)
                 if length > 0
             ]
+
+
+def _side_by_side(rows: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """The rows in bunches of at most `most`, shortest first, none with more than `BATCH_SYMBOLS` cells if it has two rows."""
+    bunch: list[int] = []
+    for row in sorted(rows, key=lambda row: lengths[row]):
+        if bunch and (len(bunch) == most or (len(bunch) + 1) * lengths[row] > BATCH_SYMBOLS):
+            yield bunch
+            bunch = []
+        bunch.append(row)
+    if bunch:
+        yield bunch

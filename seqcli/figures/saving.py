@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.errors import RecipeError, StorageError
+from seqcli.errors import RecipeError
 from seqcli.figures.style import DPI, without_glyph_warnings
+from seqcli.storage import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,11 +32,11 @@ def save_figures(figures: Sequence[Figure], path: Path) -> list[Path]:
     if ending not in NO_DATE:
         raise RecipeError(f"{path}: a picture is written as .png, .svg or .pdf; its name must end in one of these")
     if ending == "pdf":
-        return [_write(path, _pdf(figures))]
+        return [_written(path, _pdf(figures))]
     if len(figures) == 1:
-        return [_write(path, _picture(figures[0], ending))]
+        return [_written(path, _picture(figures[0], ending))]
     numbered = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, len(figures) + 1)]
-    return [_write(file, _picture(figure, ending)) for file, figure in zip(numbered, figures, strict=True)]
+    return [_written(file, _picture(figure, ending)) for file, figure in zip(numbered, figures, strict=True)]
 
 
 def save_arrays(path: Path, maps: Mapping[str, NDArray[Any]], source: Sequence[str], target: Sequence[str]) -> Path:
@@ -50,7 +49,7 @@ def save_arrays(path: Path, maps: Mapping[str, NDArray[Any]], source: Sequence[s
     content = io.BytesIO()
     arrays: dict[str, Any] = {**maps, "source": np.array(source, dtype=str), "target": np.array(target, dtype=str)}
     np.savez_compressed(content, **arrays)
-    return _write(path, content.getvalue())
+    return _written(path, content.getvalue())
 
 
 def _picture(figure: Figure, ending: str) -> bytes:
@@ -72,15 +71,6 @@ def _pdf(figures: Sequence[Figure]) -> bytes:
     return content.getvalue()
 
 
-def _write(path: Path, content: bytes) -> Path:
-    """Put `content` at `path` in one move, so that a reader never meets half a file."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+def _written(path: Path, content: bytes) -> Path:
+    write_file(path, content)
     return path

@@ -106,7 +106,7 @@ def average_weights(folders: list[Path]) -> dict[str, Tensor]:
 
 def step_folders(checkpoints: Path) -> list[Path]:
     """The checkpoints of single steps, oldest first."""
-    return sorted(checkpoints.glob("step-*[0-9]"))
+    return sorted(folder for folder in checkpoints.glob("step-*") if folder.name.removeprefix("step-").isdecimal())
 
 
 def step_folder(checkpoints: Path, step: int) -> Path:

@@ -1,0 +1,46 @@
+"""`metrics.jsonl`: every record of a run, one a line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from seqcli.errors import StorageError
+from seqcli.storage import write_file
+from seqcli.types import Progress
+
+
+class Records:
+    """The records of a run that stands at `step`. What was written after that step, before a run was cut off, is dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        try:
+            lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+            write_file(path, b"".join(line for line in lines if _belongs(line, step)))
+            self.file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+    def write(self, record: Progress) -> None:
+        """Append a record, without what it does not know. Raises `StorageError`."""
+        known = {name: value for name, value in asdict(record).items() if value is not None and value != {}}
+        try:
+            self.file.write(json.dumps(known, ensure_ascii=False) + "\n")
+            self.file.flush()
+        except OSError as error:
+            raise StorageError(f"{self.path}: cannot be written ({error.strerror or error})") from error
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+def _belongs(line: bytes, step: int) -> bool:
+    try:
+        return line.endswith(b"\n") and bool(json.loads(line)["step"] <= step)
+    except (ValueError, KeyError, TypeError):
+        return False
