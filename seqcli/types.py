@@ -163,7 +163,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Progress:
-    """One record of a training run, as the loop yields it and as `metrics.jsonl` keeps it.
+    """One record of a training run, as the loop yields it; `metrics.jsonl` keeps all but checkpoints.
 
     `event` is "train" (averages since the last record), "validation" (with `scores`) or "checkpoint".
     """

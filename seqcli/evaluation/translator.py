@@ -14,7 +14,6 @@ from seqcli.search.beam import beam_search
 from seqcli.symbols import BOS, EOS, PAD, UNK, Example
 from seqcli.types import Hypotheses
 
-
 LONGEST_SOURCE = 4096
 """Symbols that are read of a source, whatever the model: time and memory of self-attention grow with the square."""
 BATCH_SYMBOLS = 32768

@@ -114,6 +114,11 @@ def step_folder(checkpoints: Path, step: int) -> Path:
     return checkpoints / f"step-{step:08d}"
 
 
+def step_of(folder: Path) -> int:
+    """The step whose checkpoint the folder is."""
+    return int(folder.name.removeprefix("step-"))
+
+
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
     """All weights, tied ones once."""
     aliases = _aliases(model)
