@@ -44,6 +44,7 @@ from seqcli.training.checkpoint import (
     save_weights,
     step_folder,
     step_folders,
+    step_of,
     weights_of,
 )
 from seqcli.training.loop import Hooks, Sample, fit
@@ -108,7 +109,9 @@ class Experiment:
                 build_plateau(training.schedule),
             )
             for record in progress:
-                records.write(record)
+                # a checkpoint shows in its folder; where a run was interrupted is not to be seen in its records
+                if record.event != "checkpoint":
+                    records.write(record)
                 yield record
         if not stop():
             self._average()
@@ -145,17 +148,25 @@ class Experiment:
             about = {"step": position.step, self.recipe.training.best_metric: abs(position.best or 0.0)}
             save_weights(checkpoints / "best", weights_of(self.model), about)
             return
-        save_checkpoint(step_folder(checkpoints, position.step), self.model, self.optimizer, position)
+        newest = step_folder(checkpoints, position.step)
+        save_checkpoint(newest, self.model, self.optimizer, position)
         training = self.recipe.training
-        for old in step_folders(checkpoints)[: -max(training.keep_checkpoints, training.average)]:
-            shutil.rmtree(old, ignore_errors=True)
+        kept = self._regular_checkpoints()[-max(training.keep_checkpoints, training.average) :]
+        for old in step_folders(checkpoints):
+            if old not in (*kept, newest):
+                shutil.rmtree(old, ignore_errors=True)
+
+    def _regular_checkpoints(self) -> list[Path]:
+        """The checkpoints that an uninterrupted run would have too, oldest first: those that were due, and the last one."""
+        every, folders = self.recipe.training.checkpoint_every, step_folders(self.folder / CHECKPOINTS)
+        return [folder for folder in folders if step_of(folder) % every == 0 or step_of(folder) == self.position.step]
 
     def _average(self) -> None:
-        checkpoints, count = self.folder / CHECKPOINTS, self.recipe.training.average
-        folders = step_folders(checkpoints)[-count:]
+        count = self.recipe.training.average
+        folders = self._regular_checkpoints()[-count:]
         if count > 1 and len(folders) > 1:
-            steps = [int(folder.name.removeprefix("step-")) for folder in folders]
-            save_weights(checkpoints / "average", average_weights(folders), {"steps": steps})
+            steps = [step_of(folder) for folder in folders]
+            save_weights(self.folder / CHECKPOINTS / "average", average_weights(folders), {"steps": steps})
 
 
 def prepare(recipe: Recipe, folder: Path) -> Experiment:
