@@ -58,7 +58,7 @@ def test_a_place_that_cannot_be_written_is_told_and_left_alone(tmp_path: Path) -
     with pytest.raises(StorageError, match="cannot be written"):
         save_figures([a_map()], tmp_path / "file" / "map.png")
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(StorageError, match="folder.png cannot be written"):
+    with pytest.raises(StorageError, match="folder.png: cannot be written"):
         save_figures([a_map()], tmp_path / "folder.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
 
