@@ -172,6 +172,7 @@ def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau
     model.eval()
     scores, sample = hooks.validate()
     watched = hooks.watched(scores)
+    watched = -math.inf if math.isnan(watched) else watched
     if position.best is None or watched > position.best:
         position.best, position.stale, position.plateau_stale = watched, 0, 0
         hooks.save("best", position)
