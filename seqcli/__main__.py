@@ -8,6 +8,7 @@ import sys
 from seqcli.cli.app import app
 from seqcli.errors import SeqcliError
 
+NO_MEMORY_MESSAGE = "out of memory; make training.batch_tokens, search.batch_sentences or the model smaller"
 OUT_OF_MEMORY, CANNOT_WRITE, INTERRUPTED, CLOSED_PIPE = 4, 74, 130, 141
 
 
@@ -18,16 +19,30 @@ def main() -> None:
     except SeqcliError as error:
         sys.exit(_tell(str(error), error.exit_code))
     except BrokenPipeError:
-        # whoever read us has gone: nothing to tell, and nothing left to flush to
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # whoever read us has gone: nothing to tell
+        _drop_unwritten_output()
         sys.exit(CLOSED_PIPE)
     except MemoryError:
-        sys.exit(_tell("out of memory; make training.batch_tokens or search.batch_sentences smaller", OUT_OF_MEMORY))
+        sys.exit(_tell(NO_MEMORY_MESSAGE, OUT_OF_MEMORY))
+    except RuntimeError as error:
+        # torch, which is not imported here, has a class for a GPU's memory and none for the machine's
+        if type(error).__name__ != "OutOfMemoryError" and "can't allocate memory" not in str(error):
+            raise
+        sys.exit(_tell(NO_MEMORY_MESSAGE, OUT_OF_MEMORY))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except OSError as error:
+        _drop_unwritten_output()
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(_tell(f"{where}{error.strerror or error}", CANNOT_WRITE))
+
+
+def _drop_unwritten_output() -> None:
+    """Let Python's last flush of stdout succeed, which would else complain once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(message: str, code: int) -> int:

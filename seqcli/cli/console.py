@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,7 +14,9 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from seqcli.types import Metric, Progress
+if TYPE_CHECKING:
+    from seqcli.evaluation.translator import Translator
+    from seqcli.types import Metric, Progress
 
 notes = Console(stderr=True, highlight=False)
 data = Console(highlight=False)
@@ -31,6 +34,16 @@ def warn(message: str) -> None:
     notes.print(Text("warning: ", style="yellow") + Text(message), soft_wrap=True)
 
 
+def tell_cut(translator: Translator) -> None:
+    """Say how many sources were too long to be read whole."""
+    if translator.cut:
+        which = f"{len(translator.cut):,} sources are" if len(translator.cut) > 1 else "a source is"
+        warn(
+            f"{which} longer than {translator.longest_source - 1:,} symbols and read only that far "
+            f"({', '.join(sorted(translator.cut)[:3])}{', …' if len(translator.cut) > 3 else ''})"
+        )
+
+
 def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Table:
     """A plain table; the first `left` columns are flush left, the others flush right."""
     made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
@@ -42,20 +55,13 @@ def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str
 
 
 def metrics_table(title: str, metrics: Mapping[str, Metric]) -> Table:
-    """Scores with their intervals and signatures."""
+    """Scores with their intervals."""
     intervals = any(metric.interval for metric in metrics.values())
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
-    made.add_column("metric")
-    made.add_column("value", justify="right")
-    if intervals:
-        made.add_column("95 % interval", justify="right")
-    made.add_column("signature", overflow="fold", style="dim")
+    rows = []
     for name, metric in metrics.items():
-        cells = [name, figure(metric.value)]
-        if intervals:
-            cells.append("–".join(figure(bound) for bound in metric.interval) if metric.interval else "")
-        made.add_row(*(Text(cell) for cell in [*cells, metric.signature]))
-    return made
+        bounds = "–".join(figure(bound) for bound in metric.interval) if metric.interval else ""
+        rows.append([name, figure(metric.value), *([bounds] if intervals else [])])
+    return table(title, ["metric", "value", *(["95 % interval"] if intervals else [])], rows)
 
 
 def figure(value: float) -> str:

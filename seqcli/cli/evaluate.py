@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet, R
 if TYPE_CHECKING:
     from seqcli.data.corpus import Corpus
     from seqcli.evaluation.evaluate import Evaluation
+    from seqcli.symbols import Example
 
 RESAMPLES = 1000
 
@@ -41,9 +43,8 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Score a run on a split of its data, or on files."""
-    from seqcli.cli.console import note, notes
+    from seqcli.cli.console import note, notes, tell_cut
     from seqcli.errors import RecipeError
-    from seqcli.storage import write_file
 
     notes.quiet = quiet
     if split not in ("train", "validation", "test"):
@@ -56,14 +57,15 @@ def evaluate(
         loaded = load(run, overrides or [], checkpoint=checkpoint)
         result = loaded.evaluate(
             split,  # type: ignore[arg-type]
-            corpus=_files(source, target) if source and target else None,
+            corpus=_files(source, target, loaded.features_separator) if source and target else None,
             metrics=_names(metrics),
             beam_size=beam_size,
             intervals=RESAMPLES if intervals else 0,
             lengths=by_length,
         )
+    tell_cut(loaded.translator)
     if output is not None:
-        write_file(output, "".join(f"{line}\n" for line in result.hypotheses).encode())
+        _write_hypotheses(output, result)
     name = ", ".join(map(str, source)) if source else split
     if as_json:
         typer.echo(json.dumps(_as_json(name, result), ensure_ascii=False))
@@ -72,10 +74,29 @@ def evaluate(
     _print_tables(name, result)
 
 
-def _files(source: list[Path], target: list[Path]) -> Corpus:
+def _files(source: list[Path], target: list[Path], separator: str | None) -> Corpus:
+    """The files' pairs; where the run has feature tags, a source line has them after a tab."""
+    from seqcli.data.corpus import Corpus
     from seqcli.data.files import read_text
+    from seqcli.run import as_example
 
-    return read_text([str(path) for path in source], [str(path) for path in target])
+    lines = read_text([str(path) for path in source], [str(path) for path in target])
+
+    def read() -> Iterator[Example]:
+        for line in lines.read():
+            yield as_example(line.source, line.index, line.origin, separator, line.target)
+
+    return Corpus(lines.name, read, lines.digest)
+
+
+def _write_hypotheses(path: Path, result: Evaluation) -> None:
+    from seqcli.cli.translate import one_line
+    from seqcli.errors import RecipeError
+    from seqcli.storage import write_file
+
+    if not result.hypotheses:
+        raise RecipeError(f"{path}: no hypotheses to write, since none of {', '.join(result.metrics)} needs any")
+    write_file(path, "".join(f"{one_line(text)}\n" for text in result.hypotheses).encode())
 
 
 def _names(metrics: str | None) -> list[str] | None:
@@ -116,6 +137,10 @@ def _print_tables(name: str, result: Evaluation) -> None:
     from seqcli.cli.console import data, figure, metrics_table, table
 
     data.print(metrics_table(name, result.metrics))
+    data.print()
+    for metric, found in result.metrics.items():
+        # by themselves, so that they can be copied whole
+        data.print(f"{metric}  {found.signature}", style="dim", markup=False, soft_wrap=True)
     if result.lengths:
         names = list(result.lengths[0].metrics)
         rows = [

@@ -56,10 +56,13 @@ def train(
     with _stop_signals() as received, TrainingView(folder.name, total, start) as view:
         for record in experiment.train(lambda: _tick(view, experiment) or bool(received)):
             view.show(record)
+    step = experiment.position.step
     if received:
-        note(f"stopped at step {experiment.position.step}; a checkpoint is saved; the same command goes on")
+        note(f"stopped at step {step}; a checkpoint is saved; the same command goes on")
         raise typer.Exit(128 + received[0])
-    note(f"done: {experiment.position.step} steps; next: seqcli eval {folder}")
+    if step == start:
+        note(f"already at step {step} of {total}; to train longer, raise training.steps or training.epochs")
+    note(f"done: {step} steps; next: seqcli eval {folder}")
 
 
 def _tick(view: object, experiment: Experiment) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
 import typer
 
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
 WINDOW_LINES = 2000
 """Lines that are sorted by length together."""
-WINDOW_IDLE = 0.05
-"""Seconds without a new line after which those that have come are translated."""
+WINDOW_IDLE, WINDOW_WAIT = 0.05, 0.5
+"""Seconds without a new line after which those that have come are translated, and seconds after the first of them."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def translate(
 
     Where the run has feature tags, a line is the source, a tab, and the tags.
     """
-    from seqcli.cli.console import notes, warn
+    from seqcli.cli.console import notes, tell_cut, warn
     from seqcli.run import load
 
     notes.quiet = quiet
@@ -79,18 +81,21 @@ def translate(
     layout = Layout(as_json, nbest, scores)
     separator = loaded.features_separator
     with ExitStack() as files:
-        lines = sys.stdin.buffer if input_file is None else files.enter_context(input_file.open("rb"))
-        out = sys.stdout if output_file is None else files.enter_context(_output(output_file))
-        number = 0
+        lines = files.enter_context(_input(input_file))
+        out = _stdout() if output_file is None else files.enter_context(_output(output_file, input_file))
+        number, damaged = 0, []
         for window in windows(lines):
-            read = [read_line(line, number + row, layout, separator) for row, line in enumerate(window)]
+            texts = [line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace") for line in window]
+            damaged += [number + row + 1 for row, line in enumerate(window) if not _is_utf8(line)]
+            read = [read_line(text, number + row, layout, separator) for row, text in enumerate(texts)]
             results = loaded.hypotheses([example for example, _ in read], settings)
             for (example, fields), found in zip(read, results, strict=True):
                 out.writelines(f"{line}\n" for line in written(example, fields, found[:nbest], layout))
             out.flush()
             number += len(window)
-    if loaded.translator.cut:
-        warn(f"{loaded.translator.cut} lines were longer than the model can read and were cut")
+    if damaged:
+        warn(f"{len(damaged)} lines have bytes that are not UTF-8, read as \ufffd (the first is line {damaged[0]})")
+    tell_cut(loaded.translator)
 
 
 def windows(stream: BinaryIO) -> Iterator[list[bytes]]:
@@ -99,9 +104,12 @@ def windows(stream: BinaryIO) -> Iterator[list[bytes]]:
     Thread(target=_fill, args=(stream, waiting), daemon=True).start()
     line = waiting.get()
     while line is not None:
-        window = [line]
+        window, end = [line], time.monotonic() + WINDOW_WAIT
         try:
-            while len(window) < WINDOW_LINES and (line := waiting.get(timeout=WINDOW_IDLE)) is not None:
+            while len(window) < WINDOW_LINES and time.monotonic() < end:
+                line = waiting.get(timeout=WINDOW_IDLE)
+                if line is None:
+                    break
                 window.append(line)
         except Empty:
             pass
@@ -110,22 +118,24 @@ def windows(stream: BinaryIO) -> Iterator[list[bytes]]:
 
 
 def _fill(stream: BinaryIO, waiting: Queue[bytes | None]) -> None:
-    # readline, because iterating over a pipe would wait for a full buffer
-    for line in iter(stream.readline, b""):
-        waiting.put(line)
-    waiting.put(None)
+    try:
+        # readline, because iterating over a pipe would wait for a full buffer
+        for line in iter(stream.readline, b""):
+            waiting.put(line)
+    finally:
+        waiting.put(None)
 
 
-def read_line(line: bytes, row: int, layout: Layout, separator: str | None) -> tuple[Example, dict[str, Any]]:
+def read_line(text: str, row: int, layout: Layout, separator: str | None) -> tuple[Example, dict[str, Any]]:
     """An input line as an example, and, in JSON, its fields. Raises `DataError` naming the line where that cannot be."""
     from seqcli.errors import DataError
+    from seqcli.run import as_example, split_tags
     from seqcli.symbols import Example
 
     origin = f"line {row + 1}"
-    text = line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", errors="replace")
+    text = text.removeprefix("\ufeff") if row == 0 else text
     if not layout.as_json:
-        source, _, tags = text.partition("\t") if separator else (text, "", "")
-        return Example(source, None, row, origin, _tags(tags, separator)), {}
+        return as_example(text, row, origin, separator), {}
     if not text.strip():
         return Example("", None, row, origin), {}
     try:
@@ -134,13 +144,13 @@ def read_line(line: bytes, row: int, layout: Layout, separator: str | None) -> t
         raise DataError(f"{origin}: is no JSON ({error}); without --json lines are plain text") from error
     if not isinstance(fields, dict) or not isinstance(fields.get("source"), str):
         raise DataError(f'{origin}: needs a JSON object with a text "source": {text[:80]}')
-    tags = fields.get("features", "")
-    given = tuple(map(str, tags)) if isinstance(tags, list) else _tags(str(tags), separator)
+    if any("\ud800" <= character <= "\udfff" for character in fields["source"]):
+        raise DataError(f"{origin}: the source holds half a surrogate pair, which is no character")
+    if separator is None:
+        return Example(fields["source"], None, row, origin), fields
+    tags = fields.get("features") or ""
+    given = tuple(map(str, tags)) if isinstance(tags, list) else split_tags(str(tags), separator)
     return Example(fields["source"], None, row, origin, given), fields
-
-
-def _tags(text: str, separator: str | None) -> tuple[str, ...]:
-    return tuple(tag.strip() for tag in text.split(separator) if tag.strip()) if separator else ()
 
 
 def written(example: Example, fields: dict[str, Any], found: Sequence[Translation], layout: Layout) -> Iterable[str]:
@@ -152,21 +162,48 @@ def written(example: Example, fields: dict[str, Any], found: Sequence[Translatio
             answer["translations"] = [{"text": one.text, "score": one.score, "log_prob": one.log_prob} for one in found]
         return [json.dumps(answer, ensure_ascii=False)]
     if layout.nbest > 1:
-        return [f"{example.index + 1}\t{one.score:.6f}\t{_one_line(one.text)}" for one in found]
-    text, score = (_one_line(found[0].text), found[0].score) if found else ("", 0.0)
+        return [f"{example.index + 1}\t{one.score:.6f}\t{one_line(one.text)}" for one in found]
+    text, score = (one_line(found[0].text), found[0].score) if found else ("", 0.0)
     return [f"{score:.6f}\t{text}" if layout.scores else text]
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """A model that learnt line breaks from JSON may write them; a line of output stays one line."""
     return text.replace("\r", " ").replace("\n", " ")
 
 
-def _output(path: Path) -> Any:
-    from seqcli.errors import StorageError
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _input(path: Path | None) -> BinaryIO:
+    from seqcli.errors import DataError
 
     try:
+        # not sys.stdin: Python would wait at its end for the thread that reads it, or be aborted
+        return open(0, "rb", closefd=False) if path is None else path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path or 'stdin'}: cannot be read ({error.strerror or error})") from error
+
+
+def _stdout() -> TextIO:
+    """stdout for UTF-8 with \\n, whatever the locale says; half a surrogate pair in a passed-through field stays an escape."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    return sys.stdout
+
+
+def _output(path: Path, input_file: Path | None) -> TextIO:
+    from seqcli.errors import RecipeError, StorageError
+
+    if input_file is not None and path.exists() and path.samefile(input_file):
+        raise RecipeError(f"{path} is read and written; give another name to --output")
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w", encoding="utf-8", newline="\n")
+        return path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
     except OSError as error:
         raise StorageError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -52,7 +52,7 @@ def attention(
     quiet: Quiet = False,
 ) -> None:
     """Draw what the decoder looked at in the source while it wrote each symbol."""
-    from seqcli.cli.console import note, notes
+    from seqcli.cli.console import note, notes, tell_cut
     from seqcli.errors import RecipeError
     from seqcli.figures.saving import save_figures
     from seqcli.run import load
@@ -65,6 +65,7 @@ def attention(
         raise RecipeError(f"{len(texts)} sentences, but {len(target)} times --target; give one for each sentence")
     loaded = load(run, overrides or [], checkpoint=checkpoint)
     maps = loaded.attention(texts, target, beam_size=beam_size)
+    tell_cut(loaded.translator)
     _tell_missing_fonts(maps)
     figures = [_figure(one, sheet=sheet, words=words, dark=dark) for one in maps]
     for path in save_figures(figures, output):
@@ -99,10 +100,16 @@ def curves(
 
 def _lines(path: Path | None) -> list[str]:
     """The lines of a file, or of stdin for `-`; blank ones left out, since there is nothing to see in them."""
+    from seqcli.errors import DataError
+
     if path is None:
         return []
-    data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-    return [line for line in data.decode("utf-8", errors="replace").split("\n") if line.strip()]
+    try:
+        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    lines = data.decode("utf-8", errors="replace").removeprefix("\ufeff").split("\n")
+    return [line.removesuffix("\r") for line in lines if line.strip()]
 
 
 def _figure(maps: AttentionMaps, *, sheet: bool, words: bool, dark: bool) -> Figure:
