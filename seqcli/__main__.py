@@ -18,10 +18,12 @@ def main() -> None:
         app(prog_name="seqcli")
     except SeqcliError as error:
         sys.exit(_tell(str(error), error.exit_code))
-    except BrokenPipeError:
-        # whoever read us has gone: nothing to tell
-        _drop_unwritten_output()
-        sys.exit(CLOSED_PIPE)
+    except SystemExit as ending:
+        # whoever read us has gone: typer and rich make that a plain 1
+        if isinstance(ending.__context__, BrokenPipeError):
+            _drop_unwritten_output()
+            sys.exit(CLOSED_PIPE)
+        raise
     except MemoryError:
         sys.exit(_tell(NO_MEMORY_MESSAGE, OUT_OF_MEMORY))
     except RuntimeError as error:
