@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 notes = Console(stderr=True, highlight=False)
 data = Console(highlight=False)
 
-SHOWN_VALIDATIONS = 6
+SHOWN_VALIDATIONS = 5
+SHOWN_CHARACTERS = 200
+SAMPLE = ("source", "target", "written")
 
 
 def note(message: str) -> None:
@@ -71,6 +74,12 @@ def figure(value: float) -> str:
     return f"{value:.4f}" if 0.001 <= abs(value) < 0.1 else f"{value:.2e}"
 
 
+def excerpt(text: str) -> str:
+    """The beginning of a text from the data, without what would steer a terminal."""
+    shown = "".join("\ufffd" if unicodedata.category(each) == "Cc" else each for each in text[:SHOWN_CHARACTERS])
+    return shown + "…" if len(text) > SHOWN_CHARACTERS else shown
+
+
 class TrainingView:
     """What one sees while a model learns: on a terminal a picture that renews itself, else a line for each record."""
 
@@ -91,7 +100,8 @@ class TrainingView:
             expand=True,
         )
         self.task = self.bar.add_task(title, total=total_steps, completed=start)
-        self.live = Live(console=notes, get_renderable=self.render, refresh_per_second=4) if notes.is_terminal else None
+        moving = notes.is_terminal and not notes.is_dumb_terminal
+        self.live = Live(console=notes, get_renderable=self.render, refresh_per_second=4) if moving else None
 
     def __enter__(self) -> TrainingView:
         if self.live:
@@ -123,7 +133,9 @@ class TrainingView:
         head = f"step {record.step}/{self.total_steps}  epoch {record.epoch}"
         if record.event == "validation":
             scores = "  ".join(f"{name} {figure(value)}" for name, value in record.scores.items())
-            sample = "" if record.sample is None else f"\n  {record.sample[0]}\n  → {record.sample[2]}"
+            sample = (
+                "" if record.sample is None else f"\n  {excerpt(record.sample[0])}\n  → {excerpt(record.sample[2])}"
+            )
             return f"{head}  validation  {scores}{sample}"
         return f"{head}  {'  '.join(f'{name} {value}' for name, value in _train_figures(record))}"
 
@@ -135,13 +147,13 @@ class TrainingView:
             parts.append(table(None, [name for name, _ in figures], [[value for _, value in figures]], left=0))
         if self.validations:
             shown = self.validations[-SHOWN_VALIDATIONS:]
-            names = list(shown[-1].scores)
-            rows = [[str(one.step), str(one.epoch), *(figure(one.scores[name]) for name in names)] for one in shown]
-            parts += [Text(), table("validation", ["step", "epoch", *names], rows, left=0)]
+            # a row for each score, since there may be more scores than fit side by side
+            rows = [[name, *(figure(one.scores[name]) for one in shown)] for name in shown[-1].scores]
+            parts += [Text(), table(None, ["validation", *(f"step {one.step}" for one in shown)], rows)]
             sample = shown[-1].sample
             if sample is not None:
-                labels = ("source", "target", "written")
-                parts += [Text(), table("sample", ["", ""], list(zip(labels, sample, strict=True)), left=2)]
+                rows = [[label, excerpt(text)] for label, text in zip(SAMPLE, sample, strict=True)]
+                parts += [Text(), table(None, ["sample", ""], rows, left=2)]
         return Group(*parts)
 
 

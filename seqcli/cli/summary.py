@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.cli.console import data, table
+from seqcli.cli.console import data, excerpt, table
 from seqcli.data.batching import plan_padding
 from seqcli.data.encoded import EncodedCorpus
 from seqcli.data.tokenizer import Tokenizer
@@ -78,5 +78,6 @@ def _example_rows(corpus: EncodedCorpus, row: int, sides: dict[str, Tokenizer]) 
     for name, text in (("source", example.source), ("target", example.target or "")):
         tags = example.features if name == "source" else ()
         tokenizer = sides[name]
-        rows += [[name, text], ["", " ".join(tokenizer.tokens(tokenizer.encode(text, tags)))]]
+        symbols = " ".join(tokenizer.tokens(tokenizer.encode(text, tags)))
+        rows += [[name, excerpt(text)], ["", excerpt(symbols)]]
     return rows
