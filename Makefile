@@ -41,6 +41,9 @@ types: setup  ## Check types
 dates: setup  ## Make the shipped dates anew from CLDR
 	$(BIN)/python scripts/make_dates.py
 
+docs: setup  ## Make the references in docs/ from the schema and the commands
+	$(BIN)/python scripts/make_docs.py
+
 lock: setup  ## Resolve the newest versions that go together into constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	(echo '# The versions that make uses, for every Python and system that seqcli runs on; made by `make lock`.'; \
@@ -51,4 +54,4 @@ lock: setup  ## Resolve the newest versions that go together into constraints.tx
 clean:  ## Remove .venv and everything made from the code (runs stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
-.PHONY: help setup run test test-real lint types dates lock clean
+.PHONY: help setup run test test-real lint types dates docs lock clean
