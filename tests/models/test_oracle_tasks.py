@@ -119,7 +119,8 @@ def learn(keys: dict[str, Any], task: Callable[[Letters], Letters], lengths: tup
     optimizer = Adam(model.named_parameters(), betas=(0.9, 0.98), epsilon=1e-9, weight_decay=0.0, decoupled=True)
     objective = Objective(label_smoothing=0.0, clip_norm=1.0, teacher_forcing=1.0, accumulation=1)
     test = batch(sentences(300, lengths, draw), task)
-    right = 0.0
+    right = share_right(model, test)
+    assert right < 0.1, "nothing is left to learn"
     for step in range(1, limit + 1):
         rate = 4e-3 * min(1.0, step / 30, 1.2 - step / limit)
         train_step(model, optimizer, rate, [batch(sentences(64, lengths, draw), task)], objective)
