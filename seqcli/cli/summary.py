@@ -12,15 +12,23 @@ from seqcli.data.tokenizer import Tokenizer
 from seqcli.experiment import Experiment
 
 SHOWN_EXAMPLES = 3
+SPLIT_ROWS = (
+    "examples",
+    "left out, empty",
+    "left out, too long",
+    "source length",
+    "target length",
+    "unknown in source",
+    "unknown in target",
+)
 
 
 def print_summary(experiment: Experiment) -> None:
     """Print the summary of a prepared experiment to stdout."""
     prepared = experiment.data
     splits = {"train": prepared.train, "validation": prepared.validation}
-    rows = [_split_row(name, corpus) for name, corpus in splits.items() if corpus is not None]
-    columns = ["data", "examples", "empty", "too long", "source length", "target length", "unknown"]
-    data.print(table(None, columns, rows))
+    there = {name: _split_column(corpus) for name, corpus in splits.items() if corpus is not None}
+    data.print(table(None, ["data", *there], list(zip(SPLIT_ROWS, *there.values(), strict=True))))
     sides = {"source": prepared.source_tokenizer, "target": prepared.target_tokenizer}
     data.print()
     data.print(table(None, ["vocabulary", "kind", "symbols"], [_side_row(*side) for side in sides.items()], left=2))
@@ -30,14 +38,15 @@ def print_summary(experiment: Experiment) -> None:
     data.print(table(None, ["training", ""], _training_rows(experiment), left=2))
     data.print()
     for row in range(min(SHOWN_EXAMPLES, len(prepared.train))):
-        data.print(table(f"example {row + 1}", ["", ""], _example_rows(prepared.train, row, sides), left=2))
+        data.print(table(None, [f"example {row + 1}", ""], _example_rows(prepared.train, row, sides), left=2))
 
 
-def _split_row(name: str, corpus: EncodedCorpus) -> list[str]:
+def _split_column(corpus: EncodedCorpus) -> list[str]:
+    """What stands beside `SPLIT_ROWS`."""
     report = corpus.report
-    unknown = f"{100 * report.source_unknown:.2f} % / {100 * report.target_unknown:.2f} %"
+    counts = [f"{count:,}" for count in (len(corpus), report.empty, report.too_long)]
     lengths = [_spread(corpus.source_lengths), _spread(corpus.target_lengths)]
-    return [name, f"{len(corpus):,}", f"{report.empty:,}", f"{report.too_long:,}", *lengths, unknown]
+    return [*counts, *lengths, *(f"{100 * share:.2f} %" for share in (report.source_unknown, report.target_unknown))]
 
 
 def _spread(lengths: NDArray[np.int32]) -> str:
