@@ -118,7 +118,7 @@ def test_models_and_data_never_meet() -> None:
 
 
 def test_each_library_has_one_home() -> None:
-    found = {library: 0 for library in HOMES}
+    found = dict.fromkeys(HOMES, 0)
     for file in FILES:
         for name in imports_of(file, runtime_only=True):
             library = name.split(".")[0]

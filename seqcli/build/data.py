@@ -168,6 +168,8 @@ def _tokenizers(recipe_: Recipe, train: Corpus, cache: Path) -> tuple[Tokenizer,
         return load_tokenizer(folder, "source"), load_tokenizer(folder, "target")
     except DataError:
         pass  # not learnt before, or damaged: learn
+    if next(iter(train.read()), None) is None:
+        raise DataError(f"{train.name}: has no examples to learn from")
     source, target = learn_tokenizers(recipe_, train)
     folder.mkdir(parents=True, exist_ok=True)
     source.save(folder, "source")

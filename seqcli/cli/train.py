@@ -99,14 +99,16 @@ def _tell_left_out(experiment: Experiment) -> None:
 
 @contextmanager
 def _stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them; a second one kills as usual."""
+    """Collect SIGINT and SIGTERM instead of dying of them; a second one, of either, kills as usual."""
     received: list[int] = []
+    collected = (signal.SIGINT, signal.SIGTERM)
 
     def receive(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        signal.signal(number, signal.SIG_DFL)
+        for each in collected:
+            signal.signal(each, signal.SIG_DFL)
 
-    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, receive) for number in collected}
     try:
         yield received
     finally:
