@@ -1,7 +1,8 @@
 """README and docs are true: their commands run, their recipes are valid, their links lead somewhere.
 
 In each document the blocks marked sh, console and python run in order in one folder that holds a copy of the project, the
-yaml blocks are checked as recipes, and those marked diff are applied to the copy. A block after a line
+yaml blocks are checked as recipes (and written to the folder where their first line is `# name.yaml`), and those marked diff are
+applied to the copy. A block after a line
 `<!-- not run: why -->` is left out. In a console block `$ ` stands before a command, and the other lines are what it prints;
 a line of `…` stands for any lines.
 
@@ -158,7 +159,9 @@ def test_blocks_are_marked_as_something_known_and_few_are_left_out() -> None:
 @pytest.mark.parametrize("document", WITH_COMMANDS, ids=lambda document: document.stem)
 def test_commands_run(document: Path, workplace: Path) -> None:
     for block in blocks(document):
-        if block.language in COMMANDS and block.runs:
+        if name := re.match(r"# ([\w-]+\.yaml)\n", block.text):
+            (workplace / name[1]).write_text(block.text, encoding="utf-8")
+        elif block.language in COMMANDS and block.runs:
             run_block(block, workplace)
 
 
