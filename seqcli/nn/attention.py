@@ -56,11 +56,11 @@ class MultiplicativeScore(nn.Module):
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__()
-        self.weight = nn.Linear(memory_size, query_size, bias=False)
+        self.project = nn.Linear(memory_size, query_size, bias=False)
 
     def keys(self, states: Tensor) -> Tensor:
         """W·states, (B,S,Q)."""
-        projected: Tensor = self.weight(states)
+        projected: Tensor = self.project(states)
         return projected
 
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:

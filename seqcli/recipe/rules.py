@@ -77,6 +77,18 @@ def _attention_order(recipe: Recipe) -> Broken:
         )
 
 
+def _sees_the_source(recipe: Recipe) -> Broken:
+    decoder = recipe.model.decoder
+    if not isinstance(decoder, RecurrentDecoder) or not isinstance(decoder.attention, NoAttention):
+        return
+    if decoder.bridge == "zeros" and not decoder.attention.feed_summary:
+        yield (
+            ("model", "decoder", "bridge"),
+            "a decoder that starts from zeros and has no attention never sees the source; choose bridge dense, or set "
+            "attention.feed_summary to true",
+        )
+
+
 def _bridge_copy(recipe: Recipe) -> Broken:
     encoder, decoder = recipe.model.encoder, recipe.model.decoder
     if not isinstance(decoder, RecurrentDecoder) or decoder.bridge != "copy":
@@ -229,6 +241,7 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _steps_or_epochs,
     _dot_widths,
     _attention_order,
+    _sees_the_source,
     _bridge_copy,
     _heads,
     _learned_positions,

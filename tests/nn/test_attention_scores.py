@@ -36,7 +36,7 @@ def test_scaled_dot() -> None:
 
 def test_multiplicative() -> None:
     score = MultiplicativeScore(2, 2)
-    score.weight.weight.data = torch.tensor([[1.0, 2.0], [0.0, -1.0]])
+    score.project.weight.data = torch.tensor([[1.0, 2.0], [0.0, -1.0]])
     # Wk₁ = (1·3 + 2·1, -1·1) = (5, -1)   Wk₂ = (1·1 + 2·0, 0) = (1, 0)
     # q₁·Wk₁ = 5 - 2 = 3   q₁·Wk₂ = 1     q₂·Wk₁ = 1   q₂·Wk₂ = 0
     near(compare(score), [[3.0, 1.0], [1.0, 0.0]])
@@ -44,7 +44,7 @@ def test_multiplicative() -> None:
 
 def test_multiplicative_joins_different_widths() -> None:
     score = MultiplicativeScore(3, 2)
-    score.weight.weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    score.project.weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     # k = (3, 1): Wk = (3, 1, 4); q = (1, 0, 2): 3 + 8 = 11
     assert score(torch.tensor([[[1.0, 0.0, 2.0]]]), score.keys(KEYS[:, :1])).item() == 11
 

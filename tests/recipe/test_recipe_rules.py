@@ -38,6 +38,20 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
         "model.decoder.input_feeding",
         "only the order luong",
     ),
+    "a decoder that never sees the source": (
+        ["model.decoder.attention.kind=none", "model.decoder.bridge=zeros"],
+        "model.decoder.bridge",
+        "never sees the source",
+    ),
+    "a decoder that never sees the source, whatever its layers": (
+        [
+            "model.decoder.attention={kind: none, feed_summary: false}",
+            "model.decoder.bridge=zeros",
+            "model.decoder.layers=2",
+        ],
+        "model.decoder.bridge",
+        "never sees the source",
+    ),
     "copy of layers": (
         ["model.decoder.bridge=copy", "model.decoder.layers=2"],
         "model.decoder.bridge",
@@ -164,7 +178,7 @@ def test_a_kept_rule_is_silent(mistakes, right: str, overrides: list[str]) -> No
 
 
 def test_every_rule_is_broken_above() -> None:
-    assert len(RULES) == 13
+    assert len(RULES) == 14
     assert len(BROKEN) >= 2 * len(RULES)
 
 
