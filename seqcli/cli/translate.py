@@ -81,7 +81,7 @@ def translate(
     layout = Layout(as_json, nbest, scores)
     separator = loaded.features_separator
     with ExitStack() as files:
-        lines = files.enter_context(_input(input_file))
+        lines = _input(input_file)
         out = _stdout() if output_file is None else files.enter_context(_output(output_file, input_file))
         number, damaged = 0, []
         for window in windows(lines):
@@ -118,10 +118,12 @@ def windows(stream: BinaryIO) -> Iterator[list[bytes]]:
 
 
 def _fill(stream: BinaryIO, waiting: Queue[bytes | None]) -> None:
+    """Reads, and closes what it has read: another thread would have to wait for the line that is being read."""
     try:
-        # readline, because iterating over a pipe would wait for a full buffer
-        for line in iter(stream.readline, b""):
-            waiting.put(line)
+        with stream:
+            # readline, because iterating over a pipe would wait for a full buffer
+            for line in iter(stream.readline, b""):
+                waiting.put(line)
     finally:
         waiting.put(None)
 
