@@ -73,6 +73,8 @@ WITH_COMMANDS = [
     for document in DOCUMENTS
     if any(block.document == document and block.language in COMMANDS and block.runs for block in ALL)
 ]
+QUICK = ("README.md", "data.md", "python.md")
+"""The documents that the quick tests run; each command takes the seconds that torch needs to come."""
 
 
 @pytest.fixture
@@ -156,13 +158,24 @@ def test_blocks_are_marked_as_something_known_and_few_are_left_out() -> None:
     assert len(WITH_COMMANDS) >= 6
 
 
-@pytest.mark.parametrize("document", WITH_COMMANDS, ids=lambda document: document.stem)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "document",
+    [pytest.param(one, marks=[] if one.name in QUICK else pytest.mark.real, id=one.stem) for one in WITH_COMMANDS],
+)
 def test_commands_run(document: Path, workplace: Path) -> None:
     for block in blocks(document):
         if name := re.match(r"# ([\w-]+\.yaml)\n", block.text):
             (workplace / name[1]).write_text(block.text, encoding="utf-8")
         elif block.language in COMMANDS and block.runs:
             run_block(block, workplace)
+
+
+def test_diffs_fit_the_code(workplace: Path) -> None:
+    diffs = [block for block in ALL if block.language == "diff"]
+    assert len(diffs) >= 4
+    for block in diffs:
+        run_block(block, workplace)
 
 
 YAML = [block for block in ALL if block.language == "yaml"]
