@@ -31,6 +31,9 @@ test: setup  ## Run the quick tests
 test-real: setup  ## Run the slow tests too, on the real data sets
 	$(TESTS)
 
+test-docs: setup  ## Run every command of README and docs
+	$(TESTS) tests/test_docs.py
+
 lint: setup  ## Check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,4 +57,4 @@ lock: setup  ## Resolve the newest versions that go together into constraints.tx
 clean:  ## Remove .venv and everything made from the code (runs stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
-.PHONY: help setup run test test-real lint types dates docs lock clean
+.PHONY: help setup run test test-real test-docs lint types dates docs lock clean
