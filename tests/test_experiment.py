@@ -1,0 +1,281 @@
+"""From a recipe to a run: every kind that the schema knows goes the whole way, and a run that goes on is the same run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+import seqcli
+from seqcli.data.files import read_text
+from seqcli.errors import SeqcliError
+from seqcli.experiment import Experiment, differences, prepare
+from seqcli.recipe import model
+from seqcli.recipe.load import load_recipe
+from seqcli.recipe.schema import Recipe
+
+
+def kinds(union: Any) -> list[str]:
+    """The words that `kind` may be in the sections of a discriminated union."""
+    return [
+        kind for section in get_args(get_args(union)[0]) for kind in get_args(section.model_fields["kind"].annotation)
+    ]
+
+
+ENCODERS, DECODERS, ATTENTIONS = kinds(model.Encoder), kinds(model.Decoder), kinds(model.Attention)
+RECURRENT = ("rnn", "lstm", "gru")
+WITH_MAPS = (*RECURRENT, "transformer")
+SIZES = {
+    "feedforward": "hidden_size: 16, window: 6",
+    "transformer": "hidden_size: 16, layers: 2, heads: 2, feedforward_size: 32",
+    **dict.fromkeys(RECURRENT, "hidden_size: 16, embedding_size: 16"),
+}
+OVERRIDES = (
+    "data={kind: copy, alphabet: 4, longest: 5, examples: 200}",
+    "training={steps: 3, batch_tokens: 256}",
+    "search={max_length: 12}",
+    "evaluation={metrics: [loss, bleu, chrf, exact_match, wer]}",
+    "threads=1",
+)
+
+
+def recipe_of(*overrides: str) -> Recipe:
+    return load_recipe("copy", [*OVERRIDES, *overrides])
+
+
+def train_and_load(recipe: Recipe, folder: Path) -> seqcli.Run:
+    records = list(prepare(recipe, folder).train())
+    assert [record.event for record in records] == ["train", "validation", "checkpoint"]
+    assert set(records[1].scores) == {"loss", "bleu", "chrf", "exact_match", "wer"}
+    return seqcli.load(folder)
+
+
+def check_whole_way(run: seqcli.Run, *, attends: bool) -> None:
+    """Evaluate, translate with and without a beam, look."""
+    texts = ["abcd", "", "abcdabcdabcd", "dd"]
+    result = run.evaluate("test")
+    assert list(result.metrics) == ["loss", "bleu", "chrf", "exact_match", "wer"]
+    assert all(np.isfinite(metric.value) for metric in result.metrics.values())
+    for beam_size in (1, 3):
+        answers = run.translate(texts, beam_size=beam_size)
+        assert len(answers) == 4
+        assert answers[1] == ""
+    if not attends:
+        with pytest.raises(SeqcliError, match="has no attention"):
+            run.attention(["abcd"], ["abcd"])
+        return
+    for text, maps in zip(["abcd", "a"], run.attention(["abcd", "a"], ["dcba", "b"]), strict=True):
+        assert maps.cross.shape[2:] == (len(maps.target), len(maps.source))
+        assert len(maps.target) == len(text) + 1
+        for weights in (maps.cross, maps.encoder, maps.decoder):
+            if weights is not None:
+                np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
+
+
+def test_the_kinds_are_those_of_the_schema() -> None:
+    assert ENCODERS == ["feedforward", "rnn", "lstm", "gru", "transformer"]
+    assert DECODERS == ENCODERS
+    assert ATTENTIONS == ["none", "dot", "scaled_dot", "multiplicative", "additive", "content"]
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_encoder_with_every_decoder(encoder: str, decoder: str, tmp_path: Path) -> None:
+    recipe = recipe_of(
+        f"model.encoder={{kind: {encoder}, {SIZES[encoder]}}}", f"model.decoder={{kind: {decoder}, {SIZES[decoder]}}}"
+    )
+    check_whole_way(train_and_load(recipe, tmp_path / "run"), attends=decoder in WITH_MAPS)
+
+
+ORDERS = ("order: luong", "order: bahdanau", "input_feeding: true")
+
+
+@pytest.mark.parametrize(
+    "looking",
+    [
+        "attention: {kind: none}",
+        "attention: {kind: none, feed_summary: true}",
+        *(f"attention: {{kind: {kind}}}, {order}" for kind in ATTENTIONS if kind != "none" for order in ORDERS),
+    ],
+)
+def test_every_attention_in_every_order(looking: str, tmp_path: Path) -> None:
+    recipe = recipe_of(
+        "model.encoder={kind: lstm, hidden_size: 8, embedding_size: 16, bidirectional: true, layers: 2}",
+        f"model.decoder={{kind: gru, hidden_size: 16, embedding_size: 16, {looking}}}",
+        "source.reverse=true",
+    )
+    check_whole_way(train_and_load(recipe, tmp_path / "run"), attends="none" not in looking)
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary"])
+def test_what_is_too_long_is_cut_and_told(positions: str, tmp_path: Path) -> None:
+    """A learned table of 8 positions; the other kinds have no end."""
+    stack = f"kind: transformer, {SIZES['transformer']}, positions: {positions}, max_positions: 8"
+    recipe = recipe_of(f"model.encoder={{{stack}}}", f"model.decoder={{{stack}}}", "search.max_length=8")
+    run = train_and_load(recipe, tmp_path / "run")
+    check_whole_way(run, attends=True)
+    run.translator.cut.clear()
+    text = "abcd" * 10
+    found = run.hypotheses(run.examples(["ab", text, "abcdabc"]))
+    assert all(len(one.ids) <= 8 for hypotheses in found for one in hypotheses)
+    assert ("text 2" in run.translator.cut) == (positions == "learned")
+    assert "text 3" not in run.translator.cut, "seven letters and EOS fit"
+    for maps in run.attention([text, "ab"], ["ab", "abcd" * (1 if positions == "learned" else 5)]):
+        np.testing.assert_allclose(maps.cross.sum(axis=-1), 1, atol=1e-5)
+
+    (tmp_path / "long.txt").write_text(f"ab\n{text}\n")
+    lines = str(tmp_path / "long.txt")
+    result = run.evaluate(corpus=read_text([lines], [lines]))
+    assert np.isfinite(result.metrics["loss"].value)
+
+
+def test_a_target_that_does_not_fit_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    stack = f"kind: transformer, {SIZES['transformer']}, positions: learned, max_positions: 8"
+    recipe = recipe_of(f"model.encoder={{{stack}}}", f"model.decoder={{{stack}}}", "search.max_length=8")
+    run = train_and_load(recipe, tmp_path / "run")
+    with pytest.raises(SeqcliError, match="max_positions"):
+        run.attention(["ab"], ["abcd" * 5])
+
+
+def test_a_window_sees_what_fits(tmp_path: Path) -> None:
+    recipe = recipe_of(
+        f"model.encoder={{kind: feedforward, {SIZES['feedforward']}}}",
+        "model.decoder={kind: gru, hidden_size: 16, embedding_size: 16, attention: {kind: dot}}",
+        "source.reverse=true",
+    )
+    maps = train_and_load(recipe, tmp_path / "run").attention(["abcd" * 5, "ab"])
+    assert [len(one.source) for one in maps] == [6, 3]
+    np.testing.assert_allclose(maps[0].cross.sum(axis=-1), 1, atol=1e-5)
+
+
+def interrupted(recipe: Recipe, folder: Path, every: int) -> None:
+    """Train, stopped again and again after so many steps, until nothing is left to do."""
+    for _ in range(100):
+        experiment = prepare(recipe, folder)
+        end = experiment.position.step + every
+        if not list(experiment.train(stop_at(experiment, end))):
+            return
+    pytest.fail("the run does not come to its end")
+
+
+def stop_at(experiment: Experiment, step: int) -> Callable[[], bool]:
+    return lambda: experiment.position.step >= step
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_bytes().split(b"\n") if line]
+    return [{name: value for name, value in line.items() if name != "tokens_per_second"} for line in lines]
+
+
+def checkpoints(folder: Path) -> dict[str, bytes]:
+    files = [file for file in (folder / "checkpoints").rglob("*") if file.is_file()]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def test_however_often_it_is_stopped(tmp_path: Path) -> None:
+    """Averages, kept checkpoints, plateau and patience; samples with every kind of line end."""
+    (tmp_path / "train.jsonl").write_text(
+        "".join(
+            json.dumps({"source": f"{end}ab{end}c" * 2, "target": f"c{end}ba"}) + "\n" for end in "\u2028\u0085\x0b\r\n"
+        )
+        * 8
+    )
+    overrides = (
+        f"data={{kind: files, train: {tmp_path}/train.jsonl, validation: {tmp_path}/train.jsonl}}",
+        "training={steps: 23, batch_sentences: 8, log_every: 3, validate_every: 4, checkpoint_every: 5, average: 3}",
+        "training.schedule={kind: plateau, patience: 0}",
+        "training.early_stopping={patience: 10}",
+        "training.optimizer={kind: adamw, learning_rate: 5e-2}",
+        "model.dropout=0.2",
+    )
+    recipe = recipe_of(*overrides)
+    list(prepare(recipe, tmp_path / "straight").train())
+    assert len(records(tmp_path / "straight")) == 8 + 6
+    for every in (1, 4, 9):
+        folder = tmp_path / f"every-{every}"
+        interrupted(recipe, folder, every)
+        assert records(folder) == records(tmp_path / "straight")
+        assert checkpoints(folder) == checkpoints(tmp_path / "straight")
+    assert "checkpoints/average/model.safetensors" in checkpoints(tmp_path / "straight")
+
+
+def test_length_of_a_run(tmp_path: Path) -> None:
+    experiment = prepare(recipe_of("training.steps=null", "training.epochs=3", "training.accumulation=4"), tmp_path)
+    batches = len(experiment.plan(0))
+    assert experiment.steps_an_epoch == -(-batches // 4)
+    assert experiment.total_steps == 3 * experiment.steps_an_epoch
+    assert not list(tmp_path.iterdir()), "preparing writes nothing"
+
+
+def test_differences() -> None:
+    old = {"a": 1, "b": {"kind": "x", "c": 2}, "d": {"kind": "x", "e": 3}}
+    new = {"a": 1, "b": {"kind": "x", "c": 5}, "d": {"kind": "y"}, "f": 6}
+    assert list(differences(old, new)) == [
+        ("b.c", 2, 5),
+        ("d", {"kind": "x", "e": 3}, {"kind": "y"}),
+        ("f", None, 6),
+    ]
+
+
+@pytest.fixture(scope="module")
+def inflection_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
+    """Lemma, form, tags: the form is the lemma and the letter of its tag."""
+    folder = tmp_path_factory.mktemp("inflection")
+    lemmas = [first + second for first in "abcd" for second in "abcd"]
+    rows = [f"{lemma}\t{lemma}{tag.lower()}\tV;{tag}" for lemma in lemmas for tag in ("X", "Y")]
+    (folder / "all.tsv").write_text("".join(f"{row}\n" for row in rows))
+    recipe = load_recipe(
+        "inflection/attention-lstm",
+        [
+            *(f"data.{split}={folder}/all.tsv" for split in ("train", "validation", "test")),
+            "model.encoder={kind: lstm, hidden_size: 24, embedding_size: 16, bidirectional: true}",
+            "model.decoder={kind: lstm, hidden_size: 48, embedding_size: 16, attention: {kind: dot}}",
+            "model.dropout=0",
+            "training={steps: 100, optimizer: {kind: adam, learning_rate: 1e-2}}",
+            "threads=1",
+        ],
+    )
+    list(prepare(recipe, folder / "run").train())
+    return folder / "run"
+
+
+def test_features_from_python(inflection_run: Path) -> None:
+    run = seqcli.load(inflection_run)
+    assert run.translate(["ab\tV;X", "ab\t V ; Y ", "ab"])[:2] == ["abx", "aby"]
+    assert run.evaluate("test", metrics=["exact_match"]).metrics["exact_match"].value == 100
+    (maps,) = run.attention(["ab\tV;X"])
+    assert maps.source == ("V", "X", "a", "b", "</s>")
+
+
+def test_features_on_the_command_line(inflection_run: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from seqcli.cli.app import app
+
+    def run(*arguments: str) -> str:
+        ended = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert ended.exit_code == 0
+        return ended.stdout
+
+    (tmp_path / "plain").write_text("ab\tV;X\ndc\tV;Y\n")
+    (tmp_path / "json").write_text(
+        '{"source": "ab", "features": ["V", "X"], "id": 1}\n{"source": "dc", "features": "V;Y"}\n'
+    )
+    (tmp_path / "forms").write_text("abx\ndcy\n")
+    folder = str(inflection_run)
+    assert run("translate", folder, "-i", str(tmp_path / "plain")) == "abx\ndcy\n"
+    answers = [
+        json.loads(line) for line in run("translate", folder, "--json", "-i", str(tmp_path / "json")).splitlines()
+    ]
+    assert [answer["translation"] for answer in answers] == ["abx", "dcy"]
+    assert answers[0]["features"] == ["V", "X"]
+    files = ("--source", str(tmp_path / "plain"), "--target", str(tmp_path / "forms"))
+    scores = json.loads(run("eval", folder, *files, "--metrics", "exact_match", "--json"))
+    assert scores["metrics"]["exact_match"]["value"] == 100
+    picture, arrays = str(tmp_path / "map.svg"), str(tmp_path / "map.npz")
+    run("visualize", "attention", folder, "--text", "ab\tV;X", "-o", picture, "--arrays", arrays)
+    assert list(np.load(arrays)["source"]) == ["V", "X", "a", "b", "</s>"]
