@@ -43,7 +43,7 @@ def tell_cut(translator: Translator) -> None:
         which = f"{len(translator.cut):,} sources are" if len(translator.cut) > 1 else "a source is"
         warn(
             f"{which} longer than {translator.longest_source - 1:,} symbols and read only that far "
-            f"({', '.join(sorted(translator.cut)[:3])}{', …' if len(translator.cut) > 3 else ''})"
+            f"({', '.join(list(translator.cut)[:3])}{', …' if len(translator.cut) > 3 else ''})"
         )
 
 

@@ -72,7 +72,7 @@ class Translator:
         self.reverse_source = reverse_source
         self.longest_source = min(longest_source or LONGEST_SOURCE, LONGEST_SOURCE)
         self.longest_target = longest_target
-        self.cut: set[str] = set()
+        self.cut: dict[str, None] = {}  # a set that keeps its order
 
     def translate(self, examples: Sequence[Example], settings: SearchSettings) -> list[list[Translation]]:
         """The hypotheses for each example, best first, in the order given.
@@ -92,7 +92,7 @@ class Translator:
         """The ids that the encoder reads, EOS last."""
         ids = encode_source(self.source_tokenizer, example.source, example.features, reverse=self.reverse_source)
         if len(ids) > self.longest_source:
-            self.cut.add(example.origin)
+            self.cut[example.origin] = None
             ids = [*ids[: self.longest_source - 1], EOS]
         return ids
 

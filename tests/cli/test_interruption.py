@@ -46,6 +46,7 @@ def wait_for_step(process: subprocess.Popen[bytes], step: int) -> None:
     pytest.fail(f"the run ended before step {step}")
 
 
+@pytest.mark.timeout(900)  # five processes, each of which imports torch
 def test_interrupted_terminated_killed(
     start: Callable[..., Any], pipe: Callable[..., Any], tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
