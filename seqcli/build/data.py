@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,6 @@ from seqcli.recipe.model import Model, TransformerSection
 from seqcli.recipe.schema import Recipe
 
 Split = Literal["train", "validation", "test"]
-Texts = Callable[[], Iterator[str]]
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,9 @@ def longest_target(model: Model) -> int | None:
 
 def _room(section: object) -> int | None:
     """Symbols, besides BOS or EOS, that fit into a table of learned positions."""
-    learned = isinstance(section, TransformerSection) and section.positions == "learned"
-    return section.max_positions - 1 if learned and isinstance(section, TransformerSection) else None
+    if isinstance(section, TransformerSection) and section.positions == "learned":
+        return section.max_positions - 1
+    return None
 
 
 def _shortest(*limits: int | None) -> int | None:
@@ -102,7 +102,7 @@ def _open(section: recipe.Data, split: Split) -> Corpus | None:
             paths = getattr(section, split)
             if paths is None:
                 return None
-            files = [paths] if isinstance(paths, str) else paths
+            files = _listed(paths)
             if isinstance(section, recipe.LinesData):
                 return read_lines(files, section.pattern, features_separator=section.features_separator)
             columns = section.columns
@@ -189,11 +189,11 @@ def learn_tokenizers(recipe_: Recipe, train: Corpus) -> tuple[Tokenizer, Tokeniz
     tagged = has_features(recipe_.data)
     features = [tag for example in train.read() for tag in example.features] if tagged else []
     if isinstance(recipe_.target.tokenizer, sides.SharedTokenizer):
-        both = _learn(recipe_.source, recipe_.source.tokenizer, lambda: chain(sources(), targets()), features)
+        both = _learn(recipe_.source, recipe_.source.tokenizer, chain(sources(), targets()), features)
         return both, both
     return (
-        _learn(recipe_.source, recipe_.source.tokenizer, sources, features),
-        _learn(recipe_.target, recipe_.target.tokenizer, targets, []),
+        _learn(recipe_.source, recipe_.source.tokenizer, sources(), features),
+        _learn(recipe_.target, recipe_.target.tokenizer, targets(), []),
     )
 
 
@@ -210,11 +210,11 @@ def has_features(section: recipe.Data) -> bool:
             assert_never(section)
 
 
-def _learn(side: sides.Side, section: sides.SourceTokenizer, texts: Texts, features: list[str]) -> Tokenizer:
+def _learn(side: sides.Side, section: sides.SourceTokenizer, texts: Iterable[str], features: list[str]) -> Tokenizer:
     match section:
         case sides.CharacterTokenizer():
             return learn_characters(
-                texts(),
+                texts,
                 features=features,
                 lowercase=side.lowercase,
                 normalize=side.normalize,
@@ -222,7 +222,7 @@ def _learn(side: sides.Side, section: sides.SourceTokenizer, texts: Texts, featu
             )
         case sides.WordTokenizer():
             return learn_words(
-                texts(),
+                texts,
                 features=features,
                 lowercase=side.lowercase,
                 normalize=side.normalize,
@@ -232,7 +232,7 @@ def _learn(side: sides.Side, section: sides.SourceTokenizer, texts: Texts, featu
             )
         case sides.SymbolTokenizer():
             return learn_symbols(
-                texts(),
+                texts,
                 features=features,
                 lowercase=side.lowercase,
                 normalize=side.normalize,
@@ -241,7 +241,7 @@ def _learn(side: sides.Side, section: sides.SourceTokenizer, texts: Texts, featu
             )
         case sides.SubwordTokenizer():
             return learn_subwords(
-                texts(),
+                texts,
                 kind=section.kind,
                 features=features,
                 lowercase=side.lowercase,

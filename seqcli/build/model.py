@@ -72,12 +72,6 @@ def embedding_size(section: recipe.Encoder | recipe.Decoder) -> int:
             assert_never(section)
 
 
-def memory_size(section: recipe.Encoder) -> int:
-    """The width of the encoder's states."""
-    two_directions = isinstance(section, recipe.RecurrentEncoder) and section.bidirectional
-    return 2 * section.hidden_size if two_directions else section.hidden_size
-
-
 def build_encoder(model: recipe.Model, embedding: nn.Embedding) -> Encoder:
     """The encoder of a recipe."""
     section, dropout = model.encoder, model.dropout
@@ -118,7 +112,7 @@ def build_decoder(model: recipe.Model, embedding: nn.Embedding) -> Decoder:
     section, dropout = model.decoder, model.dropout
     match section:
         case recipe.FeedforwardDecoder():
-            stack = _dense_stack(section, memory_size(model.encoder), dropout)
+            stack = _dense_stack(section, recipe.memory_width(model.encoder), dropout)
             return FeedforwardDecoder(stack, section.window, section.hidden_size)
         case recipe.RecurrentDecoder():
             return _recurrent_decoder(section, model, embedding)
@@ -127,7 +121,10 @@ def build_decoder(model: recipe.Model, embedding: nn.Embedding) -> Decoder:
                 DecoderLayer(
                     _self_attention(section, model, causal=True),
                     CrossAttention(
-                        section.hidden_size, memory_size(model.encoder), section.heads, dropout=model.attention_dropout
+                        section.hidden_size,
+                        recipe.memory_width(model.encoder),
+                        section.heads,
+                        dropout=model.attention_dropout,
                     ),
                     _feed_forward(section, model),
                     _residuals(section, dropout, 3),
@@ -144,7 +141,7 @@ def build_decoder(model: recipe.Model, embedding: nn.Embedding) -> Decoder:
 def _recurrent_decoder(
     section: recipe.RecurrentDecoder, model: recipe.Model, embedding: nn.Embedding
 ) -> RecurrentDecoder:
-    memory, embedded, hidden = memory_size(model.encoder), section.embedding_size, section.hidden_size
+    memory, embedded, hidden = recipe.memory_width(model.encoder), section.embedding_size, section.hidden_size
     bridge = _bridge(section, memory)
     dropouts = {"dropout": model.dropout, "embedding_dropout": _embedding_dropout(model)}
 

@@ -14,6 +14,7 @@ import typer
 from seqcli.cli.arguments import Overrides, Quiet
 
 if TYPE_CHECKING:
+    from seqcli.cli.console import TrainingView
     from seqcli.experiment import Experiment
 
 
@@ -65,11 +66,8 @@ def train(
     note(f"done: {step} steps; next: seqcli eval {folder}")
 
 
-def _tick(view: object, experiment: Experiment) -> bool:
+def _tick(view: TrainingView, experiment: Experiment) -> bool:
     """Move the progress bar at every step; the loop asks at each whether to stop."""
-    from seqcli.cli.console import TrainingView
-
-    assert isinstance(view, TrainingView)
     view.advance(experiment.position.step)
     return False
 

@@ -140,6 +140,14 @@ class TransformerDecoder(TransformerSection):
 
 Encoder = Annotated[Union[FeedforwardEncoder, RecurrentEncoder, TransformerEncoder], Field(discriminator="kind")]
 Decoder = Annotated[Union[FeedforwardDecoder, RecurrentDecoder, TransformerDecoder], Field(discriminator="kind")]
+
+
+def memory_width(encoder: Encoder) -> int:
+    """How wide the encoder's states are: its hidden_size, twice that if it reads from both ends."""
+    both_ends = isinstance(encoder, RecurrentEncoder) and encoder.bidirectional
+    return 2 * encoder.hidden_size if both_ends else encoder.hidden_size
+
+
 Initializer = Literal[
     "xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "orthogonal", "normal", "uniform", "zeros"
 ]

@@ -14,6 +14,7 @@ from seqcli.recipe.model import (
     RecurrentEncoder,
     TransformerDecoder,
     TransformerEncoder,
+    memory_width,
 )
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.section import Paths
@@ -27,13 +28,6 @@ def broken_rules(recipe: Recipe) -> Broken:
         yield from rule(recipe)
 
 
-def memory_width(recipe: Recipe) -> int:
-    """How wide the encoder's states are: its hidden_size, twice that if it reads from both ends."""
-    encoder = recipe.model.encoder
-    both_ends = isinstance(encoder, RecurrentEncoder) and encoder.bidirectional
-    return encoder.hidden_size * (2 if both_ends else 1)
-
-
 def _steps_or_epochs(recipe: Recipe) -> Broken:
     training = recipe.training
     if training.steps is not None and training.epochs is not None:
@@ -43,7 +37,7 @@ def _steps_or_epochs(recipe: Recipe) -> Broken:
 
 
 def _dot_widths(recipe: Recipe) -> Broken:
-    decoder, width = recipe.model.decoder, memory_width(recipe)
+    decoder, width = recipe.model.decoder, memory_width(recipe.model.encoder)
     if not isinstance(decoder, RecurrentDecoder) or not isinstance(decoder.attention, DotAttention):
         return
     if decoder.hidden_size != width:
@@ -101,10 +95,10 @@ def _bridge_copy(recipe: Recipe) -> Broken:
         yield path, f"copy needs an LSTM on both sides or on neither, not {encoder.kind} and {decoder.kind}{or_dense}"
     if encoder.layers != decoder.layers:
         yield path, f"copy goes layer by layer, but there are {encoder.layers} and {decoder.layers} layers{or_dense}"
-    if memory_width(recipe) != decoder.hidden_size:
+    if memory_width(recipe.model.encoder) != decoder.hidden_size:
         yield (
             path,
-            f"copy needs states of one width, but the encoder's have {memory_width(recipe)} and the decoder's "
+            f"copy needs states of one width, but the encoder's have {memory_width(recipe.model.encoder)} and the decoder's "
             f"{decoder.hidden_size}{or_dense}",
         )
 
