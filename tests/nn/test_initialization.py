@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from seqcli.nn.initialization import fill, initialize
 from seqcli.nn.layers import SideBySide
-from seqcli.nn.recurrence import CellKind, Recurrence
+from seqcli.nn.recurrence import Recurrence
+from seqcli.nn.scan import CellKind
 from seqcli.recipe.model import Initialization, Initializer
 
 ROWS, COLUMNS = 400, 200  # fan out, fan in
