@@ -6,7 +6,7 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from seqcli.build.model import build_model
 from seqcli.build.training import build_limits, build_objective, build_optimizer, build_plateau, build_schedule
 from seqcli.data.batching import Rows, plan_batches
 from seqcli.data.tokenizer import load_tokenizer
-from seqcli.errors import DataError, RecipeError
+from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.evaluate import evaluate
 from seqcli.evaluation.metrics import higher_is_better
 from seqcli.models.seq2seq import Seq2Seq
@@ -27,6 +27,7 @@ from seqcli.recipe.dump import dump_recipe
 from seqcli.recipe.schema import Recipe
 from seqcli.run import (
     CHECKPOINTS,
+    DATA,
     ENVIRONMENT,
     METRICS,
     RECIPE,
@@ -39,6 +40,7 @@ from seqcli.storage import write_file
 from seqcli.training.checkpoint import (
     Position,
     average_weights,
+    finish_replacing,
     load_checkpoint,
     save_checkpoint,
     save_weights,
@@ -66,6 +68,8 @@ class Experiment:
     model: Seq2Seq
     optimizer: Optimizer
     position: Position
+    passed_over: list[str] = field(default_factory=list)
+    """What is wrong with each newer checkpoint than the one that the run goes on from."""
 
     @cached_property
     def steps_an_epoch(self) -> int:
@@ -158,8 +162,9 @@ class Experiment:
 
     def _regular_checkpoints(self) -> list[Path]:
         """The checkpoints that an uninterrupted run would have too, oldest first: those that were due, and the last one."""
-        every, folders = self.recipe.training.checkpoint_every, step_folders(self.folder / CHECKPOINTS)
-        return [folder for folder in folders if step_of(folder) % every == 0 or step_of(folder) == self.position.step]
+        every, now = self.recipe.training.checkpoint_every, self.position.step
+        steps = {step_of(folder): folder for folder in step_folders(self.folder / CHECKPOINTS)}
+        return [folder for step, folder in steps.items() if step == now or (step < now and step % every == 0)]
 
     def _average(self) -> None:
         count = self.recipe.training.average
@@ -177,15 +182,30 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     device = use_machine(recipe)
     data = prepare_data(recipe)
     if resuming:
-        _refuse_other_tokenizers(data, folder)
+        refuse_other_data(data, folder)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model, data.source_tokenizer.size, data.target_tokenizer.size).to(device)
     optimizer = build_optimizer(recipe.training.optimizer, model)
     experiment = Experiment(recipe, folder, data, model, optimizer, Position())
-    found = step_folders(folder / CHECKPOINTS)
-    if found:
-        experiment.position = load_checkpoint(found[-1], model, optimizer)
+    _take_up_newest(experiment)
     return experiment
+
+
+def _take_up_newest(experiment: Experiment) -> None:
+    """Go on from the newest checkpoint that is whole, if there is any at all; raise `SeqcliError` if none of them is."""
+    checkpoints = experiment.folder / CHECKPOINTS
+    finish_replacing(checkpoints)
+    for folder in reversed(step_folders(checkpoints)):
+        try:
+            experiment.position = load_checkpoint(folder, experiment.model, experiment.optimizer)
+            return
+        except SeqcliError as error:
+            experiment.passed_over.append(str(error))
+    if experiment.passed_over:
+        raise SeqcliError(
+            f"no checkpoint of {experiment.folder} can be used: {'; '.join(experiment.passed_over)}. "
+            "--fresh starts anew in a directory beside it"
+        )
 
 
 def refuse_changes(recipe: Recipe, before: Recipe, folder: Path) -> None:
@@ -216,6 +236,7 @@ def write_run_files(experiment: Experiment) -> None:
     folder = experiment.folder
     experiment.data.source_tokenizer.save(folder, "source")
     experiment.data.target_tokenizer.save(folder, "target")
+    write_file(folder / DATA, (json.dumps(fingerprint(experiment.data), indent=1) + "\n").encode())
     write_file(folder / ENVIRONMENT, (json.dumps(environment(), indent=1) + "\n").encode())
     # last, because a folder with a recipe counts as a run
     write_file(folder / RECIPE, dump_recipe(experiment.recipe).encode())
@@ -233,8 +254,33 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _refuse_other_tokenizers(data: PreparedData, folder: Path) -> None:
+def fingerprint(data: PreparedData) -> dict[str, dict[str, Any]]:
+    """What a run's data is known by: for each split its examples and a digest of them as they were encoded."""
+    splits = {"train": data.train, "validation": data.validation}
+    return {
+        name: {"examples": len(corpus), "digest": corpus.digest}
+        for name, corpus in splits.items()
+        if corpus is not None
+    }
+
+
+def refuse_other_data(data: PreparedData, folder: Path) -> None:
+    """Raise `DataError` if the run in `folder` was trained on other examples, or on other symbols."""
     now = (data.source_tokenizer.digest, data.target_tokenizer.digest)
     before = tuple(load_tokenizer(folder, side).digest for side in ("source", "target"))
-    if now != before:
-        raise DataError(f"the training data is not what {folder} was trained on; train elsewhere with run=… or --fresh")
+    known = _read_fingerprint(folder / DATA)
+    changed = [name for name, part in fingerprint(data).items() if known is not None and known.get(name) != part]
+    if now != before or changed:
+        which = " and ".join(changed) or "training"
+        raise DataError(f"the {which} data is not what {folder} was trained on; train elsewhere with run=… or --fresh")
+
+
+def _read_fingerprint(path: Path) -> dict[str, Any] | None:
+    """None where a run of an earlier version has none."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        return found
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise SeqcliError(f"{path} is damaged: {error}") from error

@@ -3,6 +3,7 @@
     recipe.yaml        the resolved recipe
     source.json …      the tokenizers
     environment.json   what the run was made with
+    data.json          how many examples it learnt from, and a digest of them
     metrics.jsonl      every record of training
     checkpoints/       step-…, best, average
 
@@ -33,9 +34,10 @@ from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
 from seqcli.symbols import Example
-from seqcli.training.checkpoint import load_weights, step_folder, step_folders
+from seqcli.training.checkpoint import finish_replacing, load_weights, step_folder, step_folders
 
-RECIPE, ENVIRONMENT, METRICS, CHECKPOINTS = "recipe.yaml", "environment.json", "metrics.jsonl", "checkpoints"
+RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
+METRICS, CHECKPOINTS = "metrics.jsonl", "checkpoints"
 
 
 class Run:
@@ -143,6 +145,7 @@ def read_recipe(folder: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def find_checkpoint(checkpoints: Path, wanted: str) -> Path:
     """The folder of the checkpoint called `wanted`: best, last, average, a step, or auto, the first of average, best, last."""
+    finish_replacing(checkpoints)
     steps = step_folders(checkpoints)
     last = steps[-1] if steps else checkpoints / "last"
     named = {"best": checkpoints / "best", "average": checkpoints / "average", "last": last}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -12,7 +13,7 @@ import pytest
 
 import seqcli
 from seqcli.data.files import read_text
-from seqcli.errors import SeqcliError
+from seqcli.errors import DataError, SeqcliError
 from seqcli.experiment import Experiment, differences, prepare
 from seqcli.recipe import model
 from seqcli.recipe.load import load_recipe
@@ -279,3 +280,47 @@ def test_features_on_the_command_line(inflection_run: Path, tmp_path: Path) -> N
     picture, arrays = str(tmp_path / "map.svg"), str(tmp_path / "map.npz")
     run("visualize", "attention", folder, "--text", "ab\tV;X", "-o", picture, "--arrays", arrays)
     assert list(np.load(arrays)["source"]) == ["V", "X", "a", "b", "</s>"]
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    """The one before it is used, and the run ends as if nothing had happened."""
+    recipe = recipe_of("training.steps=6", "training.checkpoint_every=2", "model.dropout=0.2")
+    list(prepare(recipe, tmp_path / "straight").train())
+    damaged = prepare(recipe, tmp_path / "damaged")
+    list(damaged.train(stop_at(damaged, 4)))
+    weights = tmp_path / "damaged" / "checkpoints" / "step-00000004" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+
+    again = prepare(recipe, tmp_path / "damaged")
+    assert again.position.step == 2
+    assert len(again.passed_over) == 1
+    assert re.search(r"step-00000004.model.safetensors is damaged", again.passed_over[0])
+    list(again.train())
+    assert checkpoints(tmp_path / "damaged") == checkpoints(tmp_path / "straight")
+    assert records(tmp_path / "damaged") == records(tmp_path / "straight")
+
+
+def test_no_checkpoint_that_is_whole(tmp_path: Path) -> None:
+    list(prepare(recipe_of("training.checkpoint_every=2"), tmp_path).train())
+    for state in (tmp_path / "checkpoints").glob("step-*/state.json"):
+        state.unlink()
+    with pytest.raises(SeqcliError, match=r"no checkpoint of .*state\.json is missing.*--fresh"):
+        prepare(recipe_of("training.checkpoint_every=2"), tmp_path)
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_going_on_with_other_data_is_refused(split: str, tmp_path: Path) -> None:
+    """The same symbols, the same number of lines; only what they say has changed."""
+    for name in ("train", "validation"):
+        (tmp_path / f"{name}.tsv").write_text("ab\tba\nba\tab\n" * 20)
+    files = f"data={{kind: files, train: {tmp_path}/train.tsv, validation: {tmp_path}/validation.tsv}}"
+    recipe = recipe_of(files, "data.columns={source: 0, target: 1}")
+    list(prepare(recipe, tmp_path / "run").train())
+    prepare(recipe, tmp_path / "run")
+    (tmp_path / f"{split}.tsv").write_text("ab\tab\nba\tba\n" * 20)
+    with pytest.raises(DataError, match=f"the {split} data is not what .* was trained on"):
+        prepare(recipe, tmp_path / "run")
+    (tmp_path / "run" / "data.json").unlink()  # as an earlier version left it
+    prepare(recipe, tmp_path / "run")

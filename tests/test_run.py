@@ -58,7 +58,15 @@ def test_a_moved_run_is_the_same_run(copy_run: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("SEQCLI_CACHE", str(tmp_path / "cache"))
     assert seqcli.load("mailed/run").translate(["abcd", "dab"]) == seqcli.load(copy_run).translate(["abcd", "dab"])
     names = {path.name for path in moved.iterdir()}
-    assert names == {"recipe.yaml", "source.json", "target.json", "environment.json", "metrics.jsonl", "checkpoints"}
+    assert names == {
+        "recipe.yaml",
+        "source.json",
+        "target.json",
+        "environment.json",
+        "data.json",
+        "metrics.jsonl",
+        "checkpoints",
+    }
     for file in moved.rglob("*.*"):
         if file.is_file():
             assert str(copy_run).encode() not in file.read_bytes(), f"{file} names the folder it was made in"

@@ -33,7 +33,7 @@ def train(
 
     The run directory is runs/<recipe name>, or what the key `run` says. Ctrl-C saves a checkpoint and stops.
     """
-    from seqcli.cli.console import TrainingView, note, notes
+    from seqcli.cli.console import TrainingView, note, notes, warn
     from seqcli.recipe.load import load_recipe, recipe_name
 
     notes.quiet = quiet
@@ -46,6 +46,8 @@ def train(
 
         experiment = prepare(resolved, folder)
     _tell_left_out(experiment)
+    for problem in experiment.passed_over:
+        warn(f"{problem}; going on from the checkpoint before it")
     if dry_run:
         from seqcli.cli.summary import print_summary
 

@@ -67,6 +67,8 @@ class EncodedCorpus:
     """The examples of a corpus, encoded, by row number. Rows are read from the mapped file when they are asked for."""
 
     def __init__(self, folder: Path) -> None:
+        # the folder is named by the content of the corpus and by how it was encoded
+        self.digest = folder.name.removeprefix("encoded-")
         self.report = EncodingReport(**_tuples(json.loads((folder / "report.json").read_text(encoding="utf-8"))))
         self._table = pa.ipc.open_file(pa.memory_map(str(folder / "examples.arrow"))).read_all()
         self._sources = IdLists(self._table["source_ids"])

@@ -129,8 +129,8 @@ class Training(Section):
     """Steps between validations; null means once an epoch."""
     checkpoint_every: Count = 1000
     """Steps between checkpoints."""
-    keep_checkpoints: Count = 1
-    """How many of the latest checkpoints stay on disk; best and average are kept apart."""
+    keep_checkpoints: Count = 2
+    """How many of the latest checkpoints stay on disk, so that one may be damaged; best and average are kept apart."""
     average: Count = 1
     """Average the weights of so many of the latest checkpoints at the end; 1 means no average."""
     best_metric: MetricName = "loss"

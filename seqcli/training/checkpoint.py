@@ -3,12 +3,17 @@
     model.safetensors      the weights
     optimizer.safetensors  what the optimizer remembers, and torch's random state
     state.json             where the loop stands
+    manifest.json          the size and digest of each of them, written last
 
-A checkpoint is written to a folder beside its place and renamed, so a reader finds a whole one or none.
+A checkpoint is written to a folder beside its place, forced to the disk, and renamed, so a reader finds a whole one or none,
+whenever the power fails. Neither safetensors nor JSON notices a flipped bit, the manifest does: every file is compared with it
+before it is used.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -24,7 +29,11 @@ from torch import Tensor, nn
 from seqcli.errors import SeqcliError, StorageError
 from seqcli.training.optim import Optimizer
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+"""Version 1 had no manifest."""
+
+MANIFEST = "manifest.json"
 
 
 @dataclass
@@ -139,31 +148,117 @@ def _write(folder: Path, tensors: dict[str, dict[str, Tensor]], state: dict[str,
         for name, content in tensors.items():
             save_file({key: tensor.cpu() for key, tensor in content.items()}, beside / f"{name}.safetensors")
         (beside / "state.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(beside, folder)
+        manifest = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in beside.iterdir()}
+        (beside / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        for path in (*beside.iterdir(), beside):
+            _force_to_disk(path)
+        _move_into_place(beside, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(beside, ignore_errors=True)
         raise StorageError(f"the checkpoint {folder} cannot be written: {error}") from error
 
 
+def _move_into_place(beside: Path, folder: Path) -> None:
+    """Rename, the one that was there before out of the way first: at every moment one of the two is whole and can be found."""
+    before = _before(folder)
+    if folder.exists():
+        shutil.rmtree(before, ignore_errors=True)
+        os.replace(folder, before)
+    os.replace(beside, folder)
+    _force_to_disk(folder.parent)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _before(folder: Path) -> Path:
+    """Where a checkpoint waits while another takes its place."""
+    return folder.with_name(f".{folder.name}.before")
+
+
+def finish_replacing(checkpoints: Path) -> None:
+    """Put back what a run that was killed between two renames had moved out of the way."""
+    for before in checkpoints.glob(".*.before"):
+        folder = checkpoints / before.name[1 : -len(".before")]
+        with contextlib.suppress(OSError):
+            if folder.exists():
+                shutil.rmtree(before)
+            else:
+                os.replace(before, folder)
+
+
+def _force_to_disk(path: Path) -> None:
+    """Wait until the file, or the folder's list of names, is on the disk."""
+    if os.name != "posix" and path.is_dir():
+        return  # only POSIX lets a folder be opened
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _refuse_damage(path: Path) -> None:
+    """Raise `SeqcliError` unless the file is what the manifest of its folder says, or the folder is of version 1."""
+    if not path.is_file():
+        raise SeqcliError(f"{path} is missing")
+    manifest = _read_manifest(path.parent)
+    if manifest is None:
+        return
+    try:
+        expected = manifest[path.name]
+        if path.stat().st_size != expected["bytes"]:
+            raise SeqcliError(f"{path} is damaged: it has {path.stat().st_size} bytes of {expected['bytes']}")
+        if _digest(path) != expected["sha256"]:
+            raise SeqcliError(f"{path} is damaged: its content is not what {MANIFEST} says")
+    except OSError as error:
+        raise SeqcliError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (KeyError, TypeError) as error:
+        raise SeqcliError(f"{path.parent / MANIFEST} is damaged: it does not tell of {path.name}") from error
+
+
+def _read_manifest(folder: Path) -> dict[str, dict[str, Any]] | None:
+    """The manifest of a checkpoint; None where a checkpoint of version 1 has none."""
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, dict[str, Any]] = json.loads(path.read_bytes())
+        return manifest
+    except FileNotFoundError as error:
+        if _version(folder) == 1:
+            return None
+        raise SeqcliError(f"{path} is missing") from error
+    except (OSError, ValueError) as error:
+        raise SeqcliError(f"{path} is damaged: {error}") from error
+
+
+def _version(folder: Path) -> object:
+    try:
+        return json.loads((folder / "state.json").read_bytes())["format_version"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
 def _read_position(path: Path) -> Position:
+    _refuse_damage(path)
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields.pop("format_version") == FORMAT_VERSION:
+        if fields.pop("format_version") in READABLE_VERSIONS:
             return Position(**fields)
-    except FileNotFoundError as error:
-        raise SeqcliError(f"{path} is missing") from error
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise SeqcliError(f"{path} is damaged: {error}") from error
     raise SeqcliError(f"{path} was written by another version of seqcli; train anew")
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
+    _refuse_damage(path)
     try:
         tensors: dict[str, Tensor] = load_file(path)
-    except FileNotFoundError as error:
-        raise SeqcliError(f"{path} is missing") from error
     except (OSError, SafetensorError) as error:
         raise SeqcliError(f"{path} is damaged: {error}") from error
     return tensors

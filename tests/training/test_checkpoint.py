@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from models.zoo import VOCABULARY
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from training.miniature import FOR_EVER, SMALLEST, Run, no_validation
 
 from seqcli.build.model import build_model
@@ -19,6 +22,7 @@ from seqcli.training import checkpoint
 from seqcli.training.checkpoint import (
     Position,
     average_weights,
+    finish_replacing,
     load_checkpoint,
     load_weights,
     save_checkpoint,
@@ -53,6 +57,7 @@ def test_a_checkpoint_replaces_another_and_leaves_nothing_beside(run: Run, saved
     save_checkpoint(saved, run.model, run.optimizer, Position(step=3))
     assert sorted(path.name for path in saved.parent.iterdir()) == ["step-00000002"]
     assert sorted(path.name for path in saved.iterdir()) == [
+        "manifest.json",
         "model.safetensors",
         "optimizer.safetensors",
         "state.json",
@@ -79,7 +84,15 @@ def test_a_disk_that_is_full_leaves_the_old_checkpoint(run: Run, saved: Path, mo
     assert load_checkpoint(saved, run.model, run.optimizer).step == 2
 
 
-FILES = ["model.safetensors", "optimizer.safetensors", "state.json"]
+FILES = ["manifest.json", "model.safetensors", "optimizer.safetensors", "state.json"]
+
+
+def as_if_written_so(path: Path, content: bytes) -> None:
+    """Change a file of a checkpoint and what the manifest says of it."""
+    path.write_bytes(content)
+    manifest = json.loads((path.parent / "manifest.json").read_text())
+    manifest[path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (path.parent / "manifest.json").write_text(json.dumps(manifest))
 
 
 def _cut(path: Path) -> None:
@@ -102,16 +115,79 @@ def test_damage_is_told_with_the_file(name: str, damage: Callable[[Path], None],
         load_checkpoint(saved, run.model, run.optimizer)
 
 
+def is_json(content: bytes) -> bool:
+    try:
+        json.loads(content)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_flipped_bit_and_every_cut_is_noticed(name: str, run: Run, saved: Path) -> None:
+    path = saved / name
+    whole = path.read_bytes()
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    for _ in range(60):
+        flipped = bytearray(whole)
+        flipped[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        cut = whole[: draw.randrange(len(whole))]
+        for damaged in (bytes(flipped), cut):
+            path.write_bytes(damaged)
+            # JSON has bits that mean nothing, such as the white space at the end of the manifest
+            if name == "manifest.json" and is_json(damaged) and json.loads(damaged) == json.loads(whole):
+                continue
+            with pytest.raises(SeqcliError, match="step-00000002"):
+                load_checkpoint(saved, run.model, run.optimizer)
+    path.write_bytes(whole)
+    assert load_checkpoint(saved, run.model, run.optimizer).step == 2
+
+
+def test_a_checkpoint_without_manifest_is_of_version_1(run: Run, saved: Path) -> None:
+    (saved / "manifest.json").unlink()
+    state = json.loads((saved / "state.json").read_text())
+    (saved / "state.json").write_text(json.dumps({**state, "format_version": 1}))
+    assert load_checkpoint(saved, run.model, run.optimizer).step == 2
+
+
+@pytest.mark.parametrize("at", ["rename", "rename back", "nothing"])
+def test_killed_while_one_takes_the_place_of_another(
+    at: str, run: Run, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever rename is the last one that happens, a whole checkpoint is found under its name."""
+    renames = {"nothing": 0, "rename": 1, "rename back": 2}[at]
+    really, done = os.replace, []
+
+    def replace_until_killed(old: Path, new: Path) -> None:
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(old)
+        really(old, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace_until_killed)
+        if renames < 2:
+            with pytest.raises(KeyboardInterrupt):
+                save_checkpoint(saved, run.model, run.optimizer, Position(step=3))
+        else:
+            save_checkpoint(saved, run.model, run.optimizer, Position(step=3))
+    finish_replacing(saved.parent)
+    assert load_checkpoint(saved, run.model, run.optimizer).step == (3 if renames == 2 else 2)
+    assert step_folders(saved.parent) == [saved]
+
+
 def test_a_checkpoint_of_another_version_is_refused(run: Run, saved: Path) -> None:
     state = json.loads((saved / "state.json").read_text())
-    (saved / "state.json").write_text(json.dumps({**state, "format_version": 99}))
+    as_if_written_so(saved / "state.json", json.dumps({**state, "format_version": 99}).encode())
     with pytest.raises(SeqcliError, match="another version"):
         load_checkpoint(saved, run.model, run.optimizer)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"format_version": 1, "steps": 3}', "null"])
 def test_json_that_is_no_state_is_refused(text: str, run: Run, saved: Path) -> None:
-    (saved / "state.json").write_text(text)
+    as_if_written_so(saved / "state.json", text.encode())
     with pytest.raises(SeqcliError, match=r"state.json is damaged"):
         load_checkpoint(saved, run.model, run.optimizer)
 
@@ -127,11 +203,11 @@ def test_weights_of_another_model_are_refused(saved: Path) -> None:
 
 def test_a_tensor_too_few_or_too_many_is_refused(run: Run, saved: Path) -> None:
     weights = load_file(saved / "model.safetensors")
-    save_file({**weights, "more": torch.zeros(1)}, saved / "model.safetensors")
+    as_if_written_so(saved / "model.safetensors", save({**weights, "more": torch.zeros(1)}))
     with pytest.raises(SeqcliError, match="more"):
         load_weights(saved, run.model)
     weights.pop("output.bias")
-    save_file(weights, saved / "model.safetensors")
+    as_if_written_so(saved / "model.safetensors", save(weights))
     with pytest.raises(SeqcliError, match=r"output\.bias"):
         load_weights(saved, run.model)
 
