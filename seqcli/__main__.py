@@ -6,7 +6,7 @@ import os
 import sys
 
 from seqcli.cli.app import app
-from seqcli.errors import SeqcliError
+from seqcli.errors import SeqcliError, is_out_of_memory
 
 NO_MEMORY_MESSAGE = "out of memory; make training.batch_tokens, search.batch_sentences or the model smaller"
 OUT_OF_MEMORY, CANNOT_WRITE, INTERRUPTED, CLOSED_PIPE = 4, 74, 130, 141
@@ -24,11 +24,8 @@ def main() -> None:
             _drop_unwritten_output()
             sys.exit(CLOSED_PIPE)
         raise
-    except MemoryError:
-        sys.exit(_tell(NO_MEMORY_MESSAGE, OUT_OF_MEMORY))
-    except RuntimeError as error:
-        # torch, which is not imported here, has a class for a GPU's memory and none for the machine's
-        if type(error).__name__ != "OutOfMemoryError" and "can't allocate memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         sys.exit(_tell(NO_MEMORY_MESSAGE, OUT_OF_MEMORY))
     except KeyboardInterrupt:

@@ -23,6 +23,15 @@ class DataError(SeqcliError):
     exit_code = 3
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory has run out, the machine's or a GPU's; torch, which need not be imported for it, has no one class for both."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
 class StorageError(SeqcliError):
     """Output that cannot be written: a full disk, a folder without permission (exit code 74)."""
 

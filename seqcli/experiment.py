@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,13 @@ from seqcli.training.checkpoint import (
 from seqcli.training.loop import Hooks, Sample, fit
 from seqcli.training.optim import Optimizer
 from seqcli.training.records import Records
-from seqcli.types import Progress
+from seqcli.types import Batch, Progress
 
 MAY_CHANGE = ("run", "device", "threads", "search", "evaluation")
 """Sections that may differ when a run goes on; of `training`, its length."""
+
+SHOWN_ORIGINS = 5
+"""How many examples a message names."""
 
 
 @dataclass
@@ -94,8 +97,13 @@ class Experiment:
             epoch=epoch,
         )
 
-    def train(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
-        """Train, or go on training, and keep checkpoints and records; yield each record. Ends early once `stop()` is true."""
+    def train(
+        self, stop: Callable[[], bool] = lambda: False, save_now: Callable[[], bool] = lambda: False
+    ) -> Iterator[Progress]:
+        """Train, or go on training, and keep checkpoints and records; yield each record.
+
+        Ends early once `stop()` is true; keeps a checkpoint after a step whenever `save_now()` is.
+        """
         training = self.recipe.training
         write_run_files(self)
         with Records(self.folder / METRICS, self.position.step) as records:
@@ -109,7 +117,7 @@ class Experiment:
                 self.position,
                 build_limits(training),
                 build_objective(training),
-                Hooks(self._validator(), self._watched, self._save, stop),
+                Hooks(self._validator(), self._watched, self._save, stop, save_now, self._describe),
                 build_plateau(training.schedule),
             )
             for record in progress:
@@ -145,6 +153,15 @@ class Experiment:
     def _watched(self, scores: dict[str, float]) -> float:
         name = self.recipe.training.best_metric
         return scores[name] if higher_is_better(name) else -scores[name]
+
+    def _describe(self, group: Sequence[Batch]) -> str:
+        """Where the examples of some batches come from; they are also written to a file, whole."""
+        examples = [self.data.train.example(row) for batch in group for row in batch.index.tolist()]
+        path = self.folder / "not-a-number.jsonl"
+        lines = (json.dumps(asdict(example), ensure_ascii=False) for example in examples)
+        write_file(path, "".join(f"{line}\n" for line in lines).encode())
+        more = ", …" if len(examples) > SHOWN_ORIGINS else ""
+        return f"{', '.join(example.origin for example in examples[:SHOWN_ORIGINS])}{more} (all in {path})"
 
     def _save(self, kind: str, position: Position) -> None:
         checkpoints = self.folder / CHECKPOINTS
@@ -271,7 +288,7 @@ def refuse_other_data(data: PreparedData, folder: Path) -> None:
     known = _read_fingerprint(folder / DATA)
     changed = [name for name, part in fingerprint(data).items() if known is not None and known.get(name) != part]
     if now != before or changed:
-        which = " and ".join(changed) or "training"
+        which = " and ".join(changed).replace("train", "training") or "training"
         raise DataError(f"the {which} data is not what {folder} was trained on; train elsewhere with run=… or --fresh")
 
 

@@ -54,6 +54,17 @@ class Batch:
         cells = self.source.numel() + self.labels.numel()
         return 1.0 - (int(self.source_mask.sum()) + self.target_tokens) / cells
 
+    def pieces(self, count: int) -> list[Batch]:
+        """The rows in `count` parts of nearly one size, or in as many as there are rows."""
+        parts = min(count, len(self.index))
+        if parts <= 1:
+            return [self]
+        columns = [column.tensor_split(parts) for column in (self.source, self.source_mask, self.index)]
+        targets = [None] * parts if self.target is None else self.target.tensor_split(parts)
+        return [
+            Batch(source, mask, target, index) for source, mask, index, target in zip(*columns, targets, strict=True)
+        ]
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`."""
         target = None if self.target is None else self.target.to(device, non_blocking=True)
@@ -165,7 +176,8 @@ class Scores:
 class Progress:
     """One record of a training run, as the loop yields it; `metrics.jsonl` keeps all but checkpoints.
 
-    `event` is "train" (averages since the last record), "validation" (with `scores`) or "checkpoint".
+    `event` is "train" (averages since the last record; `skipped` steps whose loss was no number are not in them), "validation"
+    (with `scores`), "memory" (from here on batches are cut into `pieces`, because one did not fit), or "checkpoint".
     """
 
     event: str
@@ -178,3 +190,5 @@ class Progress:
     padding: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
     sample: tuple[str, str, str] | None = None
+    skipped: int | None = None
+    pieces: int | None = None

@@ -125,7 +125,11 @@ class TrainingView:
             self.latest = record
         elif record.event == "validation":
             self.validations.append(record)
-        if self.live is None and record.event != "checkpoint":
+        if record.event == "memory":
+            warn(
+                f"a batch did not fit into memory; from step {record.step + 1} on each is taken in {record.pieces} pieces"
+            )
+        elif self.live is None and record.event != "checkpoint":
             note(self.line(record))
 
     def line(self, record: Progress) -> str:
@@ -160,9 +164,10 @@ class TrainingView:
 def _train_figures(record: Progress) -> list[tuple[str, str]]:
     """The averages of a training record, as they are shown."""
     return [
-        ("loss", figure(record.loss or 0.0)),
+        ("loss", "–" if record.loss is None else figure(record.loss)),
         ("learning rate", f"{record.learning_rate or 0.0:.2e}"),
         ("gradient norm", figure(record.grad_norm or 0.0)),
         ("tokens/s", f"{record.tokens_per_second or 0.0:,.0f}"),
         ("padding", f"{100 * (record.padding or 0.0):.1f} %"),
+        *([("skipped steps", str(record.skipped))] if record.skipped else []),
     ]

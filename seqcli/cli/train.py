@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -31,7 +34,8 @@ def train(
 ) -> None:
     """Train a model. The same command again goes on where it stopped.
 
-    The run directory is runs/<recipe name>, or what the key `run` says. Ctrl-C saves a checkpoint and stops.
+    The run directory is runs/<recipe name>, or what the key `run` says. Ctrl-C saves a checkpoint and stops, a second Ctrl-C
+    stops at once; SIGUSR1 saves a checkpoint and goes on.
     """
     from seqcli.cli.console import TrainingView, note, notes, warn
     from seqcli.recipe.load import load_recipe, recipe_name
@@ -56,13 +60,13 @@ def train(
 
     start, total = experiment.position.step, experiment.total_steps
     note(f"{'going on with' if start else 'training'} {folder}" + (f" at step {start}" if start else ""))
-    with _stop_signals() as received, TrainingView(folder.name, total, start) as view:
-        for record in experiment.train(lambda: _tick(view, experiment) or bool(received)):
+    with _signals() as received, TrainingView(folder.name, total, start) as view:
+        for record in experiment.train(lambda: _tick(view, experiment) or bool(received.stop), received.take_save):
             view.show(record)
     step = experiment.position.step
-    if received:
-        note(f"stopped at step {step}; a checkpoint is saved; the same command goes on")
-        raise typer.Exit(128 + received[0])
+    if received.stop:
+        note(f"stopped at step {step}; a checkpoint is saved; to go on: {shlex.join(['seqcli', *sys.argv[1:]])}")
+        raise typer.Exit(128 + received.stop[0])
     if step == start:
         note(f"already at step {step} of {total}; to train longer, raise training.steps or training.epochs")
     note(f"done: {step} steps; next: seqcli eval {folder}")
@@ -97,18 +101,37 @@ def _tell_left_out(experiment: Experiment) -> None:
                 warn(f"{count} {name} examples have {why} and are left out ({', '.join(origins)}{more})")
 
 
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them; a second one, of either, kills as usual."""
-    received: list[int] = []
-    collected = (signal.SIGINT, signal.SIGTERM)
+@dataclass
+class _Received:
+    """The signals that have come: those that ask for the end, and whether one has asked for a checkpoint."""
 
-    def receive(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        for each in collected:
+    stop: list[int] = field(default_factory=list)
+    save: bool = False
+
+    def take_save(self) -> bool:
+        """Whether a checkpoint is asked for; asking again says no until the next signal."""
+        asked, self.save = self.save, False
+        return asked
+
+
+@contextmanager
+def _signals() -> Iterator[_Received]:
+    """Collect SIGINT and SIGTERM instead of dying of them; a second one, of either, kills as usual. SIGUSR1 asks for a checkpoint."""
+    received = _Received()
+    ends = (signal.SIGINT, signal.SIGTERM)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        received.stop.append(number)
+        for each in ends:
             signal.signal(each, signal.SIG_DFL)
 
-    before = {number: signal.signal(number, receive) for number in collected}
+    def save(number: int, frame: FrameType | None) -> None:
+        received.save = True
+
+    handlers = dict.fromkeys(ends, end)
+    if hasattr(signal, "SIGUSR1"):  # not on Windows
+        handlers[signal.SIGUSR1] = save
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield received
     finally:

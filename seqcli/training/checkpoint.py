@@ -41,7 +41,8 @@ class Position:
     """Where a run stands: everything the loop changes beside weights, optimizer and random state.
 
     `batch` counts the batches of `epoch` that are done. `best` is the best validation score so far and `stale` the number of
-    validations since; `factor` is what plateau has made of the learning rate. `sums` are running sums since the last record.
+    validations since; `factor` is what plateau has made of the learning rate. Each batch is cut into `pieces` to fit into memory;
+    the last `skipped_in_a_row` steps changed nothing, their loss not being a number. `sums` are running sums since the last record.
     """
 
     step: int = 0
@@ -51,6 +52,8 @@ class Position:
     stale: int = 0
     plateau_stale: int = 0
     factor: float = 1.0
+    pieces: int = 1
+    skipped_in_a_row: int = 0
     sums: dict[str, float] = field(default_factory=dict)
 
 

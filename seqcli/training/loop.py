@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqcli.errors import SeqcliError
+from seqcli.errors import SeqcliError, is_out_of_memory
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.training.checkpoint import Position
 from seqcli.training.optim import Optimizer
@@ -20,6 +20,9 @@ from seqcli.types import Batch, Progress
 
 Rows = np.ndarray
 Sample = tuple[str, str, str]
+
+SKIPS_IN_A_ROW = 5
+"""After so many steps in a row whose loss or gradient is not a number, training ends."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,16 @@ class Hooks:
 
     `validate` gives the validation scores and a sample (source, reference, hypothesis); `watched` picks the score that counts,
     with a sign that makes more better; `save` keeps a checkpoint, under "best" or "step"; `stop` says whether somebody wants the
-    run to end.
+    run to end, `save_now` whether somebody wants a checkpoint though none is due; `describe` names the examples of batches that
+    training cannot digest.
     """
 
     validate: Callable[[], tuple[dict[str, float], Sample]] | None
     watched: Callable[[dict[str, float]], float]
     save: Callable[[str, Position], None]
     stop: Callable[[], bool]
+    save_now: Callable[[], bool] = lambda: False
+    describe: Callable[[Sequence[Batch]], str] = lambda group: "a batch"
 
 
 def fit(
@@ -84,6 +90,9 @@ def fit(
 
     `plan(epoch)` lists the batches of an epoch, the same each time it is asked; `load` makes one. Ends when `limits` are
     reached, when patience is out, or after `hooks.stop()`; a checkpoint is saved in each case.
+
+    A step whose loss or gradient is not a number changes nothing and is counted; after `SKIPS_IN_A_ROW` of them, `SeqcliError`. A
+    step that does not fit into memory is taken in smaller pieces, and so are all that follow.
     """
     clock = Clock()
     while not _done(position, limits):
@@ -92,7 +101,12 @@ def fit(
         while position.epoch == epoch and not _done(position, limits):
             group = [load(rows) for rows in batches[position.batch : position.batch + objective.accumulation]]
             rate = learning_rate * schedule(position.step + 1) * position.factor
-            _add(position.sums, train_step(model, optimizer, rate, group, objective))
+            before = position.pieces
+            sums = _step_in_pieces(model, optimizer, rate, group, objective, position)
+            if position.pieces > before:
+                yield Progress("memory", position.step, position.epoch, pieces=position.pieces)
+            _count_skipped(sums, position, group, hooks)
+            _add(position.sums, sums)
             position.step += 1
             position.batch += len(group)
             if position.batch >= len(batches):
@@ -104,7 +118,8 @@ def fit(
                 if hooks.validate is not None and _validation_due(position, epoch, limits):
                     yield _validate(model, position, hooks, plateau)
                 interrupted = hooks.stop()
-                if interrupted or _done(position, limits) or position.step % limits.checkpoint_every == 0:
+                due = _done(position, limits) or position.step % limits.checkpoint_every == 0
+                if interrupted or due or hooks.save_now():
                     hooks.save("step", position)
                     yield Progress("checkpoint", position.step, position.epoch)
                 if interrupted:
@@ -126,12 +141,46 @@ def _validation_due(position: Position, epoch: int, limits: Limits) -> bool:
     return due or _done(position, limits)
 
 
+def _step_in_pieces(
+    model: Seq2Seq,
+    optimizer: Optimizer,
+    learning_rate: float,
+    group: Sequence[Batch],
+    objective: Objective,
+    position: Position,
+) -> dict[str, float]:
+    """`train_step`, with the batches cut smaller until it fits into memory; the update stays that of the whole group."""
+    largest = max(len(batch.index) for batch in group)
+    while True:
+        pieces = [piece for batch in group for piece in batch.pieces(position.pieces)]
+        try:
+            return train_step(model, optimizer, learning_rate, pieces, objective)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or position.pieces >= largest:
+                raise
+        # outside the handler, which would keep the step's tensors alive
+        position.pieces *= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _count_skipped(sums: dict[str, float], position: Position, group: Sequence[Batch], hooks: Hooks) -> None:
+    """Raise `SeqcliError` where the loss has not been a number for too many steps in a row."""
+    position.skipped_in_a_row = position.skipped_in_a_row + 1 if sums["skipped"] else 0
+    if position.skipped_in_a_row >= SKIPS_IN_A_ROW:
+        raise SeqcliError(
+            f"the loss or its gradient was not a number in {SKIPS_IN_A_ROW} steps in a row, the last at step {position.step + 1} "
+            f"with {hooks.describe(group)}; lower training.optimizer.learning_rate, set training.clip_norm, or look at these examples"
+        )
+
+
 def train_step(
     model: Seq2Seq, optimizer: Optimizer, learning_rate: float, group: Sequence[Batch], objective: Objective
 ) -> dict[str, float]:
     """One update from the gradients of several batches, weighted by their target tokens.
 
-    Returns what to add up for the record: loss (summed, in nats), tokens, grad_norm, steps, cells and real cells.
+    Returns what to add up for the record: loss (summed, in nats), tokens, grad_norm, steps, cells, empty cells, and skipped: 1
+    where loss or gradient are not numbers, so that nothing was changed and nothing else is counted but cells.
     """
     model.train()
     tokens = sum(batch.target_tokens for batch in group)
@@ -146,15 +195,13 @@ def train_step(
         (loss / tokens).backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
     norm = clip_gradient(model, objective.clip_norm)
-    if not math.isfinite(total) or not math.isfinite(norm):
-        raise SeqcliError(
-            f"the loss is no longer a number (loss {total / tokens:g}, gradient norm {norm:g}); "
-            "lower training.optimizer.learning_rate or set training.clip_norm"
-        )
-    optimizer.step(learning_rate)
     cells = sum(batch.source.numel() + batch.labels.numel() for batch in group)
     empty = sum(batch.padding * (batch.source.numel() + batch.labels.numel()) for batch in group)
-    return {"loss": total, "tokens": tokens, "grad_norm": norm, "steps": 1, "cells": cells, "empty": empty}
+    if not math.isfinite(total) or not math.isfinite(norm):
+        return {"skipped": 1, "cells": cells, "empty": empty}
+    optimizer.step(learning_rate)
+    counts = {"loss": total, "tokens": tokens, "grad_norm": norm, "steps": 1}
+    return {**counts, "skipped": 0, "cells": cells, "empty": empty}
 
 
 def clip_gradient(model: torch.nn.Module, clip_norm: float | None) -> float:
@@ -191,11 +238,12 @@ def _train_record(position: Position, rate: float, clock: Clock) -> Progress:
         "train",
         position.step,
         position.epoch,
-        loss=sums["loss"] / sums["tokens"],
+        loss=sums["loss"] / sums["tokens"] if "tokens" in sums else None,
         learning_rate=rate,
-        grad_norm=sums["grad_norm"] / sums["steps"],
-        tokens_per_second=sums["tokens"] / clock.lap(),
+        grad_norm=sums["grad_norm"] / sums["steps"] if "steps" in sums else None,
+        tokens_per_second=sums.get("tokens", 0.0) / clock.lap(),
         padding=sums["empty"] / sums["cells"],
+        skipped=int(sums["skipped"]) or None,
     )
 
 

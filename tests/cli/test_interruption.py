@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import time
@@ -80,6 +81,26 @@ def test_interrupted_terminated_killed(
     assert len(records(straight)) == 23 + 3
     assert everything(broken) == everything(straight)
     assert "checkpoints/average/model.safetensors" in everything(straight)
+
+
+def test_a_checkpoint_on_demand_and_the_command_to_go_on(
+    start: Callable[..., Any], tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    """SIGUSR1, as Slurm sends it before the time is up, keeps a checkpoint and the run goes on; SIGINT says how to go on."""
+    command = ("train", "copy", *tiny, "training.steps=100000", "training.log_every=1", f"run={tmp_path / 'my run'}")
+    process = start(*command)
+    wait_for_step(process, 3)
+    process.send_signal(signal.SIGUSR1)
+    for _ in range(100):
+        time.sleep(0.1)
+        if kept := list((tmp_path / "my run" / "checkpoints").glob("step-*/manifest.json")):
+            break
+    assert kept, "no checkpoint was kept"
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"to go on: {shlex.join(['seqcli', *command])}" in err.decode()
 
 
 def test_a_second_signal_stops_at_once(start: Callable[..., Any], tiny: tuple[str, ...], tmp_path: Path) -> None:

@@ -49,7 +49,15 @@ def test_the_run_directory_bears_the_recipes_name(call: Callable[..., Any], reci
     assert "done: 6 steps; next: seqcli eval runs/tiny" in ended.err
     run = Path("runs/tiny")
     names = {path.name for path in run.iterdir()}
-    assert names == {"recipe.yaml", "source.json", "target.json", "environment.json", "metrics.jsonl", "checkpoints"}
+    assert names == {
+        "recipe.yaml",
+        "source.json",
+        "target.json",
+        "environment.json",
+        "data.json",
+        "metrics.jsonl",
+        "checkpoints",
+    }
     assert "\x1b" not in ended.err, "a pipe gets plain lines"
     lines = ended.err.splitlines()
     for part in ("loss", "learning rate", "gradient norm", "tokens/s", "padding"):
@@ -253,9 +261,10 @@ def test_bad_usage_ends_with_2(call: Callable[..., Any], recipe: Path, arguments
         ("source.json", "missing", 3),
         ("target.json", "cut", 3),
         ("recipe.yaml", "cut", 2),
-        ("checkpoints/step-00000006/model.safetensors", "missing", 1),
-        ("checkpoints/step-00000006/optimizer.safetensors", "cut", 1),
-        ("checkpoints/step-00000006/state.json", "cut", 1),
+        # the checkpoint before it is used
+        ("checkpoints/step-00000006/model.safetensors", "missing", 0),
+        ("checkpoints/step-00000006/optimizer.safetensors", "cut", 0),
+        ("checkpoints/step-00000006/state.json", "cut", 0),
     ],
 )
 def test_a_damaged_run_is_named(call: Callable[..., Any], recipe: Path, file: str, damage: str, code: int) -> None:
@@ -268,6 +277,7 @@ def test_a_damaged_run_is_named(call: Callable[..., Any], recipe: Path, file: st
     ended = call("train", recipe, "training.steps=8")
     assert ended.code == code
     assert str(path) in ended.err
+    assert ("going on from the checkpoint before it" in ended.err) == (code == 0)
 
 
 def test_a_copied_checkpoint_disturbs_nothing(call: Callable[..., Any], recipe: Path) -> None:

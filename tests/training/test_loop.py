@@ -13,10 +13,12 @@ from torch import nn
 from training.miniature import FOR_EVER, PLAIN, SMALLEST, Run, load, no_validation, plan
 
 from seqcli.errors import SeqcliError
+from seqcli.models.seq2seq import Seq2Seq
 from seqcli.training import loop
 from seqcli.training.checkpoint import Position
 from seqcli.training.loop import Clock, Hooks, Plateau, Rows, clip_gradient
-from seqcli.types import Progress
+from seqcli.training.schedule import cosine, with_warmup
+from seqcli.types import Batch, Progress
 
 STILL = SMALLEST.model_copy(update={"dropout": 0.0})
 
@@ -189,14 +191,103 @@ class _Captured:
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_ends_the_run_before_the_weights_are_touched(poison: float) -> None:
+def test_a_loss_that_is_never_a_number_ends_the_run_and_leaves_the_weights(poison: float) -> None:
     run = Run(STILL, seed=1)
     run.model.output.bias.data[7] = poison
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
-    with pytest.raises(SeqcliError, match=r"no longer a number .*learning_rate"):
-        run.train(replace(FOR_EVER, steps=3), no_validation())
+    described: list[list[int]] = []
+
+    def describe(group: Sequence[Batch]) -> str:
+        described.append([int(row) for batch in group for row in batch.index])
+        return "these lines"
+
+    with pytest.raises(SeqcliError, match=r"5 steps in a row, the last at step 5 with these lines; .*learning_rate"):
+        run.train(replace(FOR_EVER, steps=9), replace(no_validation(), describe=describe))
+    assert described == [[int(row) for row in plan(0)[4]]]
     for name, tensor in run.model.state_dict().items():
         assert torch.equal(tensor.nan_to_num(), before[name].nan_to_num()), name
+
+
+def test_a_step_that_is_no_number_is_skipped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps 2 and 4: weights, optimizer and averages are those of a run without them."""
+    original = Seq2Seq.loss
+    calls: list[int] = []
+
+    def poisoned(self: Seq2Seq, batch: Batch, **how: float) -> torch.Tensor:
+        calls.append(1)
+        return original(self, batch, **how) * (math.nan if len(calls) in (2, 4) else 1.0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Seq2Seq, "loss", poisoned)
+        run = Run(STILL, seed=1)
+        records = run.train(replace(FOR_EVER, steps=5), no_validation())
+    assert run.position.skipped_in_a_row == 0
+    assert records[0].skipped == 2
+    assert records[0].loss is not None
+    assert math.isfinite(records[0].loss)
+    spared = Run(STILL, seed=1)
+    for place in (0, 2, 4):
+        rate = 0.01 * with_warmup(3, cosine(20, 0.1))(place + 1)
+        loop.train_step(spared.model, spared.optimizer, rate, [load(plan(0)[place])], PLAIN)
+    for name, tensor in {**spared.model.state_dict(), **spared.optimizer.state()}.items():
+        assert torch.equal(tensor, {**run.model.state_dict(), **run.optimizer.state()}[name]), name
+
+
+class Narrow:
+    """Memory for batches of so many rows."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.original = Seq2Seq.loss
+        self.refused = 0
+
+    def loss(self, model: Seq2Seq, batch: Batch, **how: float) -> torch.Tensor:
+        if len(batch.index) > self.rows:
+            self.refused += 1
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.original(model, batch, **how)
+
+
+def test_what_does_not_fit_into_memory_is_taken_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    straight = Run(STILL, seed=1)
+    expected = straight.train(replace(FOR_EVER, steps=5, log_every=1), no_validation())
+    memory = Narrow(rows=1)
+    monkeypatch.setattr(Seq2Seq, "loss", lambda self, batch, **how: memory.loss(self, batch, **how))
+    run = Run(STILL, seed=1)
+    records = run.train(replace(FOR_EVER, steps=5, log_every=1), no_validation())
+    assert [(one.event, one.step, one.pieces) for one in records if one.event == "memory"] == [("memory", 0, 2)]
+    assert memory.refused == 1, "what was learnt about memory is remembered"
+    for ours, theirs in zip([one for one in records if one.event == "train"], expected, strict=False):
+        assert ours.loss == pytest.approx(theirs.loss, rel=1e-6)
+        assert ours.grad_norm == pytest.approx(theirs.grad_norm, rel=1e-5)
+    monkeypatch.undo()
+    for name, tensor in run.model.state_dict().items():
+        torch.testing.assert_close(tensor, straight.model.state_dict()[name], rtol=1e-4, atol=1e-5)
+
+
+def test_memory_for_not_even_one_row_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Narrow(rows=0)
+    monkeypatch.setattr(Seq2Seq, "loss", lambda self, batch, **how: memory.loss(self, batch, **how))
+    with pytest.raises(torch.OutOfMemoryError):
+        Run(STILL, seed=1).train(replace(FOR_EVER, steps=5), no_validation())
+    assert memory.refused == 2
+
+
+def test_other_errors_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Seq2Seq, batch: Batch, **how: float) -> torch.Tensor:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(Seq2Seq, "loss", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        Run(STILL, seed=1).train(replace(FOR_EVER, steps=5), no_validation())
+
+
+def test_a_checkpoint_that_is_asked_for() -> None:
+    saved: list[tuple[str, int]] = []
+    run = Run(SMALLEST, seed=1)
+    hooks = replace(scripted([], saved), validate=None, save_now=lambda: run.position.step == 2)
+    run.train(replace(FOR_EVER, steps=4), hooks)
+    assert saved == [("step", 2), ("step", 4)]
 
 
 def parameters_with(*gradients: list[float]) -> nn.Module:
