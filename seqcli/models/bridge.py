@@ -7,8 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from seqcli.nn.recurrence import zero_state
-from seqcli.nn.scan import CellKind
+from seqcli.nn.recurrence import CellKind, zero_state
 from seqcli.types import Memory
 
 

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from seqcli.nn.initialization import fill, initialize
 from seqcli.nn.layers import SideBySide
-from seqcli.nn.recurrence import Recurrence
-from seqcli.nn.scan import CellKind
+from seqcli.nn.recurrence import CellKind, Recurrence
 from seqcli.recipe.model import Initialization, Initializer
 
 ROWS, COLUMNS = 400, 200  # fan out, fan in

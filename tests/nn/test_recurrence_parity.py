@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqcli.nn.recurrence import Recurrence, zero_state
-from seqcli.nn.scan import CellKind
+from seqcli.nn.recurrence import CellKind, Recurrence, zero_state
 
 LENGTHS = [4, 7, 1, 5]
 WIDTH, HIDDEN, LAYERS = 5, 6, 2
