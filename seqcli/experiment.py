@@ -16,7 +16,14 @@ import torch
 import seqcli
 from seqcli.build.data import PreparedData, prepare_data
 from seqcli.build.model import build_model
-from seqcli.build.training import build_limits, build_objective, build_optimizer, build_plateau, build_schedule
+from seqcli.build.training import (
+    build_average,
+    build_limits,
+    build_objective,
+    build_optimizer,
+    build_plateau,
+    build_schedule,
+)
 from seqcli.data.batching import Rows, plan_batches
 from seqcli.data.tokenizer import load_tokenizer
 from seqcli.errors import DataError, RecipeError, SeqcliError
@@ -50,6 +57,7 @@ from seqcli.training.checkpoint import (
     weights_of,
 )
 from seqcli.training.loop import Hooks, Sample, fit
+from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.records import Records
 from seqcli.types import Batch, Progress
@@ -70,6 +78,7 @@ class Experiment:
     data: PreparedData
     model: Seq2Seq
     optimizer: Optimizer
+    average: MovingAverage | None
     position: Position
     passed_over: list[str] = field(default_factory=list)
     """What is wrong with each newer checkpoint than the one that the run goes on from."""
@@ -119,6 +128,7 @@ class Experiment:
                 build_objective(training),
                 Hooks(self._validator(), self._watched, self._save, stop, save_now, self._describe),
                 build_plateau(training.schedule),
+                self.average,
             )
             for record in progress:
                 # a checkpoint shows in its folder; where a run was interrupted is not to be seen in its records
@@ -170,7 +180,7 @@ class Experiment:
             save_weights(checkpoints / "best", weights_of(self.model), about)
             return
         newest = step_folder(checkpoints, position.step)
-        save_checkpoint(newest, self.model, self.optimizer, position)
+        save_checkpoint(newest, self.model, self.optimizer, position, self.average)
         training = self.recipe.training
         kept = self._regular_checkpoints()[-max(training.keep_checkpoints, training.average) :]
         for old in step_folders(checkpoints):
@@ -203,7 +213,8 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model, data.source_tokenizer.size, data.target_tokenizer.size).to(device)
     optimizer = build_optimizer(recipe.training.optimizer, model)
-    experiment = Experiment(recipe, folder, data, model, optimizer, Position())
+    average = build_average(recipe.training, model)
+    experiment = Experiment(recipe, folder, data, model, optimizer, average, Position())
     _take_up_newest(experiment)
     return experiment
 
@@ -214,7 +225,7 @@ def _take_up_newest(experiment: Experiment) -> None:
     finish_replacing(checkpoints)
     for folder in reversed(step_folders(checkpoints)):
         try:
-            experiment.position = load_checkpoint(folder, experiment.model, experiment.optimizer)
+            experiment.position = load_checkpoint(folder, experiment.model, experiment.optimizer, experiment.average)
             return
         except SeqcliError as error:
             experiment.passed_over.append(str(error))

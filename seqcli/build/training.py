@@ -8,6 +8,7 @@ from typing_extensions import assert_never
 from seqcli.recipe import training as recipe
 from seqcli.training import schedule
 from seqcli.training.loop import Limits, Objective, Plateau
+from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Adam, Optimizer, Sgd
 from seqcli.training.schedule import Schedule
 
@@ -56,6 +57,11 @@ def build_schedule(section: recipe.Schedule, steps: int) -> Schedule:
 def build_plateau(section: recipe.Schedule) -> Plateau | None:
     """What plateau does to the learning rate, if the recipe asks for it."""
     return Plateau(section.factor, section.patience) if isinstance(section, recipe.PlateauSchedule) else None
+
+
+def build_average(section: recipe.Training, model: nn.Module) -> MovingAverage | None:
+    """The moving average of the weights, if the recipe asks for one."""
+    return None if section.moving_average is None else MovingAverage(model, section.moving_average)
 
 
 def build_limits(section: recipe.Training) -> Limits:

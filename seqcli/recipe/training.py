@@ -133,6 +133,9 @@ class Training(Section):
     """How many of the latest checkpoints stay on disk, so that one may be damaged; best and average are kept apart."""
     average: Count = 1
     """Average the weights of so many of the latest checkpoints at the end; 1 means no average."""
+    moving_average: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Decay of an exponential moving average of the weights, which is what is validated and kept; 0.99 reaches back over about 100
+    steps. null means the weights as they are."""
     best_metric: MetricName = "loss"
     """The validation score that names the best checkpoint, and that early stopping and plateau watch."""
     early_stopping: EarlyStopping | None = None

@@ -1,7 +1,8 @@
 """Checkpoints: all that a run needs to go on as if it had never stopped, in safetensors and JSON.
 
     model.safetensors      the weights
-    optimizer.safetensors  what the optimizer remembers, and torch's random state
+    optimizer.safetensors  what the optimizer remembers, torch's random state, and, where `model.safetensors` has a moving
+                           average of the weights, the weights themselves
     state.json             where the loop stands
     manifest.json          the size and digest of each of them, written last
 
@@ -17,6 +18,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from seqcli.errors import SeqcliError, StorageError
+from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 
 FORMAT_VERSION = 2
@@ -57,16 +60,23 @@ class Position:
     sums: dict[str, float] = field(default_factory=dict)
 
 
-def save_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer, position: Position) -> None:
-    """Write a checkpoint that a run can go on from. Raises `StorageError` if it cannot be written."""
+def save_checkpoint(
+    folder: Path, model: nn.Module, optimizer: Optimizer, position: Position, average: MovingAverage | None = None
+) -> None:
+    """Write a checkpoint that a run can go on from. Raises `StorageError` if it cannot be written.
+
+    With a moving average the weights of `model.safetensors`, which the model is used with, are the averaged ones.
+    """
     random: dict[str, Tensor] = {"random/cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         random["random/cuda"] = torch.cuda.get_rng_state()
-    _write(
-        folder,
-        {"model": weights_of(model), "optimizer": {**optimizer.state(), **random}},
-        {"format_version": FORMAT_VERSION, **asdict(position)},
-    )
+    trained = {} if average is None else average.state()
+    with average.in_use() if average else nullcontext():
+        _write(
+            folder,
+            {"model": weights_of(model), "optimizer": {**optimizer.state(), **trained, **random}},
+            {"format_version": FORMAT_VERSION, **asdict(position)},
+        )
 
 
 def save_weights(folder: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -74,8 +84,10 @@ def save_weights(folder: Path, weights: dict[str, Tensor], about: dict[str, Any]
     _write(folder, {"model": weights}, {"format_version": FORMAT_VERSION, **about})
 
 
-def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> Position:
-    """Put model, optimizer and random state where the checkpoint left them; return the position.
+def load_checkpoint(
+    folder: Path, model: nn.Module, optimizer: Optimizer, average: MovingAverage | None = None
+) -> Position:
+    """Put model, optimizer, moving average and random state where the checkpoint left them; return the position.
 
     Raises `SeqcliError` where a file is missing or damaged, or belongs to another model or optimizer.
     """
@@ -85,6 +97,8 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> Pos
     state = _read_tensors(path)
     try:
         optimizer.restore(state)
+        if average is not None:
+            average.restore(state)
         torch.set_rng_state(state["random/cpu"])
         if "random/cuda" in state and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["random/cuda"])

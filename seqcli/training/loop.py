@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from seqcli.errors import SeqcliError, is_out_of_memory
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.training.checkpoint import Position
+from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.schedule import Schedule
 from seqcli.types import Batch, Progress
@@ -85,6 +87,7 @@ def fit(
     objective: Objective,
     hooks: Hooks,
     plateau: Plateau | None = None,
+    average: MovingAverage | None = None,
 ) -> Iterator[Progress]:
     """Train from `position` on, changing model, optimizer and position in place; yield a record whenever there is news.
 
@@ -92,7 +95,8 @@ def fit(
     reached, when patience is out, or after `hooks.stop()`; a checkpoint is saved in each case.
 
     A step whose loss or gradient is not a number changes nothing and is counted; after `SKIPS_IN_A_ROW` of them, `SeqcliError`. A
-    step that does not fit into memory is taken in smaller pieces, and so are all that follow.
+    step that does not fit into memory is taken in smaller pieces, and so are all that follow. Where there is a moving `average`
+    of the weights, it is what is validated, and kept as the best.
     """
     clock = Clock()
     while not _done(position, limits):
@@ -108,6 +112,8 @@ def fit(
             _count_skipped(sums, position, group, hooks)
             _add(position.sums, sums)
             position.step += 1
+            if average is not None and not sums["skipped"]:
+                average.update(position.step)
             position.batch += len(group)
             if position.batch >= len(batches):
                 position.epoch, position.batch = epoch + 1, 0
@@ -116,7 +122,9 @@ def fit(
                 yield _train_record(position, rate, clock)
             with clock.paused():
                 if hooks.validate is not None and _validation_due(position, epoch, limits):
-                    yield _validate(model, position, hooks, plateau)
+                    with average.in_use() if average else nullcontext():
+                        record = _validate(model, position, hooks, plateau)
+                    yield record
                 interrupted = hooks.stop()
                 due = _done(position, limits) or position.step % limits.checkpoint_every == 0
                 if interrupted or due or hooks.save_now():

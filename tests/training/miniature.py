@@ -16,6 +16,7 @@ from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.model import Model
 from seqcli.training.checkpoint import Position, load_checkpoint, save_checkpoint, step_folder
 from seqcli.training.loop import Hooks, Limits, Objective, Plateau, Rows, fit
+from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Adam, Optimizer
 from seqcli.training.schedule import cosine, with_warmup
 from seqcli.types import Batch, Progress
@@ -65,6 +66,8 @@ class Run:
     seed: int
     model: Seq2Seq = field(init=False)
     optimizer: Optimizer = field(init=False)
+    decay: float | None = None
+    average: MovingAverage | None = field(init=False)
     position: Position = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,11 +76,12 @@ class Run:
         self.optimizer = Adam(
             self.model.named_parameters(), betas=(0.9, 0.98), epsilon=1e-9, weight_decay=0.01, decoupled=True
         )
+        self.average = None if self.decay is None else MovingAverage(self.model, self.decay)
         self.position = Position()
 
     def resume(self, folder: Path) -> None:
         """Go on from a checkpoint."""
-        self.position = load_checkpoint(folder, self.model, self.optimizer)
+        self.position = load_checkpoint(folder, self.model, self.optimizer, self.average)
 
     def train(
         self,
@@ -102,6 +106,7 @@ class Run:
             objective,
             hooks,
             plateau,
+            self.average,
         )
         return [replace(record, tokens_per_second=None) for record in steps]
 
@@ -110,12 +115,15 @@ class Run:
 
         def save(kind: str, position: Position) -> None:
             folder = checkpoints / "best" if kind == "best" else step_folder(checkpoints, position.step)
-            save_checkpoint(folder, self.model, self.optimizer, position)
+            save_checkpoint(folder, self.model, self.optimizer, position, self.average)
 
         return save
 
     def bits(self) -> dict[str, Any]:
         """Weights, optimizer, random state and position, to be compared to the last bit."""
-        tensors = {**self.model.state_dict(), **self.optimizer.state(), "random": torch.get_rng_state()}
+        averages = {
+            f"{name}/average": tensor for name, tensor in (self.average.averages if self.average else {}).items()
+        }
+        tensors = {**self.model.state_dict(), **self.optimizer.state(), **averages, "random": torch.get_rng_state()}
         kept: dict[str, Any] = {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
         return {**kept, "position": self.position}

@@ -53,11 +53,12 @@ def hooks(run: Run, checkpoints: Path, stop_at: int | None = None) -> Hooks:
     )
 
 
+@pytest.mark.parametrize("decay", [None, 0.9])
 @every_encoder_kind
-def test_resuming_from_any_checkpoint(kind: str, tmp_path: Path) -> None:
+def test_resuming_from_any_checkpoint(kind: str, decay: float | None, tmp_path: Path) -> None:
     for number, section in enumerate(sections_with(kind)):
         folder = tmp_path / str(number)
-        straight = Run(section, seed=1)
+        straight = Run(section, seed=1, decay=decay)
         records = straight.train(LIMITS, hooks(straight, folder), objective(section), PLATEAU)
         expected = straight.bits()
         assert straight.position.step == 9
@@ -65,7 +66,7 @@ def test_resuming_from_any_checkpoint(kind: str, tmp_path: Path) -> None:
         saved = step_folders(folder)
         assert [int(path.name.removeprefix("step-")) for path in saved] == SAVED
         for path, step in zip(saved, SAVED, strict=True):
-            resumed = Run(section, seed=2)
+            resumed = Run(section, seed=2, decay=decay)
             resumed.resume(path)
             assert resumed.position.step == step
             rest = resumed.train(LIMITS, hooks(resumed, tmp_path / "again"), objective(section), PLATEAU)

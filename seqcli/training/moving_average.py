@@ -1,0 +1,54 @@
+"""An exponential moving average of the weights: steadier than the weights of any one step, and better from early on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class MovingAverage:
+    """θ̄ ← d·θ̄ + (1-d)·θ after each step (Polyak & Juditsky 1992, with weights that fall exponentially).
+
+    The decay d rises to `decay` as min(decay, (1+n)/(10+n)) at step n, so that the average reaches back over about a ninth of the
+    steps so far, and a young one is not held back by weights that had learnt nothing.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = model
+        self.decay = decay
+        self.averages = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+    def update(self, step: int) -> None:
+        """Take in the model's weights after its step number `step`, counted from 1."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        current = [parameter.data for parameter in self.model.parameters()]
+        torch._foreach_lerp_(list(self.averages.values()), current, 1 - decay)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Inside this block the model has the averaged weights."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def state(self) -> dict[str, Tensor]:
+        """The weights that training goes on with: a checkpoint's model has the averaged ones."""
+        return {f"{name}/trained": parameter.data for name, parameter in self.model.named_parameters()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take the model's weights as the averages, and the kept ones as the model's."""
+        for name, parameter in self.model.named_parameters():
+            self.averages[name].copy_(parameter.data)
+            parameter.data.copy_(state[f"{name}/trained"])
+
+    def _exchange(self) -> None:
+        # by value: a GPU's recurrent kernels want their weights to stay where they are
+        for name, parameter in self.model.named_parameters():
+            trained = parameter.data.clone()
+            parameter.data.copy_(self.averages[name])
+            self.averages[name].copy_(trained)
