@@ -38,7 +38,7 @@ class MovingAverage:
 
     def state(self) -> dict[str, Tensor]:
         """The weights that training goes on with: a checkpoint's model has the averaged ones."""
-        return {f"{name}/trained": parameter.data for name, parameter in self.model.named_parameters()}
+        return {f"{name}/trained": parameter.data.clone() for name, parameter in self.model.named_parameters()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take the model's weights as the averages, and the kept ones as the model's."""
