@@ -25,10 +25,10 @@ from seqcli.build.training import (
     build_schedule,
 )
 from seqcli.data.batching import Rows, plan_batches
-from seqcli.data.tokenizer import load_tokenizer
-from seqcli.errors import DataError, RecipeError, SeqcliError
+from seqcli.errors import SeqcliError
 from seqcli.evaluation.evaluate import evaluate
 from seqcli.evaluation.metrics import higher_is_better
+from seqcli.identity import fingerprint, refuse_changes, refuse_other_data
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.dump import dump_recipe
 from seqcli.recipe.schema import Recipe
@@ -61,9 +61,6 @@ from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.records import Records
 from seqcli.types import Batch, Progress
-
-MAY_CHANGE = ("run", "device", "threads", "search", "evaluation")
-"""Sections that may differ when a run goes on; of `training`, its length."""
 
 SHOWN_ORIGINS = 5
 """How many examples a message names."""
@@ -236,29 +233,6 @@ def _take_up_newest(experiment: Experiment) -> None:
         )
 
 
-def refuse_changes(recipe: Recipe, before: Recipe, folder: Path) -> None:
-    """Raise `RecipeError` if going on with the run in `folder` would mix two different recipes."""
-    differing = [
-        f"{path} was {old!r} and is {new!r}"
-        for path, old, new in differences(before.model_dump(), recipe.model_dump())
-        if path.split(".")[0] not in MAY_CHANGE and path not in ("training.steps", "training.epochs")
-    ]
-    if differing:
-        raise RecipeError(
-            f"{folder} holds a run of another recipe: {'; '.join(differing)}. "
-            "Go on with the old recipe, or train elsewhere with run=… or --fresh"
-        )
-
-
-def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The places where two nested dictionaries differ: dotted path, old value, new value."""
-    if isinstance(old, dict) and isinstance(new, dict) and old.get("kind") == new.get("kind"):
-        for key in dict.fromkeys([*old, *new]):
-            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
-    elif old != new:
-        yield path, old, new
-
-
 def write_run_files(experiment: Experiment) -> None:
     """The files that make the run directory self-contained. Raises `StorageError` if it cannot be written."""
     folder = experiment.folder
@@ -280,35 +254,3 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
     }
-
-
-def fingerprint(data: PreparedData) -> dict[str, dict[str, Any]]:
-    """What a run's data is known by: for each split its examples and a digest of them as they were encoded."""
-    splits = {"train": data.train, "validation": data.validation}
-    return {
-        name: {"examples": len(corpus), "digest": corpus.digest}
-        for name, corpus in splits.items()
-        if corpus is not None
-    }
-
-
-def refuse_other_data(data: PreparedData, folder: Path) -> None:
-    """Raise `DataError` if the run in `folder` was trained on other examples, or on other symbols."""
-    now = (data.source_tokenizer.digest, data.target_tokenizer.digest)
-    before = tuple(load_tokenizer(folder, side).digest for side in ("source", "target"))
-    known = _read_fingerprint(folder / DATA)
-    changed = [name for name, part in fingerprint(data).items() if known is not None and known.get(name) != part]
-    if now != before or changed:
-        which = " and ".join(changed).replace("train", "training") or "training"
-        raise DataError(f"the {which} data is not what {folder} was trained on; train elsewhere with run=… or --fresh")
-
-
-def _read_fingerprint(path: Path) -> dict[str, Any] | None:
-    """None where a run of an earlier version has none."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        return found
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise SeqcliError(f"{path} is damaged: {error}") from error

@@ -16,7 +16,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     ("seqcli.__main__",),
     ("seqcli.cli",),
+    ("seqcli.verification",),
     ("seqcli.experiment",),
+    ("seqcli.identity",),
     ("seqcli.run",),
     ("seqcli.build",),
     ("seqcli.training", "seqcli.figures"),
@@ -109,7 +111,14 @@ def test_recipe_imports_only_errors_and_only_the_top_imports_recipe() -> None:
     out = {room_of(name) for module, name in OURS if room_of(module) == "seqcli.recipe"} - {"seqcli.recipe"}
     assert out == {"seqcli.errors"}
     into = {room_of(module) for module, name in OURS if room_of(name) == "seqcli.recipe"} - {"seqcli.recipe"}
-    assert into == {"seqcli.cli", "seqcli.run", "seqcli.experiment", "seqcli.build"}
+    assert into == {
+        "seqcli.cli",
+        "seqcli.verification",
+        "seqcli.experiment",
+        "seqcli.identity",
+        "seqcli.run",
+        "seqcli.build",
+    }
 
 
 def test_models_and_data_never_meet() -> None:

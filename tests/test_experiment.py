@@ -14,7 +14,8 @@ import pytest
 import seqcli
 from seqcli.data.files import read_text
 from seqcli.errors import DataError, SeqcliError
-from seqcli.experiment import Experiment, differences, prepare
+from seqcli.experiment import Experiment, prepare
+from seqcli.identity import differences
 from seqcli.recipe import model
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe

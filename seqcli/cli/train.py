@@ -19,6 +19,10 @@ from seqcli.cli.arguments import Overrides, Quiet
 if TYPE_CHECKING:
     from seqcli.cli.console import TrainingView
     from seqcli.experiment import Experiment
+    from seqcli.recipe.schema import Recipe
+
+VERIFIED = 10
+"""Steps of each half that --verify-resume compares."""
 
 
 def train(
@@ -29,6 +33,12 @@ def train(
     ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start anew in a directory beside a run that is there already.")
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify-resume", help=f"Try out whether an interruption changes the run ({2 * VERIFIED} steps), and stop."
+        ),
     ] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -43,6 +53,9 @@ def train(
     notes.quiet = quiet
     resolved = load_recipe(recipe, overrides or [])
     folder = Path(resolved.run or f"runs/{recipe_name(recipe)}")
+    if verify:
+        _verify(resolved)
+        return
     if fresh:
         folder = _unused(folder)
     with notes.status("reading the data"):
@@ -70,6 +83,22 @@ def train(
     if step == start:
         note(f"already at step {step} of {total}; to train longer, raise training.steps or training.epochs")
     note(f"done: {step} steps; next: seqcli eval {folder}")
+
+
+def _verify(recipe: Recipe) -> None:
+    """Say whether a run in two halves is the same as a straight one, and which tensor is the first that is not."""
+    from seqcli.cli.console import note, notes
+    from seqcli.errors import SeqcliError
+
+    with notes.status(f"training {2 * VERIFIED} steps straight, and {VERIFIED} and {VERIFIED}"):
+        from seqcli.verification import verify_resume
+
+        differing = verify_resume(recipe, VERIFIED)
+    if differing:
+        raise SeqcliError(
+            f"a run that was interrupted is another one: {len(differing)} tensors differ, the first is {differing[0]}"
+        )
+    note(f"{2 * VERIFIED} steps, straight and interrupted after {VERIFIED}: the same to the last bit")
 
 
 def _tick(view: TrainingView, experiment: Experiment) -> bool:

@@ -1,0 +1,72 @@
+"""What a run is known by, its recipe, its data and its symbols, and whether what wants to go on with it is the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from seqcli.build.data import PreparedData
+from seqcli.data.tokenizer import load_tokenizer
+from seqcli.errors import DataError, RecipeError, SeqcliError
+from seqcli.recipe.schema import Recipe
+from seqcli.run import DATA
+
+MAY_CHANGE = ("run", "device", "threads", "search", "evaluation")
+"""Sections that may differ when a run goes on; of `training`, its length."""
+
+
+def refuse_changes(recipe: Recipe, before: Recipe, folder: Path) -> None:
+    """Raise `RecipeError` if going on with the run in `folder` would mix two different recipes."""
+    differing = [
+        f"{path} was {old!r} and is {new!r}"
+        for path, old, new in differences(before.model_dump(), recipe.model_dump())
+        if path.split(".")[0] not in MAY_CHANGE and path not in ("training.steps", "training.epochs")
+    ]
+    if differing:
+        raise RecipeError(
+            f"{folder} holds a run of another recipe: {'; '.join(differing)}. "
+            "Go on with the old recipe, or train elsewhere with run=… or --fresh"
+        )
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The places where two nested dictionaries differ: dotted path, old value, new value."""
+    if isinstance(old, dict) and isinstance(new, dict) and old.get("kind") == new.get("kind"):
+        for key in dict.fromkeys([*old, *new]):
+            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    elif old != new:
+        yield path, old, new
+
+
+def fingerprint(data: PreparedData) -> dict[str, dict[str, Any]]:
+    """What a run's data is known by: for each split its examples and a digest of them as they were encoded."""
+    splits = {"train": data.train, "validation": data.validation}
+    return {
+        name: {"examples": len(corpus), "digest": corpus.digest}
+        for name, corpus in splits.items()
+        if corpus is not None
+    }
+
+
+def refuse_other_data(data: PreparedData, folder: Path) -> None:
+    """Raise `DataError` if the run in `folder` was trained on other examples, or on other symbols."""
+    now = (data.source_tokenizer.digest, data.target_tokenizer.digest)
+    before = tuple(load_tokenizer(folder, side).digest for side in ("source", "target"))
+    known = _read_fingerprint(folder / DATA)
+    changed = [name for name, part in fingerprint(data).items() if known is not None and known.get(name) != part]
+    if now != before or changed:
+        which = " and ".join(changed).replace("train", "training") or "training"
+        raise DataError(f"the {which} data is not what {folder} was trained on; train elsewhere with run=… or --fresh")
+
+
+def _read_fingerprint(path: Path) -> dict[str, Any] | None:
+    """None where a run of an earlier version has none."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        return found
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise SeqcliError(f"{path} is damaged: {error}") from error
