@@ -29,7 +29,7 @@ test: setup  ## Run the quick tests
 	$(TESTS) -m "not real"
 
 test-real: setup  ## Run the slow tests too, on the real data sets
-	$(TESTS)
+	SEQCLI_TEST_EXAMPLES=2000 $(TESTS)
 
 test-docs: setup  ## Run every command of README and docs
 	$(TESTS) tests/test_docs.py

@@ -4,6 +4,13 @@ Everything that is the user's to mend is raised as a `SeqcliError` whose text is
 mend it. The command line prints the message and exits with `exit_code`; it never shows a traceback for one of these.
 """
 
+import unicodedata
+
+
+def printable(text: str) -> str:
+    """A text from the data as it may stand in a message: without what would break the line or steer a terminal."""
+    return "".join("\ufffd" if unicodedata.category(each) == "Cc" else each for each in text)
+
 
 class SeqcliError(Exception):
     """A run that failed for a reason that can be told in a sentence (exit code 1)."""

@@ -132,6 +132,8 @@ class Experiment:
                 if record.event != "checkpoint":
                     records.write(record)
                 yield record
+        # a run that was killed between its last checkpoint and this has not done it
+        self._prune()
         if not stop():
             self._average()
 
@@ -178,10 +180,14 @@ class Experiment:
             return
         newest = step_folder(checkpoints, position.step)
         save_checkpoint(newest, self.model, self.optimizer, position, self.average)
-        training = self.recipe.training
+        self._prune()
+
+    def _prune(self) -> None:
+        """Remove the checkpoints that nobody needs any more."""
+        checkpoints, training = self.folder / CHECKPOINTS, self.recipe.training
         kept = self._regular_checkpoints()[-max(training.keep_checkpoints, training.average) :]
         for old in step_folders(checkpoints):
-            if old not in (*kept, newest):
+            if old not in (*kept, step_folder(checkpoints, self.position.step)):
                 shutil.rmtree(old, ignore_errors=True)
 
     def _regular_checkpoints(self) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import unicodedata
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -14,6 +13,8 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
+
+from seqcli.errors import printable
 
 if TYPE_CHECKING:
     from seqcli.evaluation.translator import Translator
@@ -76,7 +77,7 @@ def figure(value: float) -> str:
 
 def excerpt(text: str) -> str:
     """The beginning of a text from the data, without what would steer a terminal."""
-    shown = "".join("\ufffd" if unicodedata.category(each) == "Cc" else each for each in text[:SHOWN_CHARACTERS])
+    shown = printable(text[:SHOWN_CHARACTERS])
     return shown + "…" if len(text) > SHOWN_CHARACTERS else shown
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seqcli.errors import DataError
+from seqcli.errors import DataError, printable
 from seqcli.symbols import Example
 
 
@@ -76,7 +76,7 @@ class Columns:
 
 def missing_column(name: str, present: Iterable[str], where: str) -> DataError:
     """The error for a column that is not there, with those that are."""
-    return DataError(f"{where}: there is no column {name!r}; there are: {', '.join(present)}")
+    return DataError(f"{where}: there is no column {name!r}; there are: {printable(', '.join(present))}")
 
 
 def _lookup(row: Mapping[str, Any], name: str, origin: str) -> Any:

@@ -17,7 +17,7 @@ from typing import Literal
 from seqcli.data.columns import Columns
 from seqcli.data.corpus import Corpus, read_parquet
 from seqcli.data.lines import digest_files, find_files, numbered_lines, raw_lines
-from seqcli.errors import DataError
+from seqcli.errors import DataError, printable
 from seqcli.symbols import Example
 
 Format = Literal["parquet", "jsonl", "csv", "tsv"]
@@ -145,7 +145,7 @@ def _table(cells_of: Callable[[Path], Cells]) -> Callable[[Path, Columns], Itera
             if max(places) >= len(cells) or (header is not None and len(cells) != len(header)):
                 needed = len(header) if header is not None else max(places) + 1
                 raise DataError(
-                    f"{origin}: has {len(cells)} columns where {needed} are needed: {' | '.join(cells)[:80]}"
+                    f"{origin}: has {len(cells)} columns where {needed} are needed: {printable(' | '.join(cells)[:80])}"
                 )
             tags = () if columns.features is None else columns.tags(cells[places[2]], origin)
             yield Example(cells[places[0]], cells[places[1]], 0, origin, tags)

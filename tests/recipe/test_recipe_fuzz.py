@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from seqcli.recipe.keys import spots
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.shipped import shipped_recipes
 
-QUICK = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = int(os.environ.get("SEQCLI_TEST_EXAMPLES", 300))
+"""For each of three tests; `make test-real` tries many more."""
+
+QUICK = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KEYS = sorted({key for spot in spots() for key in spot.section.model_fields} | {"kinf", "0", "x", "lr"})
 WORDS = [
     "dot",
