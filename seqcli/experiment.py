@@ -6,6 +6,7 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -56,10 +57,11 @@ from seqcli.training.checkpoint import (
     step_of,
     weights_of,
 )
-from seqcli.training.loop import Hooks, Sample, fit
+from seqcli.training.loop import Hooks, Sample, done, fit
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.records import Records
+from seqcli.training.team import Team, join_team
 from seqcli.types import Batch, Progress
 
 SHOWN_ORIGINS = 5
@@ -76,6 +78,7 @@ class Experiment:
     model: Seq2Seq
     optimizer: Optimizer
     average: MovingAverage | None
+    team: Team
     position: Position
     passed_over: list[str] = field(default_factory=list)
     """What is wrong with each newer checkpoint than the one that the run goes on from."""
@@ -90,6 +93,11 @@ class Experiment:
         """Optimizer steps of the whole run, as far as they are known beforehand."""
         training = self.recipe.training
         return training.steps if training.steps is not None else (training.epochs or 0) * self.steps_an_epoch
+
+    @property
+    def done(self) -> bool:
+        """Whether the run is as long as its recipe says, or patience is out."""
+        return done(self.position, build_limits(self.recipe.training))
 
     def plan(self, epoch: int) -> list[Rows]:
         """The batches of an epoch."""
@@ -111,8 +119,9 @@ class Experiment:
         Ends early once `stop()` is true; keeps a checkpoint after a step whenever `save_now()` is.
         """
         training = self.recipe.training
-        write_run_files(self)
-        with Records(self.folder / METRICS, self.position.step) as records:
+        if self.team.leads:
+            write_run_files(self)
+        with Records(self.folder / METRICS, self.position.step) if self.team.leads else nullcontext() as records:
             progress = fit(
                 self.model,
                 self.optimizer,
@@ -126,15 +135,18 @@ class Experiment:
                 Hooks(self._validator(), self._watched, self._save, stop, save_now, self._describe),
                 build_plateau(training.schedule),
                 self.average,
+                self.team,
             )
             for record in progress:
                 # a checkpoint shows in its folder; where a run was interrupted is not to be seen in its records
-                if record.event != "checkpoint":
+                if records is not None and record.event != "checkpoint":
                     records.write(record)
                 yield record
+        if not self.team.leads:
+            return
         # a run that was killed between its last checkpoint and this has not done it
         self._prune()
-        if not stop():
+        if self.done:
             self._average()
 
     def _validator(self) -> Callable[[], tuple[dict[str, float], Sample]] | None:
@@ -210,15 +222,18 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     if resuming:
         refuse_changes(recipe, read_recipe(folder), folder)
     device = use_machine(recipe)
-    data = prepare_data(recipe)
+    team = join_team(recipe.seed)
+    with team.leader_first():
+        data = prepare_data(recipe)
     if resuming:
         refuse_other_data(data, folder)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model, data.source_tokenizer.size, data.target_tokenizer.size).to(device)
     optimizer = build_optimizer(recipe.training.optimizer, model)
     average = build_average(recipe.training, model)
-    experiment = Experiment(recipe, folder, data, model, optimizer, average, Position())
-    _take_up_newest(experiment)
+    experiment = Experiment(recipe, folder, data, model, optimizer, average, team, Position())
+    with team.leader_first():
+        _take_up_newest(experiment)
     return experiment
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqcli.cli.arguments import Overrides, Quiet
+from seqcli.cli.launch import inside_team
 
 if TYPE_CHECKING:
     from seqcli.cli.console import TrainingView
@@ -40,6 +42,10 @@ def train(
             "--verify-resume", help=f"Try out whether an interruption changes the run ({2 * VERIFIED} steps), and stop."
         ),
     ] = False,
+    devices: Annotated[
+        int,
+        typer.Option("--devices", min=1, help="How many GPUs of this machine, or processes on CPUs, share each batch."),
+    ] = 1,
     quiet: Quiet = False,
 ) -> None:
     """Train a model. The same command again goes on where it stopped.
@@ -50,14 +56,20 @@ def train(
     from seqcli.cli.console import TrainingView, note, notes, warn
     from seqcli.recipe.load import load_recipe, recipe_name
 
-    notes.quiet = quiet
+    # of several processes that share the work, one speaks
+    notes.quiet = quiet or int(os.environ.get("RANK", "0")) > 0
     resolved = load_recipe(recipe, overrides or [])
     folder = Path(resolved.run or f"runs/{recipe_name(recipe)}")
     if verify:
         _verify(resolved)
         return
+    command = [argument for argument in sys.argv[1:] if argument != "--fresh"]
     if fresh:
         folder = _unused(folder)
+        command.append(f"run={folder}")
+    if devices > 1 and not inside_team() and not dry_run:
+        _launch(command, devices)
+        return
     with notes.status("reading the data"):
         from seqcli.experiment import prepare
 
@@ -73,16 +85,33 @@ def train(
 
     start, total = experiment.position.step, experiment.total_steps
     note(f"{'going on with' if start else 'training'} {folder}" + (f" at step {start}" if start else ""))
-    with _signals() as received, TrainingView(folder.name, total, start) as view:
+    with (
+        _signals() as received,
+        TrainingView(folder.name, total, start) as view,
+        _death_of_others_told(experiment.team.size),
+    ):
         for record in experiment.train(lambda: _tick(view, experiment) or bool(received.stop), received.take_save):
             view.show(record)
+    experiment.team.leave()
     step = experiment.position.step
-    if received.stop:
-        note(f"stopped at step {step}; a checkpoint is saved; to go on: {shlex.join(['seqcli', *sys.argv[1:]])}")
-        raise typer.Exit(128 + received.stop[0])
+    if not experiment.done:
+        note(f"stopped at step {step}; a checkpoint is saved; to go on: {shlex.join(['seqcli', *command])}")
+        raise typer.Exit(128 + (received.stop or [signal.SIGTERM])[0])
     if step == start:
         note(f"already at step {step} of {total}; to train longer, raise training.steps or training.epochs")
     note(f"done: {step} steps; next: seqcli eval {folder}")
+
+
+def _launch(command: list[str], devices: int) -> None:
+    """Train in several processes. Raises `SeqcliError` if one of them dies."""
+    from seqcli.cli.launch import launch
+    from seqcli.errors import SeqcliError
+
+    code, problem = launch(command, devices)
+    if problem:
+        raise SeqcliError(f"{problem}; the others were ended. The same command goes on from the last checkpoint")
+    if code:
+        raise typer.Exit(code)
 
 
 def _verify(recipe: Recipe) -> None:
@@ -128,6 +157,22 @@ def _tell_left_out(experiment: Experiment) -> None:
             if count:
                 more = ", …" if count > len(origins) else ""
                 warn(f"{count} {name} examples have {why} and are left out ({', '.join(origins)}{more})")
+
+
+@contextmanager
+def _death_of_others_told(size: int) -> Iterator[None]:
+    """In a team, what torch raises when a process can no longer be reached, as a sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        from seqcli.errors import SeqcliError, is_out_of_memory
+
+        if size == 1 or is_out_of_memory(error):
+            raise
+        reason = str(error).splitlines()[0]
+        raise SeqcliError(
+            f"another process of this run has ended or cannot be reached ({reason}); the same command goes on from the last checkpoint"
+        ) from error
 
 
 @dataclass

@@ -18,6 +18,7 @@ from seqcli.training.checkpoint import Position
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.schedule import Schedule
+from seqcli.training.team import Team
 from seqcli.types import Batch, Progress
 
 Rows = np.ndarray
@@ -88,6 +89,7 @@ def fit(
     hooks: Hooks,
     plateau: Plateau | None = None,
     average: MovingAverage | None = None,
+    team: Team | None = None,
 ) -> Iterator[Progress]:
     """Train from `position` on, changing model, optimizer and position in place; yield a record whenever there is news.
 
@@ -96,17 +98,20 @@ def fit(
 
     A step whose loss or gradient is not a number changes nothing and is counted; after `SKIPS_IN_A_ROW` of them, `SeqcliError`. A
     step that does not fit into memory is taken in smaller pieces, and so are all that follow. Where there is a moving `average`
-    of the weights, it is what is validated, and kept as the best.
+    of the weights, it is what is validated, and kept as the best. In a team only the leader validates and saves.
     """
+    team = team or Team()
     clock = Clock()
-    while not _done(position, limits):
+    while not done(position, limits):
         epoch = position.epoch
         batches = plan(epoch)
-        while position.epoch == epoch and not _done(position, limits):
-            group = [load(rows) for rows in batches[position.batch : position.batch + objective.accumulation]]
+        while position.epoch == epoch and not done(position, limits):
+            planned = batches[position.batch : position.batch + objective.accumulation]
+            group = [team.batch(load, rows) for rows in planned]
+            team.draw_apart(position.step)
             rate = learning_rate * schedule(position.step + 1) * position.factor
             before = position.pieces
-            sums = _step_in_pieces(model, optimizer, rate, group, objective, position)
+            sums = _step_in_pieces(model, optimizer, rate, group, objective, position, team)
             if position.pieces > before:
                 yield Progress("memory", position.step, position.epoch, pieces=position.pieces)
             _count_skipped(sums, position, group, hooks)
@@ -118,23 +123,25 @@ def fit(
             if position.batch >= len(batches):
                 position.epoch, position.batch = epoch + 1, 0
 
-            if position.step % limits.log_every == 0 or _done(position, limits):
+            if position.step % limits.log_every == 0 or done(position, limits):
                 yield _train_record(position, rate, clock)
             with clock.paused():
                 if hooks.validate is not None and _validation_due(position, epoch, limits):
-                    with average.in_use() if average else nullcontext():
-                        record = _validate(model, position, hooks, plateau)
-                    yield record
-                interrupted = hooks.stop()
-                due = _done(position, limits) or position.step % limits.checkpoint_every == 0
-                if interrupted or due or hooks.save_now():
+                    if team.leads:
+                        with average.in_use() if average else nullcontext():
+                            record = _validate(model, position, hooks, plateau)
+                        yield record
+                    team.follow(position)
+                interrupted = team.agrees(hooks.stop())
+                due = done(position, limits) or position.step % limits.checkpoint_every == 0
+                if team.leads and (interrupted or due or hooks.save_now()):
                     hooks.save("step", position)
                     yield Progress("checkpoint", position.step, position.epoch)
                 if interrupted:
                     return
 
 
-def _done(position: Position, limits: Limits) -> bool:
+def done(position: Position, limits: Limits) -> bool:
     """Whether steps, epochs or patience are used up."""
     return (
         (limits.steps is not None and position.step >= limits.steps)
@@ -146,7 +153,7 @@ def _done(position: Position, limits: Limits) -> bool:
 def _validation_due(position: Position, epoch: int, limits: Limits) -> bool:
     """Every so many steps, or at the end of `epoch`; and always when training ends."""
     due = position.epoch > epoch if limits.validate_every is None else position.step % limits.validate_every == 0
-    return due or _done(position, limits)
+    return due or done(position, limits)
 
 
 def _step_in_pieces(
@@ -156,15 +163,17 @@ def _step_in_pieces(
     group: Sequence[Batch],
     objective: Objective,
     position: Position,
+    team: Team,
 ) -> dict[str, float]:
     """`train_step`, with the batches cut smaller until it fits into memory; the update stays that of the whole group."""
     largest = max(len(batch.index) for batch in group)
     while True:
         pieces = [piece for batch in group for piece in batch.pieces(position.pieces)]
         try:
-            return train_step(model, optimizer, learning_rate, pieces, objective)
+            return train_step(model, optimizer, learning_rate, pieces, objective, team)
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error) or position.pieces >= largest:
+            # the others of a team wait for gradients that will not come, so there is no second try
+            if not is_out_of_memory(error) or position.pieces >= largest or team.size > 1:
                 raise
         # outside the handler, which would keep the step's tensors alive
         position.pieces *= 2
@@ -183,28 +192,36 @@ def _count_skipped(sums: dict[str, float], position: Position, group: Sequence[B
 
 
 def train_step(
-    model: Seq2Seq, optimizer: Optimizer, learning_rate: float, group: Sequence[Batch], objective: Objective
+    model: Seq2Seq,
+    optimizer: Optimizer,
+    learning_rate: float,
+    group: Sequence[Batch],
+    objective: Objective,
+    team: Team | None = None,
 ) -> dict[str, float]:
-    """One update from the gradients of several batches, weighted by their target tokens.
+    """One update from the gradients of several batches, the team's shares of them together, weighted by their target tokens.
 
     Returns what to add up for the record: loss (summed, in nats), tokens, grad_norm, steps, cells, empty cells, and skipped: 1
     where loss or gradient are not numbers, so that nothing was changed and nothing else is counted but cells.
     """
     model.train()
-    tokens = sum(batch.target_tokens for batch in group)
+    team = team or Team()
+    replica = team.replica(model)
+    device = next(model.parameters()).device
+    sizes = [batch.source.numel() + batch.labels.numel() for batch in group]
+    empty_cells = sum(batch.padding * size for batch, size in zip(group, sizes, strict=True))
+    tokens, cells, empty = team.total(sum(batch.target_tokens for batch in group), sum(sizes), empty_cells)
     for parameter in model.parameters():
         parameter.grad = None
-    total = 0.0
-    for batch in group:
-        on_device = batch.to(next(model.parameters()).device)
-        loss = model.loss(
-            on_device, label_smoothing=objective.label_smoothing, teacher_forcing=objective.teacher_forcing
-        )
-        (loss / tokens).backward()  # type: ignore[no-untyped-call]
-        total += float(loss.detach())
+    own_loss = 0.0
+    for number, batch in enumerate(group, start=1):
+        with team.alone(replica, more=number < len(group)):
+            loss = replica(batch.to(device), objective.label_smoothing, objective.teacher_forcing)
+            # the team's gradients are averaged, but it is their sum over all tokens that counts
+            (loss * (team.size / tokens)).backward()
+        own_loss += float(loss.detach())
+    (total,) = team.total(own_loss)
     norm = clip_gradient(model, objective.clip_norm)
-    cells = sum(batch.source.numel() + batch.labels.numel() for batch in group)
-    empty = sum(batch.padding * (batch.source.numel() + batch.labels.numel()) for batch in group)
     if not math.isfinite(total) or not math.isfinite(norm):
         return {"skipped": 1, "cells": cells, "empty": empty}
     optimizer.step(learning_rate)

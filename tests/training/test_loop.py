@@ -61,9 +61,9 @@ def test_a_limit_of_epochs_and_every_batch_once_in_its_order() -> None:
     with pytest.MonkeyPatch.context() as patch:
         original = loop.train_step
 
-        def spy(model, optimizer, rate, group, objective):  # type: ignore[no-untyped-def]
+        def spy(model, optimizer, rate, group, *rest):  # type: ignore[no-untyped-def]
             read.append([int(row) for one in group for row in one.index])
-            return original(model, optimizer, rate, group, objective)
+            return original(model, optimizer, rate, group, *rest)
 
         patch.setattr(loop, "train_step", spy)
         run = Run(SMALLEST, seed=1)

@@ -1,0 +1,114 @@
+"""One command, several processes: what `seqcli train --devices N` starts, and how they end together.
+
+The processes find each other by torch's variables, the same that torchrun sets; under torchrun, Slurm or Kubernetes this file is
+not used.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import IO
+
+PATIENCE = 10.0
+"""Seconds that the others have to end by themselves when one has ended badly."""
+
+
+def inside_team() -> bool:
+    """Whether a launcher, ours or another, has started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def launch(arguments: Sequence[str], devices: int) -> tuple[int, str]:
+    """Run `seqcli` with these arguments as a team of processes and wait for them.
+
+    Returns the exit code, and what there is to say about it if one has ended badly. Signals go to all of them. Only the leader is
+    heard; the others' messages are kept for that case.
+    """
+    with ExitStack() as stack:
+        ears = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(devices)]
+        port = _free_port()
+        team = [_start(arguments, rank, devices, port, ears[rank]) for rank in range(devices)]
+        stack.callback(_end, team)
+        with _signals_passed_on(team):
+            return _wait(team, ears)
+
+
+def _end(team: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in team:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _signals_passed_on(team: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """A block in which the whole team gets the signals that this process gets."""
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        for process in team:
+            if process.poll() is None:
+                process.send_signal(number)
+
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
+    before = {number: signal.signal(number, pass_on) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start(arguments: Sequence[str], rank: int, devices: int, port: int, ear: IO[bytes]) -> subprocess.Popen[bytes]:
+    threads = max(1, (os.cpu_count() or 1) // devices)
+    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": devices, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return subprocess.Popen(
+        [sys.executable, "-m", "seqcli", *arguments],
+        # torch warns of a flag that some kinds of model need and others do not
+        env={
+            "OMP_NUM_THREADS": str(threads),
+            "TORCH_CPP_LOG_LEVEL": "ERROR",
+            **os.environ,
+            **{name: str(value) for name, value in place.items()},
+        },
+        stderr=None if rank == 0 else ear,
+        # a Ctrl-C at the terminal would reach them by itself, and again from us
+        start_new_session=True,
+    )
+
+
+def _free_port() -> int:
+    """A port of this machine that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _wait(team: Sequence[subprocess.Popen[bytes]], ears: Sequence[IO[bytes]]) -> tuple[int, str]:
+    while all(process.poll() is None for process in team):
+        time.sleep(0.05)
+    # they end together if they end well, and a while is enough to hear that one has died
+    end = time.monotonic() + PATIENCE
+    while any(process.poll() is None for process in team):
+        failed = any(process.poll() not in (None, 0) for process in team)
+        if failed and time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    codes = [process.poll() for process in team]
+    if len(set(codes)) == 1 and codes[0] is not None:
+        return codes[0], ""
+    first = next(rank for rank, code in enumerate(codes) if code not in (None, 0))
+    died = next((rank for rank, code in enumerate(codes) if code is not None and code < 0), first)
+    ears[died].seek(0)
+    words = ears[died].read().decode(errors="replace").strip().splitlines()
+    code = codes[died] or 1
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return max(code, 1), f"process {died} of {len(team)} {how}" + (f": {words[-1]}" if words else "")

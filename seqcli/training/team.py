@@ -1,0 +1,151 @@
+"""The processes that train one model together, on torch's distributed data parallelism (Li et al. 2020).
+
+The team shares each batch, a stripe of its rows for every process, so how many there are changes how fast a run is, not what it
+is: the update, the steps an epoch and the checkpoints are those of one process. One process leads; it alone validates and writes.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from seqcli.symbols import PAD
+from seqcli.types import Batch
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from seqcli.models.seq2seq import Seq2Seq
+    from seqcli.training.checkpoint import Position
+
+
+class Team:
+    """This process's place among `size` of them; a team of one needs no communication and does none."""
+
+    def __init__(self, rank: int = 0, size: int = 1, seed: int = 0) -> None:
+        self.rank = rank
+        self.size = size
+        self.seed = seed
+        self._replica: nn.Module | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process validates and writes."""
+        return self.rank == 0
+
+    def replica(self, model: Seq2Seq) -> nn.Module:
+        """What computes the loss of `model` and, in a team, averages everybody's gradients behind it; made once."""
+        if self.size == 1:
+            return _Loss(model)
+        if self._replica is None:
+            from torch.nn.parallel import DistributedDataParallel
+
+            # some kinds leave a parameter without use, and which do may change from step to step
+            self._replica = DistributedDataParallel(_Loss(model), find_unused_parameters=True)
+        return self._replica
+
+    def alone(self, replica: nn.Module, more: bool) -> AbstractContextManager[None]:
+        """A block in which gradients stay in this process, while `more` batches of the same step are to come."""
+        if self.size == 1 or not more:
+            return nullcontext()
+        block: AbstractContextManager[None] = replica.no_sync()  # type: ignore[operator]
+        return block
+
+    def batch(self, load: Callable[[np.ndarray], Batch], rows: np.ndarray) -> Batch:
+        """This process's share of a batch: every `size`-th row, so that all shares are about as long.
+
+        Where there are not enough rows, one of them without labels, so that the process takes part and adds nothing.
+        """
+        if self.size == 1:
+            return load(rows)
+        share = rows[self.rank :: self.size]
+        if len(share):
+            return load(share)
+        stand_in = load(rows[:1])
+        assert stand_in.target is not None
+        return replace(
+            stand_in, target=torch.cat((stand_in.target[:, :1], torch.full_like(stand_in.labels, PAD)), dim=1)
+        )
+
+    def total(self, *amounts: float) -> list[float]:
+        """Each amount, added up over the team."""
+        if self.size == 1:
+            return list(amounts)
+        sums = torch.tensor(amounts, dtype=torch.float64, device=_meeting_place())
+        dist.all_reduce(sums)
+        return [float(amount) for amount in sums.tolist()]
+
+    def agrees(self, flag: bool) -> bool:
+        """Whether any process has raised this flag."""
+        return flag if self.size == 1 else self.total(float(flag))[0] > 0
+
+    def follow(self, position: Position) -> None:
+        """Take up what the leader has made of the position: best score, patience, learning rate."""
+        if self.size == 1:
+            return
+        told = [position]
+        dist.broadcast_object_list(told, src=0, device=_meeting_place())
+        for field in fields(position):
+            setattr(position, field.name, getattr(told[0], field.name))
+
+    def draw_apart(self, step: int) -> None:
+        """Random numbers of this process's own for a step. The leader's go on from step to step and are kept in checkpoints; the
+        others' follow from seed, rank and step, so that they need not be."""
+        if not self.leads:
+            torch.manual_seed((self.seed * 1_000_003 + step) * 1_009 + self.rank)
+
+    def leave(self) -> None:
+        """Take leave of the others, when all have come to this point."""
+        if self.size > 1 and dist.is_initialized():
+            dist.barrier()
+            # what holds on to the connections when Python ends makes their threads abort the process
+            self._replica = None
+            gc.collect()
+            dist.destroy_process_group()
+
+    @contextmanager
+    def leader_first(self) -> Iterator[None]:
+        """A block that the leader goes through before the others, which then find what it has left on the disk."""
+        if self.size > 1 and not self.leads:
+            dist.barrier()
+        yield
+        if self.size > 1 and self.leads:
+            dist.barrier()
+
+
+def join_team(seed: int) -> Team:
+    """The team that a launcher has set up by torch's variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT), or a team
+    of one. Chooses this process's GPU, where there are some."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return Team()
+    if not dist.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return Team(dist.get_rank(), size, seed)
+
+
+def _meeting_place() -> torch.device:
+    """Where tensors must be to be sent: NCCL knows GPUs only."""
+    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+
+
+class _Loss(nn.Module):
+    """`Seq2Seq.loss` as the forward pass of a module, which is what torch's data parallelism wraps."""
+
+    def __init__(self, model: Seq2Seq) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch, label_smoothing: float, teacher_forcing: float) -> Tensor:
+        """The summed loss of a batch."""
+        return self.model.loss(batch, label_smoothing=label_smoothing, teacher_forcing=teacher_forcing)
