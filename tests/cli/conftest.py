@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -57,6 +58,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 def start() -> Iterator[Start]:
     """Starts a command in a process of its own, its three streams piped; what still runs after the test is killed."""
     started: list[subprocess.Popen[bytes]] = []
+    # tests that a shell has put into the background ignore Ctrl-C, and so would what they start
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def run(*arguments: str | Path, **environment: str) -> subprocess.Popen[bytes]:
         started.append(
