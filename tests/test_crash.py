@@ -106,7 +106,7 @@ def test_cut_off_at_every_operation(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 KILLS = 50
 LONG = (
-    "training={steps: 4000, batch_tokens: 128, checkpoint_every: 7, validate_every: 500, log_every: 5, average: 3, accumulation: 2}",
+    "training={steps: 9000, batch_tokens: 128, checkpoint_every: 7, validate_every: 1500, log_every: 5, average: 3, accumulation: 2}",
 )
 
 
