@@ -179,8 +179,9 @@ class Experiment:
         """Where the examples of some batches come from; they are also written to a file, whole."""
         examples = [self.data.train.example(row) for batch in group for row in batch.index.tolist()]
         path = self.folder / "not-a-number.jsonl"
-        lines = (json.dumps(asdict(example), ensure_ascii=False) for example in examples)
-        write_file(path, "".join(f"{line}\n" for line in lines).encode())
+        if self.team.leads:
+            lines = (json.dumps(asdict(example), ensure_ascii=False) for example in examples)
+            write_file(path, "".join(f"{line}\n" for line in lines).encode())
         more = ", …" if len(examples) > SHOWN_ORIGINS else ""
         return f"{', '.join(example.origin for example in examples[:SHOWN_ORIGINS])}{more} (all in {path})"
 
