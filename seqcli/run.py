@@ -34,7 +34,7 @@ from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
 from seqcli.symbols import Example
-from seqcli.training.checkpoint import finish_replacing, load_weights, step_folder, step_folders
+from seqcli.training.checkpoint import load_weights, replaced, step_folder, step_folders
 
 RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
 METRICS, CHECKPOINTS = "metrics.jsonl", "checkpoints"
@@ -145,7 +145,6 @@ def read_recipe(folder: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def find_checkpoint(checkpoints: Path, wanted: str) -> Path:
     """The folder of the checkpoint called `wanted`: best, last, average, a step, or auto, the first of average, best, last."""
-    finish_replacing(checkpoints)
     steps = step_folders(checkpoints)
     last = steps[-1] if steps else checkpoints / "last"
     named = {"best": checkpoints / "best", "average": checkpoints / "average", "last": last}
@@ -158,8 +157,10 @@ def find_checkpoint(checkpoints: Path, wanted: str) -> Path:
     else:
         raise RecipeError(f"{wanted!r} is no checkpoint; give auto, best, last, average, or a step's number")
     for folder in candidates:
-        if folder.is_dir():
-            return folder
+        # looked for, not put back: a run that is still training may be about to rename it
+        for place in (folder, replaced(folder)):
+            if place.is_dir():
+                return place
     there = ", ".join(sorted(path.name for path in checkpoints.glob("[!.]*"))) or "none yet"
     raise SeqcliError(f"{checkpoints.parent} has no checkpoint {wanted!r}; there are: {there}")
 

@@ -28,6 +28,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def run_files() -> set[str]:
+    """What is in a run directory whose tokenizers are not subwords."""
+    return {
+        "recipe.yaml",
+        "source.json",
+        "target.json",
+        "environment.json",
+        "data.json",
+        "metrics.jsonl",
+        "checkpoints",
+    }
+
+
 TINY = (
     "data={kind: copy, alphabet: 4, longest: 5, examples: 1000}",
     "model.encoder={kind: gru, hidden_size: 24, embedding_size: 16, bidirectional: true}",

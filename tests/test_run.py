@@ -10,6 +10,7 @@ import pytest
 
 import seqcli
 from seqcli.errors import DataError, RecipeError, SeqcliError
+from seqcli.run import find_checkpoint
 
 
 @pytest.fixture
@@ -50,7 +51,9 @@ def test_targets_must_match_the_texts(run: seqcli.Run) -> None:
         run.attention(["ab", "cd"], ["ab"])
 
 
-def test_a_moved_run_is_the_same_run(copy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_moved_run_is_the_same_run(
+    run_files: set[str], copy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Copied elsewhere, with nothing else there, not even the cache."""
     moved = tmp_path / "mailed" / "run"
     shutil.copytree(copy_run, moved)
@@ -58,15 +61,7 @@ def test_a_moved_run_is_the_same_run(copy_run: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("SEQCLI_CACHE", str(tmp_path / "cache"))
     assert seqcli.load("mailed/run").translate(["abcd", "dab"]) == seqcli.load(copy_run).translate(["abcd", "dab"])
     names = {path.name for path in moved.iterdir()}
-    assert names == {
-        "recipe.yaml",
-        "source.json",
-        "target.json",
-        "environment.json",
-        "data.json",
-        "metrics.jsonl",
-        "checkpoints",
-    }
+    assert names == run_files
     for file in moved.rglob("*.*"):
         if file.is_file():
             assert str(copy_run).encode() not in file.read_bytes(), f"{file} names the folder it was made in"
@@ -113,3 +108,11 @@ def test_the_answer_does_not_depend_on_company(run: seqcli.Run, monkeypatch: pyt
     assert together == [run.translate([text])[0] for text in texts]
     monkeypatch.setattr("seqcli.evaluation.translator.BATCH_SYMBOLS", 16)
     assert run.translate(texts) == together
+
+
+def test_a_checkpoint_that_is_being_replaced_is_found_and_left_where_it_is(copy_run: Path, tmp_path: Path) -> None:
+    """A run that trains may be between two renames while another process reads it."""
+    shutil.copytree(copy_run / "checkpoints", tmp_path / "checkpoints")
+    (tmp_path / "checkpoints" / "best").rename(tmp_path / "checkpoints" / ".best.before")
+    assert find_checkpoint(tmp_path / "checkpoints", "best").name == ".best.before"
+    assert not (tmp_path / "checkpoints" / "best").exists()

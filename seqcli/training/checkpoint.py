@@ -177,7 +177,7 @@ def _write(folder: Path, tensors: dict[str, dict[str, Tensor]], state: dict[str,
 
 def _move_into_place(beside: Path, folder: Path) -> None:
     """Rename, the one that was there before out of the way first: at every moment one of the two is whole and can be found."""
-    before = _before(folder)
+    before = replaced(folder)
     if folder.exists():
         shutil.rmtree(before, ignore_errors=True)
         os.replace(folder, before)
@@ -186,7 +186,7 @@ def _move_into_place(beside: Path, folder: Path) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
-def _before(folder: Path) -> Path:
+def replaced(folder: Path) -> Path:
     """Where a checkpoint waits while another takes its place."""
     return folder.with_name(f".{folder.name}.before")
 
