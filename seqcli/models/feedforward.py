@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqcli.nn.dropout import Dropout
 from seqcli.types import Memory, State
 
 
@@ -26,7 +27,7 @@ class DenseStack(nn.Module):
         sizes = [input_size] + [hidden_size] * layers
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
         self.activation = activation
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B,·) → (B,hidden_size)."""
@@ -43,7 +44,7 @@ class FeedforwardEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.embedding_dropout = nn.Dropout(dropout)
+        self.embedding_dropout = Dropout(dropout)
         self.stack = stack
         self.window = window
         self.states = nn.Linear(hidden_size, window * hidden_size)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from seqcli.models.bridge import Bridge
 from seqcli.nn.attention import Attention
+from seqcli.nn.dropout import Dropout
 from seqcli.nn.layers import Readout
 from seqcli.nn.recurrence import Recurrence
 from seqcli.types import Memory, State
@@ -32,8 +33,8 @@ class RecurrentEncoder(nn.Module):
         super().__init__()
         self.embedding = embedding
         self.recurrence = recurrence
-        self.embedding_dropout = nn.Dropout(embedding_dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.embedding_dropout = Dropout(embedding_dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, source: Tensor, mask: Tensor) -> Memory:
         """Source ids (B,S) with mask (B,S) → Memory with states (B,S,D), D doubled by a second direction."""
@@ -64,8 +65,8 @@ class RecurrentDecoder(nn.Module):
         self.embedding = embedding
         self.recurrence = recurrence
         self.bridge = bridge
-        self.embedding_dropout = nn.Dropout(embedding_dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.embedding_dropout = Dropout(embedding_dropout)
+        self.dropout = Dropout(dropout)
 
     def start(self, memory: Memory) -> State:
         """The state before the first symbol."""

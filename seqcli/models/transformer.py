@@ -13,6 +13,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from seqcli.nn.dropout import Dropout
 from seqcli.nn.layers import FeedForward
 from seqcli.nn.multihead import CrossAttention, SelfAttention
 from seqcli.types import Memory, State
@@ -24,7 +25,7 @@ class Residual(nn.Module):
     def __init__(self, width: int, dropout: float, *, pre_norm: bool) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.pre_norm = pre_norm
 
     def forward(self, inputs: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
@@ -102,7 +103,7 @@ class TransformerStack(nn.Module):
         super().__init__()
         self.embedding = embedding
         self.positions = positions
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(layers)
         self.norm = norm
         # Vaswani et al. 2017, §3.4: keeps embeddings of variance 1/D from drowning under the positions

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqcli.nn.dropout import Dropout
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
@@ -37,7 +39,7 @@ class FeedForward(nn.Module):
         self.inner = nn.Linear(width, hidden_size)
         self.outer = nn.Linear(hidden_size, width)
         self.activation = ACTIVATIONS[activation]
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B,T,D) → (B,T,D)."""
@@ -54,7 +56,7 @@ class Readout(nn.Module):
     def __init__(self, input_size: int, output_size: int, dropout: float) -> None:
         super().__init__()
         self.mix = nn.Linear(input_size, output_size, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, *parts: Tensor) -> Tensor:
         """Parts (B,T,·) whose widths add up to input_size → (B,T,output_size)."""

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqcli.nn.dropout import drop_out
 from seqcli.nn.layers import SideBySide
 from seqcli.nn.masks import causal_mask
 from seqcli.nn.positions import rotate
@@ -87,15 +88,15 @@ def attend(
 ) -> Tensor:
     """softmax(QKᵀ/√d)V for every head, all (B,H,·,d); `mask` broadcasts to (B,H,T,S).
 
-    The fused kernel gives no weights, so while tracing they are computed by hand and recorded under `module`.
+    The fused kernel gives no weights, so while tracing they are computed by hand and recorded under `module`; and on a CPU it
+    knows no dropout.
     """
-    if not tracing():
-        return F.scaled_dot_product_attention(
-            query, keys, values, attn_mask=mask, dropout_p=dropout if module.training else 0.0
-        )
+    rate = dropout if module.training else 0.0
+    if not tracing() and (rate == 0.0 or query.device.type != "cpu"):
+        return F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=rate)
     scores = query @ keys.transpose(2, 3) / math.sqrt(query.shape[-1])
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
     weights = torch.softmax(scores, dim=-1)
     record(module, weights)
-    return F.dropout(weights, dropout, module.training) @ values
+    return drop_out(weights, rate, module.training) @ values
