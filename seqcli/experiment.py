@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import seqcli
+from seqcli.build.batches import choose_batch_tokens, plan_epoch, with_batch_tokens
 from seqcli.build.data import PreparedData, prepare_data
 from seqcli.build.model import build_model
 from seqcli.build.training import (
@@ -25,7 +26,7 @@ from seqcli.build.training import (
     build_plateau,
     build_schedule,
 )
-from seqcli.data.batching import Rows, plan_batches
+from seqcli.data.batching import Rows
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.evaluate import evaluate
 from seqcli.evaluation.metrics import higher_is_better
@@ -58,6 +59,7 @@ from seqcli.training.checkpoint import (
     weights_of,
 )
 from seqcli.training.loop import Hooks, Sample, done, fit
+from seqcli.training.memory import BatchChoice
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.records import Records
@@ -82,6 +84,8 @@ class Experiment:
     position: Position
     passed_over: list[str] = field(default_factory=list)
     """What is wrong with each newer checkpoint than the one that the run goes on from."""
+    batch_choice: BatchChoice | None = None
+    """What `training.batch_tokens: auto` has come to, if it was decided now."""
 
     @cached_property
     def steps_an_epoch(self) -> int:
@@ -101,15 +105,7 @@ class Experiment:
 
     def plan(self, epoch: int) -> list[Rows]:
         """The batches of an epoch."""
-        training = self.recipe.training
-        return plan_batches(
-            self.data.train.source_lengths,
-            self.data.train.target_lengths,
-            batch_tokens=training.batch_tokens,
-            batch_sentences=training.batch_sentences,
-            seed=self.recipe.seed,
-            epoch=epoch,
-        )
+        return plan_epoch(self.recipe, self.data, epoch)
 
     def train(
         self, stop: Callable[[], bool] = lambda: False, save_now: Callable[[], bool] = lambda: False
@@ -221,7 +217,10 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     """Read and encode the data, build the model, and, where `folder` holds a run of this recipe, take up its last checkpoint."""
     resuming = (folder / RECIPE).is_file()
     if resuming:
-        refuse_changes(recipe, read_recipe(folder), folder)
+        before = read_recipe(folder)
+        if recipe.training.batch_tokens == "auto":
+            recipe = with_batch_tokens(recipe, before.training.batch_tokens)
+        refuse_changes(recipe, before, folder)
     device = use_machine(recipe)
     team = join_team(recipe.seed)
     with team.leader_first():
@@ -232,7 +231,11 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     model = build_model(recipe.model, data.source_tokenizer.size, data.target_tokenizer.size).to(device)
     optimizer = build_optimizer(recipe.training.optimizer, model)
     average = build_average(recipe.training, model)
-    experiment = Experiment(recipe, folder, data, model, optimizer, average, team, Position())
+    choice = None
+    if recipe.training.batch_tokens == "auto":
+        choice = team.share(lambda: choose_batch_tokens(recipe, data, model, optimizer))
+        recipe = with_batch_tokens(recipe, choice.batch_tokens)
+    experiment = Experiment(recipe, folder, data, model, optimizer, average, team, Position(), batch_choice=choice)
     with team.leader_first():
         _take_up_newest(experiment)
     return experiment

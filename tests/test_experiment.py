@@ -325,3 +325,37 @@ def test_going_on_with_other_data_is_refused(split: str, tmp_path: Path) -> None
         prepare(recipe, tmp_path / "run")
     (tmp_path / "run" / "data.json").unlink()  # as an earlier version left it
     prepare(recipe, tmp_path / "run")
+
+
+def test_an_automatic_batch_is_chosen_once(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    recipe = recipe_of(
+        "training={steps: 2, batch_tokens: auto}", "data={kind: copy, alphabet: 4, longest: 5, examples: 20000}"
+    )
+    experiment = prepare(recipe, folder)
+    assert experiment.batch_choice is not None
+    chosen = experiment.batch_choice.batch_tokens
+    # twenty thousand examples of at most 6 symbols have a hundred batches of 512, not of 1,024
+    assert chosen == 512
+    assert len(experiment.plan(0)) >= 100
+    list(experiment.train())
+    assert f"batch_tokens: {chosen}" in (folder / "recipe.yaml").read_text()
+    # the same command goes on with the number, and so does one that names it
+    for size in ("auto", str(chosen)):
+        again = prepare(
+            recipe_of(
+                f"training={{steps: 4, batch_tokens: {size}}}",
+                "data={kind: copy, alphabet: 4, longest: 5, examples: 20000}",
+            ),
+            folder,
+        )
+        assert again.batch_choice is None
+        assert again.position.step == 2
+        assert again.recipe.training.batch_tokens == chosen
+    with pytest.raises(SeqcliError, match="training.batch_tokens was 512 and is 600"):
+        prepare(
+            recipe_of(
+                "training={steps: 4, batch_tokens: 600}", "data={kind: copy, alphabet: 4, longest: 5, examples: 20000}"
+            ),
+            folder,
+        )

@@ -77,6 +77,7 @@ def train(
     _tell_left_out(experiment)
     for problem in experiment.passed_over:
         warn(f"{problem}; going on from the checkpoint before it")
+    _tell_batch(experiment)
     if dry_run:
         from seqcli.cli.summary import print_summary
 
@@ -157,6 +158,16 @@ def _tell_left_out(experiment: Experiment) -> None:
             if count:
                 more = ", …" if count > len(origins) else ""
                 warn(f"{count} {name} examples have {why} and are left out ({', '.join(origins)}{more})")
+
+
+def _tell_batch(experiment: Experiment) -> None:
+    """What `training.batch_tokens: auto` has come to."""
+    from seqcli.cli.console import note
+
+    choice = experiment.batch_choice
+    if choice is not None:
+        peak, free = (f"{amount / 2**30:.1f} GB" for amount in (choice.predicted_bytes, choice.free_bytes))
+        note(f"batches of {choice.batch_tokens:,} symbols (auto): about {peak} of memory at most, of {free} free")
 
 
 @contextmanager

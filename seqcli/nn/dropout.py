@@ -68,7 +68,7 @@ class _Dropout(torch.autograd.Function):
         return _masked(inputs, ctx.mask, ctx.scale)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None]:
         return _masked(grad_output, ctx.mask, ctx.scale), None
 

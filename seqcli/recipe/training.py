@@ -109,8 +109,9 @@ class Training(Section):
     """How many optimizer steps; this or epochs."""
     epochs: Count | None = None
     """How many times through the training data; this or steps."""
-    batch_tokens: Count = 4096
-    """How many symbols of the longer side a batch may have, padding counted."""
+    batch_tokens: Count | Literal["auto"] = 4096
+    """How many symbols of the longer side a batch may have, padding counted; auto tries out how many fit into memory, up to 32,768 and
+    to a hundredth of the data, and the run keeps the number."""
     batch_sentences: Count | None = None
     """How many examples a batch may have; null means no limit but batch_tokens."""
     accumulation: Count = 1

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from seqcli.models.seq2seq import Seq2Seq
     from seqcli.training.checkpoint import Position
+
+
+T = TypeVar("T")
 
 
 class Team:
@@ -86,6 +89,14 @@ class Team:
     def agrees(self, flag: bool) -> bool:
         """Whether any process has raised this flag."""
         return flag if self.size == 1 else self.total(float(flag))[0] > 0
+
+    def share(self, make: Callable[[], T]) -> T:
+        """What the leader makes, for everybody."""
+        if self.size == 1:
+            return make()
+        made = [make() if self.leads else None]
+        dist.broadcast_object_list(made, src=0, device=_meeting_place())
+        return cast(T, made[0])
 
     def follow(self, position: Position) -> None:
         """Take up what the leader has made of the position: best score, patience, learning rate."""

@@ -1,0 +1,165 @@
+"""How fast a recipe trains on this machine, how much of the machine that is, and where the time goes."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch.autograd import profiler_util
+from torch.profiler import ProfilerActivity, profile
+
+from seqcli.build.training import build_objective
+from seqcli.experiment import Experiment
+from seqcli.training.flops import matrix_rate, training_flops, wait_for
+from seqcli.training.loop import train_step
+from seqcli.types import Batch
+
+WARM_UP = 3
+"""Steps before the clock starts: the first ones set up threads, memory and kernels."""
+COUNTED_EXAMPLES = 48
+"""Examples, drawn at random, whose floating-point operations stand for all."""
+PROFILED_STEPS = 3
+
+KINDS_OF_WORK = {
+    "matrix products": ("mm", "addmm", "addmm_", "bmm", "baddbmm", "mkldnn_rnn_layer", "mkldnn_rnn_layer_backward"),
+    "attention kernels": (
+        "_scaled_dot_product_flash_attention_for_cpu",
+        "_scaled_dot_product_flash_attention_for_cpu_backward",
+    ),
+    "random numbers": ("bernoulli_", "random_", "randint", "native_dropout", "_Dropout"),
+    "softmax": ("_softmax", "_log_softmax", "_softmax_backward_data", "_log_softmax_backward_data", "exp_", "amax"),
+    "norms": ("native_layer_norm", "native_layer_norm_backward"),
+    "copies": ("copy_", "cat", "index_select", "index", "fill_", "zero_", "stack", "clone", "embedding_dense_backward"),
+    "optimizer": ("_fused_adam_", "_fused_adamw_", "_fused_sgd_", "linalg_vector_norm"),
+}
+"""torch's operations by the kind of work they are; all others are element-wise, or Python's own time."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Some training steps, measured. Bytes are those of the process (on a GPU: of its memory) at their highest."""
+
+    steps: int
+    seconds: float
+    target_tokens: int
+    peak_bytes: int
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Target symbols, padding not counted."""
+        return self.target_tokens / self.seconds
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `seqcli bench` tells of a recipe. FLOPs are those of the model's matrix products, a multiplication and an addition being two."""
+
+    tokens_per_second: float
+    seconds_a_step: float
+    flops_per_token: float
+    flops_per_second: float
+    machine_flops_per_second: float
+    mfu: float
+    peak_bytes: int
+    shares: dict[str, float]
+
+    def as_json(self) -> dict[str, object]:
+        """As plain numbers."""
+        return asdict(self)
+
+
+def bench(experiment: Experiment, steps: int) -> Report:
+    """Train `steps` steps after a few to warm up, and profile some more; the weights are changed and nothing is written."""
+    device = next(experiment.model.parameters()).device
+    objective = build_objective(experiment.recipe.training)
+    rate = experiment.recipe.training.optimizer.learning_rate
+
+    def step(batch: Batch) -> None:
+        train_step(experiment.model, experiment.optimizer, rate, [batch], objective)
+
+    batches = list(planned_batches(experiment, WARM_UP + steps))
+    speed = time_steps(step, batches, device)
+    flops = flops_per_token(experiment)
+    machine = matrix_rate(device)
+    return Report(
+        tokens_per_second=speed.tokens_per_second,
+        seconds_a_step=speed.seconds / speed.steps,
+        flops_per_token=flops,
+        flops_per_second=flops * speed.tokens_per_second,
+        machine_flops_per_second=machine,
+        mfu=flops * speed.tokens_per_second / machine,
+        peak_bytes=speed.peak_bytes,
+        shares=profile_steps(step, batches[:PROFILED_STEPS]),
+    )
+
+
+def planned_batches(experiment: Experiment, count: int) -> Iterable[Batch]:
+    """The first `count` batches of a run, epoch after epoch."""
+    epoch = 0
+    while count > 0:
+        for rows in experiment.plan(epoch)[:count]:
+            yield experiment.data.train.batch(rows)
+            count -= 1
+        epoch += 1
+
+
+def time_steps(step: Callable[[Batch], None], batches: Sequence[Batch], device: torch.device) -> Speed:
+    """Take a step with each batch; the first `WARM_UP` do not count."""
+    for batch in batches[:WARM_UP]:
+        step(batch)
+    measured = batches[WARM_UP:]
+    wait_for(device)
+    began = time.perf_counter()
+    for batch in measured:
+        step(batch)
+    wait_for(device)
+    seconds = time.perf_counter() - began
+    return Speed(len(measured), seconds, sum(batch.target_tokens for batch in measured), peak_bytes(device))
+
+
+def flops_per_token(experiment: Experiment) -> float:
+    """FLOPs for each target symbol, worked out on examples one by one, so that no padding is counted."""
+    corpus = experiment.data.train
+    random = np.random.default_rng(0)
+    rows = random.choice(len(corpus), min(COUNTED_EXAMPLES, len(corpus)), replace=False)
+    device = next(experiment.model.parameters()).device
+    examples = [corpus.batch(rows[place : place + 1]).to(device) for place in range(len(rows))]
+    objective = build_objective(experiment.recipe.training)
+    return training_flops(experiment.model, examples, objective) / sum(example.target_tokens for example in examples)
+
+
+def profile_steps(step: Callable[[Batch], None], batches: Iterable[Batch]) -> dict[str, float]:
+    """The share of each kind of work in the time of some steps, largest first."""
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
+    with profile(activities=activities) as profiler:
+        for batch in batches:
+            step(batch)
+    seconds: dict[str, float] = {}
+    for event in profiler.key_averages():
+        kind = _kind_of_work(event.key)
+        seconds[kind] = seconds.get(kind, 0.0) + _own_time(event)
+    total = sum(seconds.values())
+    return {kind: share / total for kind, share in sorted(seconds.items(), key=lambda item: -item[1])}
+
+
+def _kind_of_work(operation: str) -> str:
+    name = operation.removeprefix("aten::")
+    found = (kind for kind, names in KINDS_OF_WORK.items() if name in names)
+    return next(found, "element-wise and the rest")
+
+
+def _own_time(event: profiler_util.FunctionEventAvg) -> float:
+    return float(event.self_device_time_total if torch.cuda.is_available() else event.self_cpu_time_total)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The highest use of memory so far: the process's, or on a GPU what its tensors took."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

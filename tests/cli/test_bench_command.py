@@ -1,0 +1,43 @@
+"""`seqcli bench`: what it tells, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TINY = (
+    "data={kind: copy, alphabet: 4, longest: 5, examples: 400}",
+    "model={encoder: {kind: gru, hidden_size: 16, embedding_size: 16}, decoder: {kind: gru, hidden_size: 16, embedding_size: 16}}",
+    "training={steps: 3, batch_tokens: 256}",
+    "threads=1",
+)
+
+
+def test_figures_that_belong_together(call: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call("bench", "copy", *TINY, "--steps", "4", "--json", "--quiet")
+    assert (result.code, result.err) == (0, "")
+    report = json.loads(result.out)
+    assert report["flops_per_second"] == pytest.approx(report["flops_per_token"] * report["tokens_per_second"])
+    assert report["mfu"] == pytest.approx(report["flops_per_second"] / report["machine_flops_per_second"])
+    assert 0 < report["mfu"] < 1
+    assert sum(report["shares"].values()) == pytest.approx(1)
+    assert report["shares"]["matrix products"] > 0.01
+    assert report["peak_bytes"] > 2**26
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_for_people(call: Callable) -> None:
+    result = call("bench", "copy", *TINY, "--steps", "1")
+    assert result.code == 0
+    for word in ("target tokens/s", "MFU", "peak memory", "where the time goes", "matrix products"):
+        assert word in result.out
+
+
+def test_a_wrong_recipe_is_told_as_everywhere(call: Callable) -> None:
+    result = call("bench", "copy", "training.step=3")
+    assert result.code == 2
+    assert "did you mean" in result.err

@@ -1,0 +1,85 @@
+"""How much memory a step will take: what is counted, what is predicted, what is chosen."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from models.zoo import VOCABULARY
+
+from seqcli.build.model import build_model
+from seqcli.recipe.model import Model
+from seqcli.training import memory
+from seqcli.training.loop import Objective
+from seqcli.training.memory import SIZES, LiveBytes, Shape, choose_batch, predicted_peak
+from seqcli.training.optim import Sgd
+
+PLAIN = Objective(label_smoothing=0.1, clip_norm=None, teacher_forcing=1.0, accumulation=1)
+STACK = {"kind": "transformer", "hidden_size": 32, "layers": 2, "heads": 2, "feedforward_size": 64}
+LSTM = {"kind": "lstm", "hidden_size": 32, "embedding_size": 32}
+MODELS = {
+    "transformer": {"encoder": STACK, "decoder": STACK, "dropout": 0.1, "attention_dropout": 0.1},
+    "recurrent": {"encoder": LSTM, "decoder": {**LSTM, "attention": {"kind": "additive"}}},
+}
+MEGABYTE = 2**20
+
+
+def test_live_bytes_come_and_go() -> None:
+    with LiveBytes() as live:
+        kept = torch.ones(MEGABYTE // 4)
+        passing = kept * 2
+        view = passing[1:]
+        assert live.now == 2 * MEGABYTE
+        del passing, view
+        assert live.now == MEGABYTE
+    assert live.peak == 2 * MEGABYTE
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_small_batches_predict_a_large_one(name: str) -> None:
+    torch.manual_seed(1)
+    model = build_model(Model.model_validate(MODELS[name]), VOCABULARY, VOCABULARY)
+    shape = Shape(rows=200, source=21, target=17)
+    weights = [parameter.detach().clone() for parameter in model.parameters()]
+    state = torch.get_rng_state()
+    predicted = predicted_peak(model, [Shape(10, 3, 3), shape], PLAIN)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(*pair) for pair in zip(weights, model.parameters(), strict=True))
+    assert all(parameter.grad is None for parameter in model.parameters())
+    with LiveBytes() as live:
+        torch.autograd.backward(model.loss(shape.filled(), label_smoothing=0.1))
+    assert predicted == pytest.approx(live.peak, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "free", "expected"),
+    [
+        (10**9, 10**15, SIZES[0]),  # nothing but the upper bound
+        (300_000, 10**15, 2048),  # a hundred batches an epoch
+        (10**9, 0, SIZES[-1]),  # no memory: the smallest is tried all the same
+        (100, 10**15, SIZES[-1]),  # little data
+    ],
+)
+def test_what_bounds_the_choice(monkeypatch: pytest.MonkeyPatch, symbols: int, free: int, expected: int) -> None:
+    model = build_model(Model.model_validate(MODELS["recurrent"]), VOCABULARY, VOCABULARY)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: free)
+
+    def shapes(size: int) -> list[Shape]:
+        return [Shape(rows=max(1, size // 1000), source=10, target=10)] * -(-symbols // size)
+
+    optimizer = Sgd(model.named_parameters(), momentum=0.0, nesterov=False, weight_decay=0.0)
+    assert choose_batch(model, optimizer, shapes, PLAIN).batch_tokens == expected
+
+
+def test_the_choice_is_the_largest_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_model(Model.model_validate(MODELS["transformer"]), VOCABULARY, VOCABULARY)
+    optimizer = Sgd(model.named_parameters(), momentum=0.9, nesterov=False, weight_decay=0.0)
+
+    def shapes(size: int) -> list[Shape]:
+        return [Shape(rows=size // 20, source=20, target=20)] * 1000
+
+    free = predicted_peak(model, shapes(2048), PLAIN) * 1.5
+    monkeypatch.setattr(memory, "free_bytes", lambda device: int(free))
+    choice = choose_batch(model, optimizer, shapes, PLAIN)
+    assert choice.batch_tokens == 2048
+    assert choice.free_bytes == int(free)
+    assert choice.predicted_bytes > predicted_peak(model, shapes(2048), PLAIN)
