@@ -34,6 +34,9 @@ test-real: setup  ## Run the slow tests too, on the real data sets
 test-docs: setup  ## Run every command of README and docs
 	$(TESTS) tests/test_docs.py
 
+bench-train: setup  ## Time training beside plain PyTorch, on Multi30k in the folder that SEQCLI_TEST_DATA names
+	$(BIN)/python benchmarks/train.py
+
 lint: setup  ## Check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -57,4 +60,4 @@ lock: setup  ## Resolve the newest versions that go together into constraints.tx
 clean:  ## Remove .venv and everything made from the code (runs stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
-.PHONY: help setup run test test-real test-docs lint types dates docs lock clean
+.PHONY: help setup run test test-real test-docs bench-train lint types dates docs lock clean

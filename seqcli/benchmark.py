@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
@@ -135,6 +136,8 @@ def flops_per_token(experiment: Experiment) -> float:
 
 def profile_steps(step: Callable[[Batch], None], batches: Iterable[Batch]) -> dict[str, float]:
     """The share of each kind of work in the time of some steps, largest first."""
+    # the profiler would announce itself on stderr
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
     with profile(activities=activities) as profiler:
         for batch in batches:

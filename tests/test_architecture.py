@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     ("seqcli.__main__",),
     ("seqcli.cli",),
-    ("seqcli.verification",),
+    ("seqcli.verification", "seqcli.benchmark"),
     ("seqcli.experiment",),
     ("seqcli.identity",),
     ("seqcli.run",),
