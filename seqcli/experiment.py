@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import seqcli
+from seqcli.averaging import regular_checkpoints, save_average
 from seqcli.build.data import PreparedData, prepare_data
 from seqcli.build.model import build_model
 from seqcli.build.training import (
@@ -47,14 +48,12 @@ from seqcli.run import (
 from seqcli.storage import write_file
 from seqcli.training.checkpoint import (
     Position,
-    average_weights,
     finish_replacing,
     load_checkpoint,
     save_checkpoint,
     save_weights,
     step_folder,
     step_folders,
-    step_of,
     weights_of,
 )
 from seqcli.training.loop import Hooks, Sample, done, fit
@@ -204,17 +203,15 @@ class Experiment:
                 shutil.rmtree(old, ignore_errors=True)
 
     def _regular_checkpoints(self) -> list[Path]:
-        """The checkpoints that an uninterrupted run would have too, oldest first: those that were due, and the last one."""
-        every, now = self.recipe.training.checkpoint_every, self.position.step
-        steps = {step_of(folder): folder for folder in step_folders(self.folder / CHECKPOINTS)}
-        return [folder for step, folder in steps.items() if step == now or (step < now and step % every == 0)]
+        """The checkpoints that an uninterrupted run would have too."""
+        every = self.recipe.training.checkpoint_every
+        return regular_checkpoints(self.folder / CHECKPOINTS, every, self.position.step)
 
     def _average(self) -> None:
         count = self.recipe.training.average
         folders = self._regular_checkpoints()[-count:]
         if count > 1 and len(folders) > 1:
-            steps = [step_of(folder) for folder in folders]
-            save_weights(self.folder / CHECKPOINTS / "average", average_weights(folders), {"steps": steps})
+            save_average(self.folder / CHECKPOINTS, folders)
 
 
 def prepare(recipe: Recipe, folder: Path) -> Experiment:

@@ -18,7 +18,7 @@ LEVELS = (
     ("seqcli.cli",),
     ("seqcli.verification",),
     ("seqcli.experiment",),
-    ("seqcli.identity",),
+    ("seqcli.identity", "seqcli.averaging"),
     ("seqcli.run",),
     ("seqcli.build",),
     ("seqcli.training", "seqcli.figures"),
@@ -116,6 +116,7 @@ def test_recipe_imports_only_errors_and_only_the_top_imports_recipe() -> None:
         "seqcli.verification",
         "seqcli.experiment",
         "seqcli.identity",
+        "seqcli.averaging",
         "seqcli.run",
         "seqcli.build",
     }

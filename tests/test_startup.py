@@ -36,6 +36,7 @@ def heavy_imports(*arguments: str) -> list[str]:
         ["--help"],
         ["--version"],
         ["train", "--help"],
+        ["average", "--help"],
         ["eval", "--help"],
         ["translate", "--help"],
         ["visualize", "attention", "--help"],
