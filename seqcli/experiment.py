@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 import seqcli
 from seqcli.averaging import regular_checkpoints, save_average
 from seqcli.build.data import PreparedData, prepare_data
+from seqcli.build.loggers import build_loggers, refuse_missing_packages
 from seqcli.build.model import build_model
 from seqcli.build.training import (
     build_average,
@@ -40,6 +42,7 @@ from seqcli.run import (
     ENVIRONMENT,
     METRICS,
     RECIPE,
+    SENT,
     make_translator,
     read_recipe,
     search_settings,
@@ -56,6 +59,7 @@ from seqcli.training.checkpoint import (
     step_folders,
     weights_of,
 )
+from seqcli.training.loggers import Loggers
 from seqcli.training.loop import Hooks, Sample, done, fit
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
@@ -111,16 +115,21 @@ class Experiment:
         )
 
     def train(
-        self, stop: Callable[[], bool] = lambda: False, save_now: Callable[[], bool] = lambda: False
+        self,
+        stop: Callable[[], bool] = lambda: False,
+        save_now: Callable[[], bool] = lambda: False,
+        note: Callable[[str], None] = lambda message: None,
+        warn: Callable[[str], None] = warnings.warn,
     ) -> Iterator[Progress]:
         """Train, or go on training, and keep checkpoints and records; yield each record.
 
-        Ends early once `stop()` is true; keeps a checkpoint after a step whenever `save_now()` is.
+        Ends early once `stop()` is true; keeps a checkpoint after a step whenever `save_now()` is. `note` and `warn` are told of
+        the loggers: where they send the records, and which has failed.
         """
         training = self.recipe.training
         if self.team.leads:
             write_run_files(self)
-        with Records(self.folder / METRICS, self.position.step) if self.team.leads else nullcontext() as records:
+        with self._keeping(note, warn) as keep:
             progress = fit(
                 self.model,
                 self.optimizer,
@@ -138,8 +147,8 @@ class Experiment:
             )
             for record in progress:
                 # a checkpoint shows in its folder; where a run was interrupted is not to be seen in its records
-                if records is not None and record.event != "checkpoint":
-                    records.write(record)
+                if record.event != "checkpoint":
+                    keep(record)
                 yield record
         if not self.team.leads:
             return
@@ -147,6 +156,26 @@ class Experiment:
         self._prune()
         if self.done:
             self._average()
+
+    @contextmanager
+    def _keeping(
+        self, note: Callable[[str], None], warn: Callable[[str], None]
+    ) -> Iterator[Callable[[Progress], None]]:
+        """What keeps a record, in `metrics.jsonl` and with the loggers; of a team, the leader alone does."""
+        if not self.team.leads:
+            yield lambda record: None
+            return
+        makers = {} if self.done else build_loggers(self.recipe, self.folder, self.position.step)
+        with (
+            Records(self.folder / METRICS, self.position.step) as records,
+            Loggers(makers, self.folder / SENT, note, warn) as loggers,
+        ):
+
+            def keep(record: Progress) -> None:
+                records.write(record)
+                loggers.log(record)
+
+            yield keep
 
     def _validator(self) -> Callable[[], tuple[dict[str, float], Sample]] | None:
         """What scores the model on the validation split, if there is one."""
@@ -216,6 +245,7 @@ class Experiment:
 
 def prepare(recipe: Recipe, folder: Path) -> Experiment:
     """Read and encode the data, build the model, and, where `folder` holds a run of this recipe, take up its last checkpoint."""
+    refuse_missing_packages(recipe.loggers)
     resuming = (folder / RECIPE).is_file()
     if resuming:
         refuse_changes(recipe, read_recipe(folder), folder)

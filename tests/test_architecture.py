@@ -42,6 +42,9 @@ HOMES = {
     "sentencepiece": "seqcli.data.subwords",
     "pyarrow": "seqcli.data",
     "safetensors": "seqcli.training.checkpoint",
+    "tensorboard": "seqcli.training.loggers",
+    "wandb": "seqcli.training.loggers",
+    "trackio": "seqcli.training.loggers",
 }
 EVERYWHERE = {"torch", "numpy", "typing_extensions", "seqcli", "__future__"}
 

@@ -8,7 +8,20 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "datasets", "pandas", "pyarrow", "matplotlib", "sacrebleu", "sentencepiece", "safetensors", "numpy")
+HEAVY = (
+    "torch",
+    "datasets",
+    "pandas",
+    "pyarrow",
+    "matplotlib",
+    "sacrebleu",
+    "sentencepiece",
+    "safetensors",
+    "numpy",
+    "tensorboard",
+    "wandb",
+    "trackio",
+)
 
 PROBE = """
 import sys
