@@ -27,6 +27,7 @@ from seqcli.build.training import (
     build_optimizer,
     build_plateau,
     build_schedule,
+    build_spikes,
 )
 from seqcli.data.batching import Rows, plan_batches
 from seqcli.errors import SeqcliError
@@ -57,6 +58,7 @@ from seqcli.training.checkpoint import (
     save_weights,
     step_folder,
     step_folders,
+    step_of,
     weights_of,
 )
 from seqcli.training.loggers import Loggers
@@ -140,10 +142,11 @@ class Experiment:
                 self.position,
                 build_limits(training),
                 build_objective(training),
-                Hooks(self._validator(), self._watched, self._save, stop, save_now, self._describe),
+                Hooks(self._validator(), self._watched, self._save, stop, save_now, self._describe, self._rewind),
                 build_plateau(training.schedule),
                 self.average,
                 self.team,
+                build_spikes(training),
             )
             for record in progress:
                 # a checkpoint shows in its folder; where a run was interrupted is not to be seen in its records
@@ -222,6 +225,18 @@ class Experiment:
         newest = step_folder(checkpoints, position.step)
         save_checkpoint(newest, self.model, self.optimizer, position, self.average)
         self._prune()
+
+    def _rewind(self) -> int | None:
+        """Weights, optimizer and moving average as the last checkpoint that was due has them; its step, if there is one."""
+        every, now = self.recipe.training.checkpoint_every, self.position.step
+        # no other ones, and no newer ones, which are damaged: a run that was not interrupted has them not
+        due = [
+            step for step in map(step_of, step_folders(self.folder / CHECKPOINTS)) if step <= now and step % every == 0
+        ]
+        if not due:
+            return None
+        load_checkpoint(step_folder(self.folder / CHECKPOINTS, due[-1]), self.model, self.optimizer, self.average)
+        return due[-1]
 
     def _prune(self) -> None:
         """Remove the checkpoints that nobody needs any more."""

@@ -46,7 +46,8 @@ class Position:
 
     `batch` counts the batches of `epoch` that are done. `best` is the best validation score so far and `stale` the number of
     validations since; `factor` is what plateau has made of the learning rate. Each batch is cut into `pieces` to fit into memory;
-    the last `skipped_in_a_row` steps changed nothing, their loss not being a number. `sums` are running sums since the last record.
+    the last `skipped_in_a_row` steps changed nothing, their loss not being a number. `losses` are those of the last steps, and as
+    many as `spikes_in_a_row` of them were far above the others. `sums` are running sums since the last record.
     """
 
     step: int = 0
@@ -58,6 +59,8 @@ class Position:
     factor: float = 1.0
     pieces: int = 1
     skipped_in_a_row: int = 0
+    losses: list[float] = field(default_factory=list)
+    spikes_in_a_row: int = 0
     sums: dict[str, float] = field(default_factory=dict)
 
 
