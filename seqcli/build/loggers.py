@@ -14,7 +14,7 @@ from seqcli.training.loggers import Logger, TensorBoard, Trackio, WeightsAndBias
 
 
 def refuse_missing_packages(section: Section) -> None:
-    """Raise `RecipeError` if a logger is asked for whose package is not installed."""
+    """Raise `RecipeError` if a logger is asked for whose package, which its key is called after, is not installed."""
     for name in (name for name in Section.model_fields if getattr(section, name)):
         spec = find_spec(name)
         # a folder of that name that happens to lie here is found too, but comes from no file

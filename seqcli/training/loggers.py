@@ -201,6 +201,8 @@ class Loggers:
         for name, logger in self.open.items():
             with self._warning(f"{name} may lack the last records"):
                 logger.close(failed=error is not None)
+        if self.sent is not None:
+            self.sent.file.close()
 
     def _send(self, name: str, logger: Logger, record: Progress) -> None:
         assert self.sent is not None
@@ -222,10 +224,16 @@ class Loggers:
 
 
 def figures(record: Progress) -> dict[str, float]:
-    """The numbers of a record, by the names that they are sent under: train/loss, validation/bleu."""
-    fields = {name: value for name, value in asdict(record).items() if name not in ("event", "step")}
-    named = {**fields, **fields.pop("scores")}
-    return {f"{record.event}/{name}": value for name, value in named.items() if isinstance(value, (int, float))}
+    """The numbers of a record, by the names that they are sent under: train/loss, validation/bleu. Only scores lose the name of
+    their field."""
+    numbers: dict[str, float] = {}
+    for name, value in asdict(record).items():
+        if isinstance(value, dict):
+            group = "" if name == "scores" else f"{name}/"
+            numbers.update({f"{record.event}/{group}{key}": number for key, number in value.items()})
+        elif isinstance(value, (int, float)) and name != "step":
+            numbers[f"{record.event}/{name}"] = value
+    return numbers
 
 
 def _read_objects(path: Path) -> list[dict[str, Any]]:
