@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import Any
 import torch
 
 import seqcli
+from seqcli.averaging import regular_checkpoints, save_average
 from seqcli.build.batches import choose_batch_tokens, plan_epoch, with_batch_tokens
 from seqcli.build.data import PreparedData, prepare_data
+from seqcli.build.loggers import build_loggers, refuse_missing_packages
 from seqcli.build.model import build_model
 from seqcli.build.training import (
     build_average,
@@ -25,6 +28,7 @@ from seqcli.build.training import (
     build_optimizer,
     build_plateau,
     build_schedule,
+    build_spikes,
 )
 from seqcli.data.batching import Rows
 from seqcli.errors import SeqcliError
@@ -40,6 +44,7 @@ from seqcli.run import (
     ENVIRONMENT,
     METRICS,
     RECIPE,
+    SENT,
     make_translator,
     read_recipe,
     search_settings,
@@ -48,7 +53,6 @@ from seqcli.run import (
 from seqcli.storage import write_file
 from seqcli.training.checkpoint import (
     Position,
-    average_weights,
     finish_replacing,
     load_checkpoint,
     save_checkpoint,
@@ -58,6 +62,7 @@ from seqcli.training.checkpoint import (
     step_of,
     weights_of,
 )
+from seqcli.training.loggers import Loggers
 from seqcli.training.loop import Hooks, Sample, done, fit
 from seqcli.training.memory import BatchChoice
 from seqcli.training.moving_average import MovingAverage
@@ -108,16 +113,21 @@ class Experiment:
         return plan_epoch(self.recipe, self.data, epoch)
 
     def train(
-        self, stop: Callable[[], bool] = lambda: False, save_now: Callable[[], bool] = lambda: False
+        self,
+        stop: Callable[[], bool] = lambda: False,
+        save_now: Callable[[], bool] = lambda: False,
+        note: Callable[[str], None] = lambda message: None,
+        warn: Callable[[str], None] = warnings.warn,
     ) -> Iterator[Progress]:
         """Train, or go on training, and keep checkpoints and records; yield each record.
 
-        Ends early once `stop()` is true; keeps a checkpoint after a step whenever `save_now()` is.
+        Ends early once `stop()` is true; keeps a checkpoint after a step whenever `save_now()` is. `note` and `warn` are told of
+        the loggers: where they send the records, and which has failed.
         """
         training = self.recipe.training
         if self.team.leads:
             write_run_files(self)
-        with Records(self.folder / METRICS, self.position.step) if self.team.leads else nullcontext() as records:
+        with self._keeping(note, warn) as keep:
             progress = fit(
                 self.model,
                 self.optimizer,
@@ -128,15 +138,16 @@ class Experiment:
                 self.position,
                 build_limits(training),
                 build_objective(training),
-                Hooks(self._validator(), self._watched, self._save, stop, save_now, self._describe),
+                Hooks(self._validator(), self._watched, self._save, stop, save_now, self._describe, self._rewind),
                 build_plateau(training.schedule),
                 self.average,
                 self.team,
+                build_spikes(training),
             )
             for record in progress:
                 # a checkpoint shows in its folder; where a run was interrupted is not to be seen in its records
-                if records is not None and record.event != "checkpoint":
-                    records.write(record)
+                if record.event != "checkpoint":
+                    keep(record)
                 yield record
         if not self.team.leads:
             return
@@ -144,6 +155,26 @@ class Experiment:
         self._prune()
         if self.done:
             self._average()
+
+    @contextmanager
+    def _keeping(
+        self, note: Callable[[str], None], warn: Callable[[str], None]
+    ) -> Iterator[Callable[[Progress], None]]:
+        """What keeps a record, in `metrics.jsonl` and with the loggers; of a team, the leader alone does."""
+        if not self.team.leads:
+            yield lambda record: None
+            return
+        makers = {} if self.done else build_loggers(self.recipe, self.folder, self.position.step)
+        with (
+            Records(self.folder / METRICS, self.position.step) as records,
+            Loggers(makers, self.folder / SENT, note, warn) as loggers,
+        ):
+
+            def keep(record: Progress) -> None:
+                records.write(record)
+                loggers.log(record)
+
+            yield keep
 
     def _validator(self) -> Callable[[], tuple[dict[str, float], Sample]] | None:
         """What scores the model on the validation split, if there is one."""
@@ -191,6 +222,18 @@ class Experiment:
         save_checkpoint(newest, self.model, self.optimizer, position, self.average)
         self._prune()
 
+    def _rewind(self) -> int | None:
+        """Weights, optimizer and moving average as the last checkpoint that was due has them; its step, if there is one."""
+        every, now = self.recipe.training.checkpoint_every, self.position.step
+        # no other ones, and no newer ones, which are damaged: a run that was not interrupted has them not
+        due = [
+            step for step in map(step_of, step_folders(self.folder / CHECKPOINTS)) if step <= now and step % every == 0
+        ]
+        if not due:
+            return None
+        load_checkpoint(step_folder(self.folder / CHECKPOINTS, due[-1]), self.model, self.optimizer, self.average)
+        return due[-1]
+
     def _prune(self) -> None:
         """Remove the checkpoints that nobody needs any more."""
         checkpoints, training = self.folder / CHECKPOINTS, self.recipe.training
@@ -200,21 +243,20 @@ class Experiment:
                 shutil.rmtree(old, ignore_errors=True)
 
     def _regular_checkpoints(self) -> list[Path]:
-        """The checkpoints that an uninterrupted run would have too, oldest first: those that were due, and the last one."""
-        every, now = self.recipe.training.checkpoint_every, self.position.step
-        steps = {step_of(folder): folder for folder in step_folders(self.folder / CHECKPOINTS)}
-        return [folder for step, folder in steps.items() if step == now or (step < now and step % every == 0)]
+        """The checkpoints that an uninterrupted run would have too."""
+        every = self.recipe.training.checkpoint_every
+        return regular_checkpoints(self.folder / CHECKPOINTS, every, self.position.step)
 
     def _average(self) -> None:
         count = self.recipe.training.average
         folders = self._regular_checkpoints()[-count:]
         if count > 1 and len(folders) > 1:
-            steps = [step_of(folder) for folder in folders]
-            save_weights(self.folder / CHECKPOINTS / "average", average_weights(folders), {"steps": steps})
+            save_average(self.folder / CHECKPOINTS, folders)
 
 
 def prepare(recipe: Recipe, folder: Path) -> Experiment:
     """Read and encode the data, build the model, and, where `folder` holds a run of this recipe, take up its last checkpoint."""
+    refuse_missing_packages(recipe.loggers)
     resuming = (folder / RECIPE).is_file()
     if resuming:
         before = read_recipe(folder)

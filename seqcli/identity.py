@@ -13,7 +13,7 @@ from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.recipe.schema import Recipe
 from seqcli.run import DATA
 
-MAY_CHANGE = ("run", "device", "threads", "search", "evaluation")
+MAY_CHANGE = ("run", "device", "threads", "loggers", "search", "evaluation")
 """Sections that may differ when a run goes on; of `training`, its length."""
 
 

@@ -5,6 +5,7 @@
     environment.json   what the run was made with
     data.json          how many examples it learnt from, and a digest of them
     metrics.jsonl      every record of training
+    sent.jsonl         which of them trackers have got
     checkpoints/       step-…, best, average
 
 It refers to nothing outside itself, so it can be moved or mailed. From Python:
@@ -37,7 +38,7 @@ from seqcli.symbols import Example
 from seqcli.training.checkpoint import load_weights, replaced, step_folder, step_folders
 
 RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
-METRICS, CHECKPOINTS = "metrics.jsonl", "checkpoints"
+METRICS, SENT, CHECKPOINTS = "metrics.jsonl", "sent.jsonl", "checkpoints"
 
 
 class Run:

@@ -177,7 +177,8 @@ class Progress:
     """One record of a training run, as the loop yields it; `metrics.jsonl` keeps all but checkpoints.
 
     `event` is "train" (averages since the last record; `skipped` steps whose loss was no number are not in them), "validation"
-    (with `scores`), "memory" (from here on batches are cut into `pieces`, because one did not fit), or "checkpoint".
+    (with `scores`), "memory" (from here on batches are cut into `pieces`, because one did not fit), "spike" (the first step of some
+    whose `loss` is far above the `usual_loss`), "rewind" (after spikes weights and optimizer went `back_to` a step), or "checkpoint".
     """
 
     event: str
@@ -192,3 +193,6 @@ class Progress:
     sample: tuple[str, str, str] | None = None
     skipped: int | None = None
     pieces: int | None = None
+    spikes: int | None = None
+    usual_loss: float | None = None
+    back_to: int | None = None

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seqcli.experiment import Experiment, prepare
+from seqcli.recipe.loggers import Loggers
 from seqcli.recipe.schema import Recipe
 
 
@@ -20,7 +21,8 @@ def verify_resume(recipe: Recipe, steps: int) -> list[str]:
     made in a temporary folder and thrown away.
     """
     length = {"steps": 2 * steps, "epochs": None, "early_stopping": None}
-    short = recipe.model_copy(update={"training": recipe.training.model_copy(update=length)})
+    training = recipe.training.model_copy(update=length)
+    short = recipe.model_copy(update={"training": training, "loggers": Loggers()})
     with tempfile.TemporaryDirectory(prefix="seqcli-verify-") as folder:
         straight = _train(short, Path(folder, "straight"), lambda experiment: False)
         _train(short, Path(folder, "split"), lambda experiment: experiment.position.step == steps)

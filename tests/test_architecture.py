@@ -18,7 +18,7 @@ LEVELS = (
     ("seqcli.cli",),
     ("seqcli.verification", "seqcli.benchmark"),
     ("seqcli.experiment",),
-    ("seqcli.identity",),
+    ("seqcli.identity", "seqcli.averaging"),
     ("seqcli.run",),
     ("seqcli.build",),
     ("seqcli.training", "seqcli.figures"),
@@ -42,6 +42,9 @@ HOMES = {
     "sentencepiece": "seqcli.data.subwords",
     "pyarrow": "seqcli.data",
     "safetensors": "seqcli.training.checkpoint",
+    "tensorboard": "seqcli.training.loggers",
+    "wandb": "seqcli.training.loggers",
+    "trackio": "seqcli.training.loggers",
 }
 EVERYWHERE = {"torch", "numpy", "typing_extensions", "seqcli", "__future__"}
 
@@ -116,6 +119,7 @@ def test_recipe_imports_only_errors_and_only_the_top_imports_recipe() -> None:
         "seqcli.verification",
         "seqcli.experiment",
         "seqcli.identity",
+        "seqcli.averaging",
         "seqcli.run",
         "seqcli.build",
     }

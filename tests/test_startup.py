@@ -8,7 +8,20 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "datasets", "pandas", "pyarrow", "matplotlib", "sacrebleu", "sentencepiece", "safetensors", "numpy")
+HEAVY = (
+    "torch",
+    "datasets",
+    "pandas",
+    "pyarrow",
+    "matplotlib",
+    "sacrebleu",
+    "sentencepiece",
+    "safetensors",
+    "numpy",
+    "tensorboard",
+    "wandb",
+    "trackio",
+)
 
 PROBE = """
 import sys
@@ -36,6 +49,7 @@ def heavy_imports(*arguments: str) -> list[str]:
         ["--help"],
         ["--version"],
         ["train", "--help"],
+        ["average", "--help"],
         ["eval", "--help"],
         ["translate", "--help"],
         ["visualize", "attention", "--help"],

@@ -11,6 +11,7 @@ from seqcli.training.loop import Limits, Objective, Plateau
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Adam, Optimizer, Sgd
 from seqcli.training.schedule import Schedule
+from seqcli.training.spikes import Spikes
 
 
 def build_optimizer(section: recipe.Optimizer, model: nn.Module) -> Optimizer:
@@ -84,3 +85,8 @@ def build_objective(section: recipe.Training) -> Objective:
         teacher_forcing=section.teacher_forcing,
         accumulation=section.accumulation,
     )
+
+
+def build_spikes(section: recipe.Training) -> Spikes | None:
+    """What losses are to be told of, if any."""
+    return None if section.spikes is None else Spikes(section.spikes.threshold, section.spikes.rewind)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seqcli import __version__
-from seqcli.cli import bench, evaluate, recipe, train, translate, visualize
+from seqcli.cli import average, bench, evaluate, recipe, train, translate, visualize
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,6 +34,7 @@ def top(
 
 
 app.command("train")(train.train)
+app.command("average")(average.average)
 app.command("eval")(evaluate.evaluate)
 app.command("translate")(translate.translate)
 app.command("bench")(bench.bench)

@@ -130,6 +130,12 @@ class TrainingView:
             warn(
                 f"a batch did not fit into memory; from step {record.step + 1} on each is taken in {record.pieces} pieces"
             )
+        elif record.event == "spike":
+            warn(
+                f"the loss of step {record.step} is {figure(record.loss or 0)}, usual is {figure(record.usual_loss or 0)}"
+            )
+        elif record.event == "rewind":
+            warn(f"after step {record.step} weights and optimizer are those of step {record.back_to} again")
         elif self.live is None and record.event != "checkpoint":
             note(self.line(record))
 
@@ -171,4 +177,5 @@ def _train_figures(record: Progress) -> list[tuple[str, str]]:
         ("tokens/s", f"{record.tokens_per_second or 0.0:,.0f}"),
         ("padding", f"{100 * (record.padding or 0.0):.1f} %"),
         *([("skipped steps", str(record.skipped))] if record.skipped else []),
+        *([("spikes", str(record.spikes))] if record.spikes else []),
     ]

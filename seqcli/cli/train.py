@@ -91,7 +91,9 @@ def train(
         TrainingView(folder.name, total, start) as view,
         _death_of_others_told(experiment.team.size),
     ):
-        for record in experiment.train(lambda: _tick(view, experiment) or bool(received.stop), received.take_save):
+        for record in experiment.train(
+            lambda: _tick(view, experiment) or bool(received.stop), received.take_save, note, warn
+        ):
             view.show(record)
     experiment.team.leave()
     step = experiment.position.step

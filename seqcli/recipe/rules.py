@@ -165,6 +165,15 @@ def _watching_needs_validation(recipe: Recipe) -> Broken:
         yield ("training", "early_stopping"), f"early_stopping {remedy}"
 
 
+def _rewinding_needs_checkpoints(recipe: Recipe) -> Broken:
+    spikes = recipe.training.spikes
+    if spikes is not None and spikes.rewind is not None and recipe.training.keep_checkpoints < 2:
+        yield (
+            ("training", "keep_checkpoints"),
+            "spikes.rewind needs 2 or more: the one to go back to, and the one that an interruption makes",
+        )
+
+
 def _best_metric(recipe: Recipe) -> Broken:
     best, metrics = recipe.training.best_metric, recipe.evaluation.metrics
     if best != "loss" and best not in metrics:
@@ -241,6 +250,7 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _learned_positions,
     _ties,
     _watching_needs_validation,
+    _rewinding_needs_checkpoints,
     _best_metric,
     _teacher_forcing,
     _string_lengths,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from seqcli.recipe.data import Data
+from seqcli.recipe.loggers import Loggers
 from seqcli.recipe.model import Model
 from seqcli.recipe.section import Count, Section
 from seqcli.recipe.sides import Source, Target
@@ -37,6 +38,8 @@ class Recipe(Section):
     """Encoder, decoder, and what holds for both."""
     training: Training
     """How the model learns."""
+    loggers: Loggers = Loggers()
+    """Where the records of training go beside metrics.jsonl."""
     search: Search = Search()
     """How text is written once the model is trained."""
     evaluation: Evaluation = Evaluation()

@@ -102,6 +102,16 @@ class EarlyStopping(Section):
     """Stop when `best_metric` has not improved in so many validations."""
 
 
+class Spikes(Section):
+    """Which losses are told as spikes, and what is done about them. The median and its deviation are those of the last 100 steps."""
+
+    threshold: Annotated[float, Field(gt=0.0)] = 10.0
+    """How many median absolute deviations (of at least 0.1 nats a token each) above the median a loss must be."""
+    rewind: Count | None = None
+    """After so many in a row weights and optimizer go back to the last checkpoint, and training goes on with the data that follow;
+    null means never."""
+
+
 class Training(Section):
     """How the model learns."""
 
@@ -141,6 +151,8 @@ class Training(Section):
     """The validation score that names the best checkpoint, and that early stopping and plateau watch."""
     early_stopping: EarlyStopping | None = None
     """When to stop before the end; null means never."""
+    spikes: Spikes | None = Spikes()
+    """Steps whose loss is far above those before are counted and warned of; null means they are not."""
     log_every: Count = 50
     """Steps between records in metrics.jsonl."""
 

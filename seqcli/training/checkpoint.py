@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -45,7 +46,8 @@ class Position:
 
     `batch` counts the batches of `epoch` that are done. `best` is the best validation score so far and `stale` the number of
     validations since; `factor` is what plateau has made of the learning rate. Each batch is cut into `pieces` to fit into memory;
-    the last `skipped_in_a_row` steps changed nothing, their loss not being a number. `sums` are running sums since the last record.
+    the last `skipped_in_a_row` steps changed nothing, their loss not being a number. `losses` are those of the last steps, and as
+    many as `spikes_in_a_row` of them were far above the others. `sums` are running sums since the last record.
     """
 
     step: int = 0
@@ -57,6 +59,8 @@ class Position:
     factor: float = 1.0
     pieces: int = 1
     skipped_in_a_row: int = 0
+    losses: list[float] = field(default_factory=list)
+    spikes_in_a_row: int = 0
     sums: dict[str, float] = field(default_factory=dict)
 
 
@@ -91,7 +95,7 @@ def load_checkpoint(
 
     Raises `SeqcliError` where a file is missing or damaged, or belongs to another model or optimizer.
     """
-    position = _read_position(folder / "state.json")
+    position = _read_position(folder)
     load_weights(folder, model)
     path = folder / "optimizer.safetensors"
     state = _read_tensors(path)
@@ -121,7 +125,20 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         raise SeqcliError(f"{path} does not fit the recipe's model: {', '.join([*absent, *unexpected][:3])} …")
 
 
-def average_weights(folders: list[Path]) -> dict[str, Tensor]:
+def read_state(folder: Path) -> dict[str, Any]:
+    """What `state.json` of a checkpoint says: the position, or what is to be known of weights alone. Raises `SeqcliError`."""
+    path = folder / "state.json"
+    _refuse_damage(path)
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SeqcliError(f"{path} is damaged: {error}") from error
+    if not isinstance(state, dict):
+        raise SeqcliError(f"{path} is damaged: it is no object")
+    return state
+
+
+def average_weights(folders: Sequence[Path]) -> dict[str, Tensor]:
     """The mean of the weights of several checkpoints."""
     total: dict[str, Tensor] = {}
     for folder in folders:
@@ -261,13 +278,12 @@ def _version(folder: Path) -> object:
         return None
 
 
-def _read_position(path: Path) -> Position:
-    _refuse_damage(path)
+def _read_position(folder: Path) -> Position:
+    path, fields = folder / "state.json", read_state(folder)
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
         if fields.pop("format_version") in READABLE_VERSIONS:
             return Position(**fields)
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (TypeError, KeyError) as error:
         raise SeqcliError(f"{path} is damaged: {error}") from error
     raise SeqcliError(f"{path} was written by another version of seqcli; train anew")
 

@@ -18,6 +18,7 @@ from seqcli.training.checkpoint import Position
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.schedule import Schedule
+from seqcli.training.spikes import Spikes
 from seqcli.training.team import Team
 from seqcli.types import Batch, Progress
 
@@ -65,7 +66,8 @@ class Hooks:
     `validate` gives the validation scores and a sample (source, reference, hypothesis); `watched` picks the score that counts,
     with a sign that makes more better; `save` keeps a checkpoint, under "best" or "step"; `stop` says whether somebody wants the
     run to end, `save_now` whether somebody wants a checkpoint though none is due; `describe` names the examples of batches that
-    training cannot digest.
+    training cannot digest; `rewind` puts weights and optimizer back where the last checkpoint has them and returns its step, None
+    if there is none.
     """
 
     validate: Callable[[], tuple[dict[str, float], Sample]] | None
@@ -74,6 +76,7 @@ class Hooks:
     stop: Callable[[], bool]
     save_now: Callable[[], bool] = lambda: False
     describe: Callable[[Sequence[Batch]], str] = lambda group: "a batch"
+    rewind: Callable[[], int | None] = lambda: None
 
 
 def fit(
@@ -90,6 +93,7 @@ def fit(
     plateau: Plateau | None = None,
     average: MovingAverage | None = None,
     team: Team | None = None,
+    spikes: Spikes | None = None,
 ) -> Iterator[Progress]:
     """Train from `position` on, changing model, optimizer and position in place; yield a record whenever there is news.
 
@@ -98,7 +102,8 @@ def fit(
 
     A step whose loss or gradient is not a number changes nothing and is counted; after `SKIPS_IN_A_ROW` of them, `SeqcliError`. A
     step that does not fit into memory is taken in smaller pieces, and so are all that follow. Where there is a moving `average`
-    of the weights, it is what is validated, and kept as the best. In a team only the leader validates and saves.
+    of the weights, it is what is validated, and kept as the best. In a team only the leader validates and saves. Losses far above
+    those before them are told where `spikes` says what that is.
     """
     team = team or Team()
     clock = Clock()
@@ -115,6 +120,8 @@ def fit(
             if position.pieces > before:
                 yield Progress("memory", position.step, position.epoch, pieces=position.pieces)
             _count_skipped(sums, position, group, hooks)
+            if spikes is not None:
+                yield from spikes.watch(sums, position, hooks.rewind)
             _add(position.sums, sums)
             position.step += 1
             if average is not None and not sums["skipped"]:
@@ -269,6 +276,7 @@ def _train_record(position: Position, rate: float, clock: Clock) -> Progress:
         tokens_per_second=sums.get("tokens", 0.0) / clock.lap(),
         padding=sums["empty"] / sums["cells"],
         skipped=int(sums["skipped"]) or None,
+        spikes=int(sums.get("spikes", 0)) or None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -66,6 +67,18 @@ def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     )
     assert lines[1].startswith("step 90/100  epoch 2  validation  loss 12.50")
     assert lines[2:] == ["  a", "  → c"]
+
+
+def test_what_is_not_as_it_should_be_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    spike, rewind = Progress("spike", 90, 2, loss=9.5, usual_loss=2.25), Progress("rewind", 94, 2, back_to=50)
+    memory, counted = Progress("memory", 95, 2, pieces=4), replace(TRAIN, spikes=3)
+    lines = shown(monkeypatch, [spike, rewind, memory, counted], terminal=False).splitlines()
+    assert lines[:3] == [
+        "warning: the loss of step 90 is 9.50, usual is 2.25",
+        "warning: after step 94 weights and optimizer are those of step 50 again",
+        "warning: a batch did not fit into memory; from step 96 on each is taken in 4 pieces",
+    ]
+    assert lines[3].endswith("spikes 3")
 
 
 def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def saved(run: Run, tmp_path: Path) -> Path:
 
 
 def test_the_whole_position_comes_back(run: Run, saved: Path) -> None:
-    everything = Position(7, 2, 3, 0.1, 4, 5, 0.5, {"loss": 1 / 3, "tokens": 17.0})
+    everything = Position(7, 2, 3, 0.1, 4, 5, 0.5, 2, 1, [0.1, 1 / 3], 1, {"loss": 1 / 3, "tokens": 17.0})
     save_checkpoint(saved, run.model, run.optimizer, everything)
     assert load_checkpoint(saved, run.model, run.optimizer) == everything
 
