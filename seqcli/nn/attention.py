@@ -11,11 +11,13 @@ Vaswani et al. 2017, §3.2.1). Each is one small module with two methods: `keys`
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from seqcli.nn.trace import record
 
@@ -83,9 +85,56 @@ class AdditiveScore(nn.Module):
         return projected
 
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:
-        """(B,T,Q) against (B,S,A): (B,T,S). Needs room for (B,T,S,A)."""
-        mixed = torch.tanh(self.query(query)[:, :, None, :] + keys[:, None, :, :])
-        return F.linear(mixed, self.vector.weight).squeeze(-1)
+        """(B,T,Q) against (B,S,A): (B,T,S)."""
+        scores: Tensor
+        # one step's pairs fit into the cache as they are
+        if query.shape[1] > 1 and query.device.type == "cpu" and not torch.compiler.is_compiling():
+            scores = _AdditiveScores.apply(self.query(query), keys, self.vector.weight[0])  # type: ignore[no-untyped-call]
+        else:
+            mixed = torch.tanh(self.query(query)[:, :, None, :] + keys[:, None, :, :])
+            scores = F.linear(mixed, self.vector.weight).squeeze(-1)
+        return scores
+
+
+class _AdditiveScores(torch.autograd.Function):
+    """v·tanh(q + k) for every pair, sentence by sentence, so that the (T,S,A) in between stay in the cache and are not kept: the
+    backward pass makes them again, which is cheaper than to write and read them."""
+
+    CELLS = 2**18
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, keys: Tensor, vector: Tensor) -> Tensor:
+        ctx.save_for_backward(query, keys, vector)
+        parts = [_mixed(*part) @ vector for part in _in_parts(query, keys)]
+        return torch.cat(parts)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query, keys, vector = ctx.saved_tensors
+        grad_query, grad_keys, grad_vector = map(torch.empty_like, (query, keys, vector))
+        grad_vector.zero_()
+        # what each part is written to are views of the whole
+        for q, k, grad, grad_q, grad_k in _in_parts(query, keys, grad_scores, grad_query, grad_keys):
+            mixed = _mixed(q, k)
+            grad_vector += grad.flatten() @ mixed.flatten(0, 2)
+            # tanh' = 1 - tanh²
+            slope = mixed.square_().neg_().add_(1.0).mul_(grad[..., None])
+            torch.sum(slope, dim=2, out=grad_q)
+            torch.sum(slope, dim=1, out=grad_k)
+        return grad_query.mul_(vector), grad_keys.mul_(vector), grad_vector
+
+
+def _mixed(query: Tensor, keys: Tensor) -> Tensor:
+    """tanh(q + k): (B,T,A), (B,S,A) → (B,T,S,A)."""
+    return (query[:, :, None, :] + keys[:, None, :, :]).tanh_()
+
+
+def _in_parts(query: Tensor, keys: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """All of them, cut along the batch so that a part's (B,T,S,A) have about `CELLS` elements."""
+    cells = query.shape[1] * keys.shape[1] * query.shape[2]
+    rows = max(1, _AdditiveScores.CELLS // max(1, cells))
+    return zip(*(torch.split(tensor, rows) for tensor in (query, keys, *others)), strict=True)
 
 
 class ContentScore(nn.Module):

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from torch import Tensor
 
-from seqcli.nn.attention import AdditiveScore, Attention, ContentScore, DotScore, MultiplicativeScore, Score
+from seqcli.nn.attention import (
+    AdditiveScore,
+    Attention,
+    ContentScore,
+    DotScore,
+    MultiplicativeScore,
+    Score,
+    _AdditiveScores,
+)
 
 QUERIES = torch.tensor([[[1.0, 2.0], [0.0, -1.0]]])
 KEYS = torch.tensor([[[3.0, 1.0], [1.0, 0.0]]])
@@ -97,3 +106,21 @@ def test_large_scores_do_not_overflow() -> None:
     attention = Attention(DotScore(scale=1e4))
     context = attention(QUERIES, attention.keys(KEYS), KEYS, torch.tensor([[True, True]]))
     near(context[0], [[3.0, 1.0], [1.0, 0.0]])
+
+
+def test_additive_scores_of_many_queries_and_their_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Computed in parts on a CPU: against the formula in one piece, and against finite differences, whatever the size of the parts."""
+    torch.manual_seed(1)
+    query, keys, vector = (
+        torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((5, 3, 4), (5, 6, 4), (4,))
+    )
+    expected = torch.tanh(query[:, :, None] + keys[:, None]) @ vector
+    weight = torch.randn(5, 3, 6, dtype=torch.float64)
+    gradients = torch.autograd.grad((expected * weight).sum(), (query, keys, vector))
+    for cells in (1, 3 * 6 * 4 * 2, 10**6):
+        monkeypatch.setattr(_AdditiveScores, "CELLS", cells)
+        scores = _AdditiveScores.apply(query, keys, vector)
+        torch.testing.assert_close(scores, expected)
+        found = torch.autograd.grad((scores * weight).sum(), (query, keys, vector))
+        torch.testing.assert_close(found, gradients)
+        assert torch.autograd.gradcheck(_AdditiveScores.apply, (query, keys, vector))
