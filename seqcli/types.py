@@ -178,6 +178,7 @@ class Progress:
 
     `event` is "train" (averages since the last record; `skipped` steps whose loss was no number are not in them), "validation"
     (with `scores`), "memory" (from here on batches are cut into `pieces`, because one did not fit), or "checkpoint".
+    `gradient_norms` has a length for each part of the model, before clipping, where the recipe asks for it.
     """
 
     event: str
@@ -186,6 +187,7 @@ class Progress:
     loss: float | None = None
     learning_rate: float | None = None
     grad_norm: float | None = None
+    gradient_norms: dict[str, float] = field(default_factory=dict)
     tokens_per_second: float | None = None
     padding: float | None = None
     scores: dict[str, float] = field(default_factory=dict)

@@ -83,4 +83,5 @@ def build_objective(section: recipe.Training) -> Objective:
         clip_norm=section.clip_norm,
         teacher_forcing=section.teacher_forcing,
         accumulation=section.accumulation,
+        norms_by_part=section.gradient_norms,
     )

@@ -142,6 +142,9 @@ class Training(Section):
     """When to stop before the end; null means never."""
     log_every: Count = 50
     """Steps between records in metrics.jsonl."""
+    gradient_norms: bool = False
+    """Whether these records tell the length of the gradient, before clipping, of each part of the model too: of encoder.layers.0,
+    decoder.embedding, output."""
 
 
 class Search(Section):

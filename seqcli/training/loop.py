@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from seqcli.errors import SeqcliError, is_out_of_memory
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.training.checkpoint import Position
+from seqcli.training.gradients import clip_gradient, gradient_norms, joint_norm, norms_by_part
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.schedule import Schedule
@@ -26,6 +26,9 @@ Sample = tuple[str, str, str]
 
 SKIPS_IN_A_ROW = 5
 """After so many steps in a row whose loss or gradient is not a number, training ends."""
+
+NORM = "norm/"
+"""What the sum of a part's gradient norms is called, before the part."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Objective:
     clip_norm: float | None
     teacher_forcing: float
     accumulation: int
+    norms_by_part: bool = False
 
 
 @dataclass(frozen=True)
@@ -202,7 +206,8 @@ def train_step(
     """One update from the gradients of several batches, the team's shares of them together, weighted by their target tokens.
 
     Returns what to add up for the record: loss (summed, in nats), tokens, grad_norm, steps, cells, empty cells, and skipped: 1
-    where loss or gradient are not numbers, so that nothing was changed and nothing else is counted but cells.
+    where loss or gradient are not numbers, so that nothing was changed and nothing else is counted but cells. The length of each
+    part's gradient, where the objective asks for it, is called norm/ and the part.
     """
     model.train()
     team = team or Team()
@@ -221,21 +226,16 @@ def train_step(
             (loss * (team.size / tokens)).backward()
         own_loss += float(loss.detach())
     (total,) = team.total(own_loss)
-    norm = clip_gradient(model, objective.clip_norm)
+    norms = gradient_norms(model)
+    norm = float(joint_norm(norms.values()))
     if not math.isfinite(total) or not math.isfinite(norm):
         return {"skipped": 1, "cells": cells, "empty": empty}
+    clip_gradient(model, norm, objective.clip_norm)
     optimizer.step(learning_rate)
+    parts = norms_by_part(norms) if objective.norms_by_part else {}
     counts = {"loss": total, "tokens": tokens, "grad_norm": norm, "steps": 1}
-    return {**counts, "skipped": 0, "cells": cells, "empty": empty}
-
-
-def clip_gradient(model: torch.nn.Module, clip_norm: float | None) -> float:
-    """Shorten the gradient of all parameters together to `clip_norm` (Pascanu et al. 2013, algorithm 1); return its norm before."""
-    gradients: list[Tensor] = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])))
-    if clip_norm is not None and norm > clip_norm:
-        torch._foreach_mul_(gradients, clip_norm / norm)
-    return norm
+    lengths = {f"{NORM}{part}": float(length) for part, length in parts.items()}
+    return {**counts, **lengths, "skipped": 0, "cells": cells, "empty": empty}
 
 
 def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau | None) -> Progress:
@@ -266,6 +266,9 @@ def _train_record(position: Position, rate: float, clock: Clock) -> Progress:
         loss=sums["loss"] / sums["tokens"] if "tokens" in sums else None,
         learning_rate=rate,
         grad_norm=sums["grad_norm"] / sums["steps"] if "steps" in sums else None,
+        gradient_norms={
+            name.removeprefix(NORM): total / sums["steps"] for name, total in sums.items() if name.startswith(NORM)
+        },
         tokens_per_second=sums.get("tokens", 0.0) / clock.lap(),
         padding=sums["empty"] / sums["cells"],
         skipped=int(sums["skipped"]) or None,

@@ -16,7 +16,7 @@ from seqcli.errors import SeqcliError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.training import loop
 from seqcli.training.checkpoint import Position
-from seqcli.training.loop import Clock, Hooks, Plateau, Rows, clip_gradient
+from seqcli.training.loop import Clock, Hooks, Plateau, Rows
 from seqcli.training.schedule import cosine, with_warmup
 from seqcli.types import Batch, Progress
 
@@ -288,33 +288,6 @@ def test_a_checkpoint_that_is_asked_for() -> None:
     hooks = replace(scripted([], saved), validate=None, save_now=lambda: run.position.step == 2)
     run.train(replace(FOR_EVER, steps=4), hooks)
     assert saved == [("step", 2), ("step", 4)]
-
-
-def parameters_with(*gradients: list[float]) -> nn.Module:
-    module = nn.ParameterList([nn.Parameter(torch.zeros(len(gradient))) for gradient in gradients])
-    for parameter, gradient in zip(module, gradients, strict=True):
-        parameter.grad = torch.tensor(gradient)
-    return module
-
-
-def test_a_long_gradient_is_shortened_as_a_whole() -> None:
-    # (3, 0) and (0, 4) together have length 5
-    module = parameters_with([3.0, 0.0], [0.0, 4.0])
-    assert clip_gradient(module, 1.0) == pytest.approx(5.0)
-    together = torch.cat([parameter.grad for parameter in module.parameters() if parameter.grad is not None])
-    torch.testing.assert_close(together, torch.tensor([0.6, 0.0, 0.0, 0.8]))
-
-
-@pytest.mark.parametrize("clip_norm", [None, 5.0, 100.0])
-def test_a_short_gradient_stays(clip_norm: float | None) -> None:
-    module = parameters_with([3.0, 0.0], [0.0, 4.0])
-    assert clip_gradient(module, clip_norm) == pytest.approx(5.0)
-    assert [parameter.grad.tolist() for parameter in module.parameters()] == [[3.0, 0.0], [0.0, 4.0]]  # type: ignore[union-attr]
-
-
-def test_parameters_without_a_gradient_do_not_count() -> None:
-    module = nn.ParameterList([*parameters_with([3.0, 4.0]).parameters(), nn.Parameter(torch.ones(2))])
-    assert clip_gradient(module, None) == pytest.approx(5.0)
 
 
 def test_the_clock_does_not_run_while_paused(monkeypatch: pytest.MonkeyPatch) -> None:

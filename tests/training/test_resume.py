@@ -34,7 +34,7 @@ def sections_with(kind: str) -> list[Model]:
 def objective(section: Model) -> Objective:
     """All that draws random numbers or depends on the order of things."""
     forced = 1.0 if section.decoder.kind == "transformer" else 0.7
-    return Objective(label_smoothing=0.1, clip_norm=1.0, teacher_forcing=forced, accumulation=2)
+    return Objective(label_smoothing=0.1, clip_norm=1.0, teacher_forcing=forced, accumulation=2, norms_by_part=True)
 
 
 def hooks(run: Run, checkpoints: Path, stop_at: int | None = None) -> Hooks:
