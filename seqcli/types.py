@@ -65,6 +65,11 @@ class Batch:
             Batch(source, mask, target, index) for source, mask, index, target in zip(*columns, targets, strict=True)
         ]
 
+    def twice(self) -> Batch:
+        """All rows, and all rows once more below them."""
+        target = self._known_target()
+        return Batch(*(torch.cat((one, one)) for one in (self.source, self.source_mask, target, self.index)))
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`."""
         target = None if self.target is None else self.target.to(device, non_blocking=True)

@@ -84,4 +84,5 @@ def build_objective(section: recipe.Training) -> Objective:
         teacher_forcing=section.teacher_forcing,
         accumulation=section.accumulation,
         norms_by_part=section.gradient_norms,
+        r_drop=section.r_drop,
     )

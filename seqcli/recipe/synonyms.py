@@ -90,6 +90,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "grad_clip": ("clip_norm",),
     "clip_grad_norm": ("clip_norm",),
     "max_grad_norm": ("clip_norm",),
+    "rdrop": ("r_drop",),
+    "reg_alpha": ("r_drop",),
     "teacher_forcing_ratio": ("teacher_forcing",),
     "valid_freq": ("validate_every",),
     "eval_every": ("validate_every",),

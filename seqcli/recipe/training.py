@@ -121,6 +121,9 @@ class Training(Section):
     """How the learning rate changes over the steps."""
     label_smoothing: Probability = 0.0
     """Share of the probability that is spread over the whole vocabulary (Szegedy et al. 2016)."""
+    r_drop: Annotated[float, Field(gt=0.0)] | None = None
+    """R-Drop (Liang et al. 2021): each batch passes twice, with different dropout, and the two answers' divergence, so many times,
+    is added to the loss of both; 5 in the paper's translations. null means one pass and no such thing."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
     """Gradients longer than this are shortened to it (Pascanu et al. 2013); null means never."""
     teacher_forcing: Share = 1.0

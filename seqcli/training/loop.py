@@ -52,6 +52,7 @@ class Objective:
     teacher_forcing: float
     accumulation: int
     norms_by_part: bool = False
+    r_drop: float | None = None
 
 
 @dataclass(frozen=True)
@@ -221,10 +222,11 @@ def train_step(
     own_loss = 0.0
     for number, batch in enumerate(group, start=1):
         with team.alone(replica, more=number < len(group)):
-            loss = replica(batch.to(device), objective.label_smoothing, objective.teacher_forcing)
+            how = (objective.label_smoothing, objective.teacher_forcing, objective.r_drop)
+            loss, cross_entropy = replica(batch.to(device), *how)
             # the team's gradients are averaged, but it is their sum over all tokens that counts
             (loss * (team.size / tokens)).backward()
-        own_loss += float(loss.detach())
+        own_loss += float(cross_entropy)
     (total,) = team.total(own_loss)
     norms = gradient_norms(model)
     norm = float(joint_norm(norms.values()))

@@ -140,12 +140,18 @@ def _meeting_place() -> torch.device:
 
 
 class _Loss(nn.Module):
-    """`Seq2Seq.loss` as the forward pass of a module, which is what torch's data parallelism wraps."""
+    """A model's loss as the forward pass of a module, which is what torch's data parallelism wraps."""
 
     def __init__(self, model: Seq2Seq) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Batch, label_smoothing: float, teacher_forcing: float) -> Tensor:
-        """The summed loss of a batch."""
-        return self.model.loss(batch, label_smoothing=label_smoothing, teacher_forcing=teacher_forcing)
+    def forward(
+        self, batch: Batch, label_smoothing: float, teacher_forcing: float, r_drop: float | None
+    ) -> tuple[Tensor, Tensor]:
+        """What is to be minimised, summed over the labels of a batch, and the summed cross-entropy, to be reported."""
+        how = {"label_smoothing": label_smoothing, "teacher_forcing": teacher_forcing}
+        if r_drop is not None:
+            return self.model.r_drop_loss(batch, r_drop, **how)
+        loss = self.model.loss(batch, **how)
+        return loss, loss.detach()

@@ -174,6 +174,36 @@ def test_accumulating_is_one_big_batch(smoothing: float) -> None:
         torch.testing.assert_close(left, right, atol=1e-12, rtol=1e-9)
 
 
+@pytest.mark.parametrize("rows", [2, 3])
+def test_r_drop_over_accumulated_batches_or_pieces_is_one_big_batch(rows: int) -> None:
+    """In float64; the recorded loss is the plain cross-entropy, and without dropout two passes are the same one twice."""
+    together = np.concatenate(plan(0))
+    captured: dict[str, list[torch.Tensor]] = {}
+    for how, groups in {
+        "accumulated": plan(0),
+        "pieces": [part.index.numpy() for part in load(together).pieces(rows)],
+        "at once": [together],
+        "without": [together],
+    }.items():
+        run = Run(STILL, seed=1)
+        run.model.double()
+        objective = replace(PLAIN, label_smoothing=0.1, r_drop=None if how == "without" else 5.0)
+        step = _Captured(run.model, captured.setdefault(how, []))
+        sums = loop.train_step(run.model, step, 1.0, [load(part) for part in groups], objective)
+        captured[how].append(torch.tensor(sums["loss"]))
+    captured["without"] = [2 * part for part in captured["without"][:-1]] + captured["without"][-1:]
+    for how in ("accumulated", "pieces", "without"):
+        for left, right in zip(captured[how], captured["at once"], strict=True):
+            torch.testing.assert_close(left, right, atol=1e-12, rtol=1e-9, msg=how)
+
+
+def test_r_drop_tells_two_passes_apart() -> None:
+    """With dropout the two halves of the doubled batch differ, and what is minimised is more than twice the loss."""
+    run = Run(SMALLEST.model_copy(update={"dropout": 0.5}), seed=1)
+    objective, entropy = run.model.r_drop_loss(load(plan(0)[0]), 5.0, teacher_forcing=0.5)
+    assert float(objective.detach()) > 2.01 * float(entropy)
+
+
 class _Captured:
     """An optimizer that only looks at the gradients."""
 
