@@ -60,6 +60,7 @@ from seqcli.training.checkpoint import (
 from seqcli.training.loop import Hooks, Sample, done, fit
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
+from seqcli.training.precision import refuse_missing
 from seqcli.training.records import Records
 from seqcli.training.team import Team, join_team
 from seqcli.types import Batch, Progress
@@ -223,6 +224,8 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     if resuming:
         refuse_changes(recipe, read_recipe(folder), folder)
     device = use_machine(recipe)
+    lstm = "lstm" in (recipe.model.encoder.kind, recipe.model.decoder.kind)
+    refuse_missing(recipe.training.precision, device, lstm=lstm)
     team = join_team(recipe.seed)
     with team.leader_first():
         data = prepare_data(recipe)

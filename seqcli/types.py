@@ -183,7 +183,8 @@ class Progress:
 
     `event` is "train" (averages since the last record; `skipped` steps whose loss was no number are not in them), "validation"
     (with `scores`), "memory" (from here on batches are cut into `pieces`, because one did not fit), or "checkpoint".
-    `gradient_norms` has a length for each part of the model, before clipping, where the recipe asks for it.
+    `gradient_norms` has a length for each part of the model, before clipping, where the recipe asks for it; `loss_scale` is what
+    the loss is multiplied by in fp16.
     """
 
     event: str
@@ -198,4 +199,5 @@ class Progress:
     scores: dict[str, float] = field(default_factory=dict)
     sample: tuple[str, str, str] | None = None
     skipped: int | None = None
+    loss_scale: float | None = None
     pieces: int | None = None

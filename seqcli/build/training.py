@@ -7,10 +7,11 @@ from typing_extensions import assert_never
 
 from seqcli.recipe import training as recipe
 from seqcli.training import schedule
-from seqcli.training.loop import Limits, Objective, Plateau
+from seqcli.training.loop import Limits, Plateau
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Adam, Optimizer, Sgd
 from seqcli.training.schedule import Schedule
+from seqcli.training.step import Objective
 
 
 def build_optimizer(section: recipe.Optimizer, model: nn.Module) -> Optimizer:
@@ -85,4 +86,5 @@ def build_objective(section: recipe.Training) -> Objective:
         accumulation=section.accumulation,
         norms_by_part=section.gradient_norms,
         r_drop=section.r_drop,
+        precision=section.precision,
     )

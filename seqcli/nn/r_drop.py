@@ -10,11 +10,10 @@ As in `loss.py` the logits, here of both passes, exist a chunk of rows at a time
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqcli.nn import loss
+from seqcli.nn.projection import Projection
 from seqcli.symbols import PAD
 
 
@@ -33,38 +32,32 @@ def projected_r_drop(
     Labels that are PAD do not count; smoothing is that of `projected_cross_entropy`. Both in nats. Differentiable once.
     """
     kept = (labels != PAD).flatten().nonzero().squeeze(1)
-    rows = features.reshape(2, -1, features.shape[-1]).index_select(1, kept)
+    # the two passes of a label side by side, so that a chunk of rows has both
+    pairs = features.reshape(2, -1, features.shape[-1]).transpose(0, 1).index_select(0, kept)
     objective, cross_entropy = _FusedPair.apply(  # type: ignore[no-untyped-call]
-        rows, weight, bias, labels.flatten().index_select(0, kept), label_smoothing, alpha
+        pairs.flatten(0, 1), weight, bias, labels.flatten().index_select(0, kept), label_smoothing, alpha
     )
     return objective, cross_entropy
 
 
 class _FusedPair(torch.autograd.Function):
-    """R-Drop's loss of rows (2,N,D), and its gradient, summed up chunk by chunk."""
+    """R-Drop's loss of rows (2N,D), two for each of `labels (N)`, and its gradient, summed up chunk by chunk."""
 
     @staticmethod
     def forward(ctx, rows, weight, bias, labels, smoothing, alpha):  # type: ignore[no-untyped-def]
-        chunk = max(1, loss.CHUNK_CELLS // (2 * weight.shape[0]))
-        grad_rows, grad_weight = torch.empty_like(rows), torch.zeros_like(weight)
-        grad_bias = None if bias is None else torch.zeros_like(bias)
-        precise = torch.promote_types(weight.dtype, torch.float32)
-        objective, cross_entropy = rows.new_zeros((), dtype=precise), rows.new_zeros((), dtype=precise)
-        for start in range(0, rows.shape[1], chunk):
-            part = rows[:, start : start + chunk]
-            log_probs = F.linear(part, weight, bias).to(precise).log_softmax(dim=-1)
+        output = Projection(rows, weight, bias, tuple(ctx.needs_input_grad[:3]))
+        objective, cross_entropy = (rows.new_zeros((), dtype=output.precise) for _ in range(2))
+        for chunk in output.chunks(rows_together=2):
+            log_probs = output.logits(chunk).log_softmax(dim=-1).view(-1, 2, weight.shape[0])
             probs = log_probs.exp()
             divergence, gradient = _divergence(log_probs, probs, alpha)
             gradient += probs
-            entropy = _cross_entropy(log_probs, labels[start : start + chunk], smoothing, gradient)
+            answers = labels[chunk.start // 2 : chunk.stop // 2]
+            entropy = _cross_entropy(log_probs, answers, smoothing, gradient)
             objective += entropy + divergence
             cross_entropy += entropy / 2
-            gradient = gradient.to(weight.dtype)
-            grad_rows[:, start : start + chunk] = gradient @ weight
-            grad_weight.addmm_(gradient.flatten(0, 1).T, part.flatten(0, 1))
-            if grad_bias is not None:
-                grad_bias += gradient.sum(dim=(0, 1))
-        ctx.gradients = (grad_rows, grad_weight, grad_bias)
+            output.add(chunk, gradient.flatten(0, 1))
+        ctx.gradients = output.gradients
         ctx.mark_non_differentiable(cross_entropy)
         return objective, cross_entropy
 
@@ -78,22 +71,22 @@ class _FusedPair(torch.autograd.Function):
 
 
 def _divergence(log_probs: Tensor, probs: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """α·½(KL(P‖Q) + KL(Q‖P)) of two `probs (2,n,V)`, summed, and its gradient by the logits, (2,n,V).
+    """α·½(KL(P‖Q) + KL(Q‖P)) of pairs of `probs (n,2,V)`, summed, and its gradient by the logits, (n,2,V).
 
     That by P's logits is ½α·(P·(log P - log Q - KL(P‖Q) + 1) - Q), and Q's likewise.
     """
-    # row 0 looks from P at Q, row 1 from Q at P
-    surplus = log_probs - log_probs.flip(0)
+    # of each pair one looks from P at Q, the other from Q at P
+    surplus = log_probs - log_probs.flip(1)
     divergences = torch.linalg.vecdot(probs, surplus)[:, :, None]
-    gradient = surplus.sub_(divergences - 1).mul_(probs).sub_(probs.flip(0)).mul_(alpha / 2)
+    gradient = surplus.sub_(divergences - 1).mul_(probs).sub_(probs.flip(1)).mul_(alpha / 2)
     return alpha / 2 * divergences.sum(), gradient
 
 
 def _cross_entropy(log_probs: Tensor, labels: Tensor, smoothing: float, gradient: Tensor) -> Tensor:
-    """The smoothed loss of `labels (n)` under both `log_probs (2,n,V)`, summed. `gradient`, which has the probabilities already,
-    becomes that by the logits: what was wanted is taken off."""
+    """The smoothed loss of `labels (n)` under the pairs of `log_probs (n,2,V)`, summed. `gradient`, which has the probabilities
+    already, becomes that by the logits: what was wanted is taken off."""
     vocabulary = log_probs.shape[-1]
-    answers = labels.expand(2, -1)[:, :, None]
+    answers = labels[:, None, None].expand(-1, 2, -1)
     entropy = -(1 - smoothing) * log_probs.gather(2, answers).sum()
     if smoothing:
         entropy -= smoothing / vocabulary * log_probs.sum()

@@ -124,6 +124,9 @@ class Training(Section):
     r_drop: Annotated[float, Field(gt=0.0)] | None = None
     """R-Drop (Liang et al. 2021): each batch passes twice, with different dropout, and the two answers' divergence, so many times,
     is added to the loss of both; 5 in the paper's translations. null means one pass and no such thing."""
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    """What matrix products are computed in; weights, norms, softmax and loss are float32 in any case, and so are validation and
+    translation. bf16 pays on GPUs and CPUs that have it, fp16 on GPUs; elsewhere both are slower."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
     """Gradients longer than this are shortened to it (Pascanu et al. 2013); null means never."""
     teacher_forcing: Share = 1.0

@@ -45,7 +45,8 @@ class Position:
 
     `batch` counts the batches of `epoch` that are done. `best` is the best validation score so far and `stale` the number of
     validations since; `factor` is what plateau has made of the learning rate. Each batch is cut into `pieces` to fit into memory;
-    the last `skipped_in_a_row` steps changed nothing, their loss not being a number. `sums` are running sums since the last record.
+    the last `skipped_in_a_row` steps changed nothing, their loss not being a number. The loss is multiplied by `loss_scale` in fp16,
+    for `steps_at_scale` steps now. `sums` are running sums since the last record.
     """
 
     step: int = 0
@@ -57,6 +58,8 @@ class Position:
     factor: float = 1.0
     pieces: int = 1
     skipped_in_a_row: int = 0
+    loss_scale: float = 65536.0
+    steps_at_scale: int = 0
     sums: dict[str, float] = field(default_factory=dict)
 
 

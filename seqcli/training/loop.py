@@ -11,24 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from seqcli.errors import SeqcliError, is_out_of_memory
+from seqcli.errors import is_out_of_memory
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.training.checkpoint import Position
-from seqcli.training.gradients import clip_gradient, gradient_norms, joint_norm, norms_by_part
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
+from seqcli.training.precision import LossScale
 from seqcli.training.schedule import Schedule
+from seqcli.training.step import NORM, Objective, Step, queued, train_step
+from seqcli.training.tally import Tally
 from seqcli.training.team import Team
 from seqcli.types import Batch, Progress
 
 Rows = np.ndarray
 Sample = tuple[str, str, str]
-
-SKIPS_IN_A_ROW = 5
-"""After so many steps in a row whose loss or gradient is not a number, training ends."""
-
-NORM = "norm/"
-"""What the sum of a part's gradient norms is called, before the part."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +37,6 @@ class Limits:
     checkpoint_every: int
     log_every: int
     patience: int | None
-
-
-@dataclass(frozen=True)
-class Objective:
-    """How a batch becomes a gradient."""
-
-    label_smoothing: float
-    clip_norm: float | None
-    teacher_forcing: float
-    accumulation: int
-    norms_by_part: bool = False
-    r_drop: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,12 +85,16 @@ def fit(
     `plan(epoch)` lists the batches of an epoch, the same each time it is asked; `load` makes one. Ends when `limits` are
     reached, when patience is out, or after `hooks.stop()`; a checkpoint is saved in each case.
 
-    A step whose loss or gradient is not a number changes nothing and is counted; after `SKIPS_IN_A_ROW` of them, `SeqcliError`. A
+    A step whose loss or gradient is not a number changes nothing and is counted; after several in a row, `SeqcliError`. A
     step that does not fit into memory is taken in smaller pieces, and so are all that follow. Where there is a moving `average`
     of the weights, it is what is validated, and kept as the best. In a team only the leader validates and saves.
     """
     team = team or Team()
     clock = Clock()
+    device = next(model.parameters()).device
+    fp16 = objective.precision == "fp16"
+    scale = LossScale(position.loss_scale, position.steps_at_scale, device) if fp16 else None
+    tally = Tally(position, scale, hooks.describe)
     while not done(position, limits):
         epoch = position.epoch
         batches = plan(epoch)
@@ -116,22 +104,23 @@ def fit(
             team.draw_apart(position.step)
             rate = learning_rate * schedule(position.step + 1) * position.factor
             before = position.pieces
-            sums = _step_in_pieces(model, optimizer, rate, group, objective, position, team)
+            step = _step_in_pieces(model, optimizer, rate, group, objective, position, team, scale)
             if position.pieces > before:
                 yield Progress("memory", position.step, position.epoch, pieces=position.pieces)
-            _count_skipped(sums, position, group, hooks)
-            _add(position.sums, sums)
+            tally.add(step)
             position.step += 1
-            if average is not None and not sums["skipped"]:
-                average.update(position.step)
+            if average is not None and (queued(device) or step.kept):
+                average.update(position.step, step.kept if queued(device) else None)
             position.batch += len(group)
             if position.batch >= len(batches):
                 position.epoch, position.batch = epoch + 1, 0
 
             if position.step % limits.log_every == 0 or done(position, limits):
-                yield _train_record(position, rate, clock)
+                tally.settle()
+                yield _train_record(position, rate, clock, scale)
             with clock.paused():
                 if hooks.validate is not None and _validation_due(position, epoch, limits):
+                    tally.settle()
                     if team.leads:
                         with average.in_use() if average else nullcontext():
                             record = _validate(model, position, hooks, plateau)
@@ -140,6 +129,7 @@ def fit(
                 interrupted = team.agrees(hooks.stop())
                 due = done(position, limits) or position.step % limits.checkpoint_every == 0
                 if team.leads and (interrupted or due or hooks.save_now()):
+                    tally.settle()
                     hooks.save("step", position)
                     yield Progress("checkpoint", position.step, position.epoch)
                 if interrupted:
@@ -169,13 +159,14 @@ def _step_in_pieces(
     objective: Objective,
     position: Position,
     team: Team,
-) -> dict[str, float]:
+    scale: LossScale | None,
+) -> Step:
     """`train_step`, with the batches cut smaller until it fits into memory; the update stays that of the whole group."""
     largest = max(len(batch.index) for batch in group)
     while True:
         pieces = [piece for batch in group for piece in batch.pieces(position.pieces)]
         try:
-            return train_step(model, optimizer, learning_rate, pieces, objective, team)
+            return train_step(model, optimizer, learning_rate, pieces, objective, team, scale, position.step + 1)
         except (MemoryError, RuntimeError) as error:
             # the others of a team wait for gradients that will not come, so there is no second try
             if not is_out_of_memory(error) or position.pieces >= largest or team.size > 1:
@@ -184,60 +175,6 @@ def _step_in_pieces(
         position.pieces *= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _count_skipped(sums: dict[str, float], position: Position, group: Sequence[Batch], hooks: Hooks) -> None:
-    """Raise `SeqcliError` where the loss has not been a number for too many steps in a row."""
-    position.skipped_in_a_row = position.skipped_in_a_row + 1 if sums["skipped"] else 0
-    if position.skipped_in_a_row >= SKIPS_IN_A_ROW:
-        raise SeqcliError(
-            f"the loss or its gradient was not a number in {SKIPS_IN_A_ROW} steps in a row, the last at step {position.step + 1} "
-            f"with {hooks.describe(group)}; lower training.optimizer.learning_rate, set training.clip_norm, or look at these examples"
-        )
-
-
-def train_step(
-    model: Seq2Seq,
-    optimizer: Optimizer,
-    learning_rate: float,
-    group: Sequence[Batch],
-    objective: Objective,
-    team: Team | None = None,
-) -> dict[str, float]:
-    """One update from the gradients of several batches, the team's shares of them together, weighted by their target tokens.
-
-    Returns what to add up for the record: loss (summed, in nats), tokens, grad_norm, steps, cells, empty cells, and skipped: 1
-    where loss or gradient are not numbers, so that nothing was changed and nothing else is counted but cells. The length of each
-    part's gradient, where the objective asks for it, is called norm/ and the part.
-    """
-    model.train()
-    team = team or Team()
-    replica = team.replica(model)
-    device = next(model.parameters()).device
-    sizes = [batch.source.numel() + batch.labels.numel() for batch in group]
-    empty_cells = sum(batch.padding * size for batch, size in zip(group, sizes, strict=True))
-    tokens, cells, empty = team.total(sum(batch.target_tokens for batch in group), sum(sizes), empty_cells)
-    for parameter in model.parameters():
-        parameter.grad = None
-    own_loss = 0.0
-    for number, batch in enumerate(group, start=1):
-        with team.alone(replica, more=number < len(group)):
-            how = (objective.label_smoothing, objective.teacher_forcing, objective.r_drop)
-            loss, cross_entropy = replica(batch.to(device), *how)
-            # the team's gradients are averaged, but it is their sum over all tokens that counts
-            (loss * (team.size / tokens)).backward()
-        own_loss += float(cross_entropy)
-    (total,) = team.total(own_loss)
-    norms = gradient_norms(model)
-    norm = float(joint_norm(norms.values()))
-    if not math.isfinite(total) or not math.isfinite(norm):
-        return {"skipped": 1, "cells": cells, "empty": empty}
-    clip_gradient(model, norm, objective.clip_norm)
-    optimizer.step(learning_rate)
-    parts = norms_by_part(norms) if objective.norms_by_part else {}
-    counts = {"loss": total, "tokens": tokens, "grad_norm": norm, "steps": 1}
-    lengths = {f"{NORM}{part}": float(length) for part, length in parts.items()}
-    return {**counts, **lengths, "skipped": 0, "cells": cells, "empty": empty}
 
 
 def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau | None) -> Progress:
@@ -258,7 +195,7 @@ def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau
     return Progress("validation", position.step, position.epoch, scores=scores, sample=sample)
 
 
-def _train_record(position: Position, rate: float, clock: Clock) -> Progress:
+def _train_record(position: Position, rate: float, clock: Clock, scale: LossScale | None) -> Progress:
     """The averages since the last record, which starts anew."""
     sums, position.sums = position.sums, {}
     return Progress(
@@ -274,12 +211,8 @@ def _train_record(position: Position, rate: float, clock: Clock) -> Progress:
         tokens_per_second=sums.get("tokens", 0.0) / clock.lap(),
         padding=sums["empty"] / sums["cells"],
         skipped=int(sums["skipped"]) or None,
+        loss_scale=None if scale is None else position.loss_scale,
     )
-
-
-def _add(sums: dict[str, float], more: dict[str, float]) -> None:
-    for name, value in more.items():
-        sums[name] = sums.get(name, 0.0) + value
 
 
 class Clock:

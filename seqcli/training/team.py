@@ -83,6 +83,12 @@ class Team:
         dist.all_reduce(sums)
         return [float(amount) for amount in sums.tolist()]
 
+    def add_up(self, amount: Tensor) -> Tensor:
+        """An amount on the device, added up over the team; nobody waits for it."""
+        if self.size > 1:
+            dist.all_reduce(amount)
+        return amount
+
     def agrees(self, flag: bool) -> bool:
         """Whether any process has raised this flag."""
         return flag if self.size == 1 else self.total(float(flag))[0] > 0

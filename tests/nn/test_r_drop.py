@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seqcli.nn import loss as room
+from seqcli.nn import projection as room
 from seqcli.nn.loss import projected_cross_entropy
 from seqcli.nn.r_drop import projected_r_drop
 from seqcli.symbols import PAD

@@ -18,6 +18,7 @@ from seqcli.training import loop
 from seqcli.training.checkpoint import Position
 from seqcli.training.loop import Clock, Hooks, Plateau, Rows
 from seqcli.training.schedule import cosine, with_warmup
+from seqcli.training.step import read
 from seqcli.types import Batch, Progress
 
 STILL = SMALLEST.model_copy(update={"dropout": 0.0})
@@ -189,8 +190,8 @@ def test_r_drop_over_accumulated_batches_or_pieces_is_one_big_batch(rows: int) -
         run.model.double()
         objective = replace(PLAIN, label_smoothing=0.1, r_drop=None if how == "without" else 5.0)
         step = _Captured(run.model, captured.setdefault(how, []))
-        sums = loop.train_step(run.model, step, 1.0, [load(part) for part in groups], objective)
-        captured[how].append(torch.tensor(sums["loss"]))
+        taken = loop.train_step(run.model, step, 1.0, [load(part) for part in groups], objective)
+        captured[how].append(torch.tensor(read([taken])[0]["loss"]))
     captured["without"] = [2 * part for part in captured["without"][:-1]] + captured["without"][-1:]
     for how in ("accumulated", "pieces", "without"):
         for left, right in zip(captured[how], captured["at once"], strict=True):

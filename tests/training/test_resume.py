@@ -12,7 +12,8 @@ from training.miniature import FOR_EVER, PLAIN, Run, load, no_validation
 
 from seqcli.recipe.model import Model
 from seqcli.training.checkpoint import step_folders
-from seqcli.training.loop import Hooks, Objective, Plateau
+from seqcli.training.loop import Hooks, Plateau
+from seqcli.training.step import Objective
 from seqcli.types import Progress
 
 # five batches in groups of two make steps of 2, 2 and 1 batches: an epoch ends every third step
