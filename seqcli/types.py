@@ -194,7 +194,6 @@ class Progress:
     loss: float | None = None
     learning_rate: float | None = None
     grad_norm: float | None = None
-    gradient_norms: dict[str, float] = field(default_factory=dict)
     tokens_per_second: float | None = None
     padding: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
@@ -205,3 +204,4 @@ class Progress:
     spikes: int | None = None
     usual_loss: float | None = None
     back_to: int | None = None
+    gradient_norms: dict[str, float] = field(default_factory=dict)
