@@ -66,7 +66,7 @@ def measure(system: str, size: str, steps: int) -> dict[str, float]:
     from seqcli.experiment import prepare
     from seqcli.recipe.load import load_recipe
     from seqcli.training.flops import matrix_rate
-    from seqcli.training.loop import train_step
+    from seqcli.training.step import train_step
 
     data = Path(os.environ.get("SEQCLI_TEST_DATA", ""), "multi30k")
     sides = {"source": data / "train.tok.en", "target": data / "train.tok.de"}

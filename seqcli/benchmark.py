@@ -17,7 +17,8 @@ from torch.profiler import ProfilerActivity, profile
 from seqcli.build.training import build_objective
 from seqcli.experiment import Experiment
 from seqcli.training.flops import matrix_rate, training_flops, wait_for
-from seqcli.training.loop import train_step
+from seqcli.training.precision import DTYPES
+from seqcli.training.step import train_step
 from seqcli.types import Batch
 
 WARM_UP = 3
@@ -86,7 +87,7 @@ def bench(experiment: Experiment, steps: int) -> Report:
     batches = list(planned_batches(experiment, WARM_UP + steps))
     speed = time_steps(step, batches, device)
     flops = flops_per_token(experiment)
-    machine = matrix_rate(device)
+    machine = matrix_rate(device, DTYPES[objective.precision])
     return Report(
         tokens_per_second=speed.tokens_per_second,
         seconds_a_step=speed.seconds / speed.steps,

@@ -67,6 +67,7 @@ from seqcli.training.loop import Hooks, Sample, done, fit
 from seqcli.training.memory import BatchChoice
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
+from seqcli.training.precision import refuse_missing
 from seqcli.training.records import Records
 from seqcli.training.team import Team, join_team
 from seqcli.types import Batch, Progress
@@ -264,6 +265,8 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
             recipe = with_batch_tokens(recipe, before.training.batch_tokens)
         refuse_changes(recipe, before, folder)
     device = use_machine(recipe)
+    lstm = "lstm" in (recipe.model.encoder.kind, recipe.model.decoder.kind)
+    refuse_missing(recipe.training.precision, device, lstm=lstm)
     team = join_team(recipe.seed)
     with team.leader_first():
         data = prepare_data(recipe)

@@ -65,6 +65,11 @@ class Batch:
             Batch(source, mask, target, index) for source, mask, index, target in zip(*columns, targets, strict=True)
         ]
 
+    def twice(self) -> Batch:
+        """All rows, and all rows once more below them."""
+        target = self._known_target()
+        return Batch(*(torch.cat((one, one)) for one in (self.source, self.source_mask, target, self.index)))
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`."""
         target = None if self.target is None else self.target.to(device, non_blocking=True)
@@ -179,6 +184,8 @@ class Progress:
     `event` is "train" (averages since the last record; `skipped` steps whose loss was no number are not in them), "validation"
     (with `scores`), "memory" (from here on batches are cut into `pieces`, because one did not fit), "spike" (the first step of some
     whose `loss` is far above the `usual_loss`), "rewind" (after spikes weights and optimizer went `back_to` a step), or "checkpoint".
+    `gradient_norms` has a length for each part of the model, before clipping, where the recipe asks for it; `loss_scale` is what
+    the loss is multiplied by in fp16.
     """
 
     event: str
@@ -192,7 +199,9 @@ class Progress:
     scores: dict[str, float] = field(default_factory=dict)
     sample: tuple[str, str, str] | None = None
     skipped: int | None = None
+    loss_scale: float | None = None
     pieces: int | None = None
     spikes: int | None = None
     usual_loss: float | None = None
     back_to: int | None = None
+    gradient_norms: dict[str, float] = field(default_factory=dict)

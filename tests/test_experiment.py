@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+import torch
 
 import seqcli
 from seqcli.data.files import read_text
@@ -203,6 +204,21 @@ def test_however_often_it_is_stopped(tmp_path: Path) -> None:
         assert records(folder) == records(tmp_path / "straight")
         assert checkpoints(folder) == checkpoints(tmp_path / "straight")
     assert "checkpoints/average/model.safetensors" in checkpoints(tmp_path / "straight")
+
+
+def test_what_is_trained_in_16_bits_is_kept_validated_and_used_in_32(tmp_path: Path) -> None:
+    runs = {}
+    for precision in ("float32", "bf16"):
+        recipe = recipe_of("training={steps: 40, batch_tokens: 256}", f"training.precision={precision}")
+        *_, validation, _ = prepare(recipe, tmp_path / precision).train()
+        run = runs[precision] = seqcli.load(tmp_path / precision)
+        assert all(weight.dtype == torch.float32 for weight in run.translator.model.parameters())
+        again = run.evaluate("validation", metrics=["loss"]).metrics["loss"].value
+        assert again == validation.scores["loss"] < 1.5, "validation is that of a model in float32"
+    exact, near = (run.translator.model.state_dict() for run in runs.values())
+    assert exact.keys() == near.keys()
+    apart = [float((exact[name] - near[name]).norm() / exact[name].norm()) for name in exact]
+    assert 0 < max(apart) < 0.5
 
 
 def test_length_of_a_run(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from typing_extensions import assert_never
 
 from seqcli.recipe import training as recipe
 from seqcli.training import schedule
-from seqcli.training.loop import Limits, Objective, Plateau
+from seqcli.training.loop import Limits, Plateau
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Adam, Optimizer, Sgd
 from seqcli.training.schedule import Schedule
 from seqcli.training.spikes import Spikes
+from seqcli.training.step import Objective
 
 
 def build_optimizer(section: recipe.Optimizer, model: nn.Module) -> Optimizer:
@@ -84,6 +85,9 @@ def build_objective(section: recipe.Training) -> Objective:
         clip_norm=section.clip_norm,
         teacher_forcing=section.teacher_forcing,
         accumulation=section.accumulation,
+        norms_by_part=section.gradient_norms,
+        r_drop=section.r_drop,
+        precision=section.precision,
     )
 
 

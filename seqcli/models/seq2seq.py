@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqcli.nn.loss import projected_cross_entropy
+from seqcli.nn.r_drop import projected_r_drop
 from seqcli.types import Batch, Memory, State
 
 
@@ -85,3 +86,14 @@ class Seq2Seq(nn.Module):
         """The summed cross-entropy of the labels, in nats; divide by `batch.target_tokens` for the mean."""
         features = self(batch, teacher_forcing)
         return projected_cross_entropy(features, self.output.weight, self.output.bias, batch.labels, label_smoothing)
+
+    def r_drop_loss(
+        self, batch: Batch, alpha: float, *, label_smoothing: float = 0.0, teacher_forcing: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """What R-Drop minimises, summed over the labels (see `projected_r_drop`), and the summed cross-entropy, to be reported.
+
+        The two passes, which differ in what dropout drops, go side by side, as one batch of twice the rows.
+        """
+        features = self(batch.twice(), teacher_forcing)
+        weight, bias = self.output.weight, self.output.bias
+        return projected_r_drop(features, weight, bias, batch.labels, label_smoothing, alpha=alpha)

@@ -153,12 +153,19 @@ class ContentScore(nn.Module):
 
     def keys(self, states: Tensor) -> Tensor:
         """The states at length 1, (B,S,D)."""
-        return F.normalize(states, dim=-1)
+        return _at_length_1(states)
 
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:
         """(B,T,Q) against (B,S,D): (B,T,S)."""
-        cosine = F.normalize(self.query(query), dim=-1) @ keys.transpose(1, 2)
+        cosine = _at_length_1(self.query(query)) @ keys.transpose(1, 2)
         return F.softplus(self.strength(query) + self.INITIAL_STRENGTH) * cosine
+
+
+def _at_length_1(vectors: Tensor) -> Tensor:
+    """In float32 at least, since 16 bits have no number small enough to divide by."""
+    precise = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    # a zero vector has no direction; divided by the next best thing to zero, its gradient would be 10¹² long
+    return torch.where(precise.any(dim=-1, keepdim=True), F.normalize(precise, dim=-1), 0.0)
 
 
 class Attention(nn.Module):
@@ -175,6 +182,7 @@ class Attention(nn.Module):
     def forward(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         """Queries (B,T,Q), prepared keys (B,S,A), values (B,S,D), mask (B,S) → context (B,T,D)."""
         scores = self.score(query, keys).masked_fill(~mask[:, None, :], float("-inf"))
-        weights = torch.softmax(scores, dim=-1)
+        # in float32 at least, whatever the products are computed in
+        weights = torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
         record(self, weights[:, None])
-        return weights @ values
+        return weights.to(values.dtype) @ values

@@ -10,15 +10,11 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from seqcli.nn.projection import Projection
 from seqcli.symbols import PAD
-
-CHUNK_CELLS = 2**21
-"""How many logits a chunk may have: 8 MB in float32, which a shared cache holds and which still makes products large enough to be
-fast."""
 
 
 def projected_cross_entropy(
@@ -43,19 +39,13 @@ class _FusedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, rows, weight, bias, labels, smoothing):  # type: ignore[no-untyped-def]
         vocabulary = weight.shape[0]
-        chunk = max(1, CHUNK_CELLS // vocabulary)
-        wanted = [
-            needed and torch.is_tensor(x) for needed, x in zip(ctx.needs_input_grad, (rows, weight, bias), strict=False)
-        ]
-        grad_rows = torch.empty_like(rows) if wanted[0] else None
-        grad_weight = torch.zeros_like(weight) if wanted[1] else None
-        grad_bias = torch.zeros_like(bias) if wanted[2] else None
+        wanted = tuple(ctx.needs_input_grad[:3])
+        output = Projection(rows, weight, bias, wanted)
         # softmax and sums in float32 at least, whatever the model computes in
-        precise = torch.promote_types(weight.dtype, torch.float32)
-        total = rows.new_zeros((), dtype=precise)
-        for start in range(0, len(rows), chunk):
-            part, answers = rows[start : start + chunk], labels[start : start + chunk, None]
-            logits = F.linear(part, weight, bias).to(precise)
+        total = rows.new_zeros((), dtype=output.precise)
+        for chunk in output.chunks():
+            answers = labels[chunk, None]
+            logits = output.logits(chunk)
             label_logits = logits.gather(1, answers).sum()
             mean_logits = logits.sum() / vocabulary if smoothing else 0.0
             highest = logits.amax(dim=-1)
@@ -69,14 +59,8 @@ class _FusedCrossEntropy(torch.autograd.Function):
             if smoothing:
                 gradient -= smoothing / vocabulary
             gradient.scatter_add_(1, answers, torch.full_like(answers, smoothing - 1, dtype=gradient.dtype))
-            gradient = gradient.to(weight.dtype)
-            if grad_rows is not None:
-                torch.mm(gradient, weight, out=grad_rows[start : start + chunk])
-            if grad_weight is not None:
-                grad_weight.addmm_(gradient.T, part)
-            if grad_bias is not None:
-                grad_bias += gradient.sum(dim=0)
-        ctx.gradients = (grad_rows, grad_weight, grad_bias)
+            output.add(chunk, gradient)
+        ctx.gradients = output.gradients
         return total
 
     @staticmethod

@@ -189,6 +189,13 @@ def _teacher_forcing(recipe: Recipe) -> Broken:
         yield ("training", "teacher_forcing"), f"below 1 needs a recurrent decoder, not {decoder.kind}"
 
 
+def _r_drop(recipe: Recipe) -> Broken:
+    model = recipe.model
+    dropouts = (model.dropout, model.embedding_dropout, model.attention_dropout, model.activation_dropout)
+    if recipe.training.r_drop is not None and not any(dropouts):
+        yield ("training", "r_drop"), "two passes differ in what dropout drops, and there is none; raise model.dropout"
+
+
 def _string_lengths(recipe: Recipe) -> Broken:
     data = recipe.data
     if isinstance(data, AlgorithmicData) and data.shortest > data.longest:
@@ -253,6 +260,7 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _rewinding_needs_checkpoints,
     _best_metric,
     _teacher_forcing,
+    _r_drop,
     _string_lengths,
     _numbered_columns,
     _line_pattern,

@@ -132,6 +132,12 @@ class Training(Section):
     """How the learning rate changes over the steps."""
     label_smoothing: Probability = 0.0
     """Share of the probability that is spread over the whole vocabulary (Szegedy et al. 2016)."""
+    r_drop: Annotated[float, Field(gt=0.0)] | None = None
+    """R-Drop (Liang et al. 2021): each batch passes twice, with different dropout, and the two answers' divergence, so many times,
+    is added to the loss of both; 5 in the paper's translations. null means one pass and no such thing."""
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    """What matrix products are computed in; weights, norms, softmax and loss are float32 in any case, and so are validation and
+    translation. bf16 pays on GPUs and CPUs that have it, fp16 on GPUs; elsewhere both are slower."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
     """Gradients longer than this are shortened to it (Pascanu et al. 2013); null means never."""
     teacher_forcing: Share = 1.0
@@ -155,6 +161,9 @@ class Training(Section):
     """Steps whose loss is far above those before are counted and warned of; null means they are not."""
     log_every: Count = 50
     """Steps between records in metrics.jsonl."""
+    gradient_norms: bool = False
+    """Whether these records tell the length of the gradient, before clipping, of each part of the model too: of encoder.layers.0,
+    decoder.embedding, output."""
 
 
 class Search(Section):

@@ -47,7 +47,8 @@ class Position:
     `batch` counts the batches of `epoch` that are done. `best` is the best validation score so far and `stale` the number of
     validations since; `factor` is what plateau has made of the learning rate. Each batch is cut into `pieces` to fit into memory;
     the last `skipped_in_a_row` steps changed nothing, their loss not being a number. `losses` are those of the last steps, and as
-    many as `spikes_in_a_row` of them were far above the others. `sums` are running sums since the last record.
+    many as `spikes_in_a_row` of them were far above the others. The loss is multiplied by `loss_scale` in fp16, for `steps_at_scale`
+    steps now. `sums` are running sums since the last record.
     """
 
     step: int = 0
@@ -61,6 +62,8 @@ class Position:
     skipped_in_a_row: int = 0
     losses: list[float] = field(default_factory=list)
     spikes_in_a_row: int = 0
+    loss_scale: float = 65536.0
+    steps_at_scale: int = 0
     sums: dict[str, float] = field(default_factory=dict)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from seqcli.models.seq2seq import Seq2Seq
-from seqcli.training.loop import Objective
+from seqcli.training.step import Objective
 from seqcli.types import Batch
 
 MATRIX_SIZE = {"cpu": 2048, "cuda": 8192}

@@ -10,23 +10,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from seqcli.errors import SeqcliError, is_out_of_memory
+from seqcli.errors import is_out_of_memory
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.training.checkpoint import Position
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
+from seqcli.training.precision import LossScale
 from seqcli.training.schedule import Schedule
 from seqcli.training.spikes import Spikes
+from seqcli.training.step import NORM, Objective, Step, queued, train_step
+from seqcli.training.tally import Tally
 from seqcli.training.team import Team
 from seqcli.types import Batch, Progress
 
 Rows = np.ndarray
 Sample = tuple[str, str, str]
-
-SKIPS_IN_A_ROW = 5
-"""After so many steps in a row whose loss or gradient is not a number, training ends."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +38,6 @@ class Limits:
     checkpoint_every: int
     log_every: int
     patience: int | None
-
-
-@dataclass(frozen=True)
-class Objective:
-    """How a batch becomes a gradient."""
-
-    label_smoothing: float
-    clip_norm: float | None
-    teacher_forcing: float
-    accumulation: int
 
 
 @dataclass(frozen=True)
@@ -100,13 +89,17 @@ def fit(
     `plan(epoch)` lists the batches of an epoch, the same each time it is asked; `load` makes one. Ends when `limits` are
     reached, when patience is out, or after `hooks.stop()`; a checkpoint is saved in each case.
 
-    A step whose loss or gradient is not a number changes nothing and is counted; after `SKIPS_IN_A_ROW` of them, `SeqcliError`. A
+    A step whose loss or gradient is not a number changes nothing and is counted; after several in a row, `SeqcliError`. A
     step that does not fit into memory is taken in smaller pieces, and so are all that follow. Where there is a moving `average`
     of the weights, it is what is validated, and kept as the best. In a team only the leader validates and saves. Losses far above
     those before them are told where `spikes` says what that is.
     """
     team = team or Team()
     clock = Clock()
+    device = next(model.parameters()).device
+    fp16 = objective.precision == "fp16"
+    scale = LossScale(position.loss_scale, position.steps_at_scale, device) if fp16 else None
+    tally = Tally(position, scale, hooks.describe, spikes, hooks.rewind)
     while not done(position, limits):
         epoch = position.epoch
         batches = plan(epoch)
@@ -116,24 +109,26 @@ def fit(
             team.draw_apart(position.step)
             rate = learning_rate * schedule(position.step + 1) * position.factor
             before = position.pieces
-            sums = _step_in_pieces(model, optimizer, rate, group, objective, position, team)
+            step = _step_in_pieces(model, optimizer, rate, group, objective, position, team, scale)
             if position.pieces > before:
                 yield Progress("memory", position.step, position.epoch, pieces=position.pieces)
-            _count_skipped(sums, position, group, hooks)
-            if spikes is not None:
-                yield from spikes.watch(sums, position, hooks.rewind)
-            _add(position.sums, sums)
+            tally.add(step)
+            yield from tally.news()
             position.step += 1
-            if average is not None and not sums["skipped"]:
-                average.update(position.step)
+            if average is not None and (queued(device) or step.kept):
+                average.update(position.step, step.kept if queued(device) else None)
             position.batch += len(group)
             if position.batch >= len(batches):
                 position.epoch, position.batch = epoch + 1, 0
 
             if position.step % limits.log_every == 0 or done(position, limits):
-                yield _train_record(position, rate, clock)
+                tally.settle()
+                yield from tally.news()
+                yield _train_record(position, rate, clock, scale)
             with clock.paused():
                 if hooks.validate is not None and _validation_due(position, epoch, limits):
+                    tally.settle()
+                    yield from tally.news()
                     if team.leads:
                         with average.in_use() if average else nullcontext():
                             record = _validate(model, position, hooks, plateau)
@@ -142,6 +137,8 @@ def fit(
                 interrupted = team.agrees(hooks.stop())
                 due = done(position, limits) or position.step % limits.checkpoint_every == 0
                 if team.leads and (interrupted or due or hooks.save_now()):
+                    tally.settle()
+                    yield from tally.news()
                     hooks.save("step", position)
                     yield Progress("checkpoint", position.step, position.epoch)
                 if interrupted:
@@ -171,13 +168,14 @@ def _step_in_pieces(
     objective: Objective,
     position: Position,
     team: Team,
-) -> dict[str, float]:
+    scale: LossScale | None,
+) -> Step:
     """`train_step`, with the batches cut smaller until it fits into memory; the update stays that of the whole group."""
     largest = max(len(batch.index) for batch in group)
     while True:
         pieces = [piece for batch in group for piece in batch.pieces(position.pieces)]
         try:
-            return train_step(model, optimizer, learning_rate, pieces, objective, team)
+            return train_step(model, optimizer, learning_rate, pieces, objective, team, scale, position.step + 1)
         except (MemoryError, RuntimeError) as error:
             # the others of a team wait for gradients that will not come, so there is no second try
             if not is_out_of_memory(error) or position.pieces >= largest or team.size > 1:
@@ -186,63 +184,6 @@ def _step_in_pieces(
         position.pieces *= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _count_skipped(sums: dict[str, float], position: Position, group: Sequence[Batch], hooks: Hooks) -> None:
-    """Raise `SeqcliError` where the loss has not been a number for too many steps in a row."""
-    position.skipped_in_a_row = position.skipped_in_a_row + 1 if sums["skipped"] else 0
-    if position.skipped_in_a_row >= SKIPS_IN_A_ROW:
-        raise SeqcliError(
-            f"the loss or its gradient was not a number in {SKIPS_IN_A_ROW} steps in a row, the last at step {position.step + 1} "
-            f"with {hooks.describe(group)}; lower training.optimizer.learning_rate, set training.clip_norm, or look at these examples"
-        )
-
-
-def train_step(
-    model: Seq2Seq,
-    optimizer: Optimizer,
-    learning_rate: float,
-    group: Sequence[Batch],
-    objective: Objective,
-    team: Team | None = None,
-) -> dict[str, float]:
-    """One update from the gradients of several batches, the team's shares of them together, weighted by their target tokens.
-
-    Returns what to add up for the record: loss (summed, in nats), tokens, grad_norm, steps, cells, empty cells, and skipped: 1
-    where loss or gradient are not numbers, so that nothing was changed and nothing else is counted but cells.
-    """
-    model.train()
-    team = team or Team()
-    replica = team.replica(model)
-    device = next(model.parameters()).device
-    sizes = [batch.source.numel() + batch.labels.numel() for batch in group]
-    empty_cells = sum(batch.padding * size for batch, size in zip(group, sizes, strict=True))
-    tokens, cells, empty = team.total(sum(batch.target_tokens for batch in group), sum(sizes), empty_cells)
-    for parameter in model.parameters():
-        parameter.grad = None
-    own_loss = 0.0
-    for number, batch in enumerate(group, start=1):
-        with team.alone(replica, more=number < len(group)):
-            loss = replica(batch.to(device), objective.label_smoothing, objective.teacher_forcing)
-            # the team's gradients are averaged, but it is their sum over all tokens that counts
-            (loss * (team.size / tokens)).backward()
-        own_loss += float(loss.detach())
-    (total,) = team.total(own_loss)
-    norm = clip_gradient(model, objective.clip_norm)
-    if not math.isfinite(total) or not math.isfinite(norm):
-        return {"skipped": 1, "cells": cells, "empty": empty}
-    optimizer.step(learning_rate)
-    counts = {"loss": total, "tokens": tokens, "grad_norm": norm, "steps": 1}
-    return {**counts, "skipped": 0, "cells": cells, "empty": empty}
-
-
-def clip_gradient(model: torch.nn.Module, clip_norm: float | None) -> float:
-    """Shorten the gradient of all parameters together to `clip_norm` (Pascanu et al. 2013, algorithm 1); return its norm before."""
-    gradients: list[Tensor] = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])))
-    if clip_norm is not None and norm > clip_norm:
-        torch._foreach_mul_(gradients, clip_norm / norm)
-    return norm
 
 
 def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau | None) -> Progress:
@@ -263,7 +204,7 @@ def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau
     return Progress("validation", position.step, position.epoch, scores=scores, sample=sample)
 
 
-def _train_record(position: Position, rate: float, clock: Clock) -> Progress:
+def _train_record(position: Position, rate: float, clock: Clock, scale: LossScale | None) -> Progress:
     """The averages since the last record, which starts anew."""
     sums, position.sums = position.sums, {}
     return Progress(
@@ -273,16 +214,15 @@ def _train_record(position: Position, rate: float, clock: Clock) -> Progress:
         loss=sums["loss"] / sums["tokens"] if "tokens" in sums else None,
         learning_rate=rate,
         grad_norm=sums["grad_norm"] / sums["steps"] if "steps" in sums else None,
+        gradient_norms={
+            name.removeprefix(NORM): total / sums["steps"] for name, total in sums.items() if name.startswith(NORM)
+        },
         tokens_per_second=sums.get("tokens", 0.0) / clock.lap(),
         padding=sums["empty"] / sums["cells"],
         skipped=int(sums["skipped"]) or None,
         spikes=int(sums.get("spikes", 0)) or None,
+        loss_scale=None if scale is None else position.loss_scale,
     )
-
-
-def _add(sums: dict[str, float], more: dict[str, float]) -> None:
-    for name, value in more.items():
-        sums[name] = sums.get(name, 0.0) + value
 
 
 class Clock:

@@ -22,8 +22,10 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.symbols import UNK
-from seqcli.training.loop import Objective
 from seqcli.training.optim import Optimizer
+from seqcli.training.precision import reduced
+from seqcli.training.step import Objective
+from seqcli.training.team import Team
 from seqcli.types import Batch
 
 SIZES = tuple(2**power for power in range(15, 8, -1))
@@ -157,7 +159,9 @@ def _peak_of_step(model: Seq2Seq, shape: Shape, objective: Objective) -> int:
 
 
 def _forward_backward(model: Seq2Seq, batch: Batch, objective: Objective) -> None:
-    loss = model.loss(batch, label_smoothing=objective.label_smoothing, teacher_forcing=objective.teacher_forcing)
+    with reduced(objective.precision, batch.source.device):
+        how = (objective.label_smoothing, objective.teacher_forcing, objective.r_drop)
+        loss, _ = Team().replica(model)(batch, *how)
     torch.autograd.backward(loss)
 
 

@@ -21,11 +21,14 @@ class MovingAverage:
         self.decay = decay
         self.averages = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
 
-    def update(self, step: int) -> None:
-        """Take in the model's weights after its step number `step`, counted from 1."""
+    def update(self, step: int, kept: Tensor | None = None) -> None:
+        """Take in the model's weights after its step number `step`, counted from 1; or not, where a `kept` on the device says no."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        current = [parameter.data for parameter in self.model.parameters()]
-        torch._foreach_lerp_(list(self.averages.values()), current, 1 - decay)
+        averages, current = list(self.averages.values()), [parameter.data for parameter in self.model.parameters()]
+        if kept is None:
+            torch._foreach_lerp_(averages, current, 1 - decay)
+        else:
+            torch._foreach_lerp_(averages, current, [kept * (1 - decay)] * len(averages))
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

@@ -17,8 +17,11 @@ from torch import Tensor, nn
 class Optimizer(Protocol):
     """Turns gradients into steps; its state is named by parameter, so that it can be saved with them."""
 
-    def step(self, learning_rate: float) -> None:
-        """Move every parameter that has a gradient."""
+    def step(self, learning_rate: float, divisor: Tensor | None = None, skip: Tensor | None = None) -> None:
+        """Move every parameter that has a gradient, which is first divided by `divisor`; or nothing at all where `skip` is True.
+
+        Both are scalars on the device, for those who cannot wait for them.
+        """
         ...
 
     def state(self) -> dict[str, Tensor]:
@@ -73,12 +76,14 @@ class Adam:
             for name, parameter in parameters
         ]
 
-    def step(self, learning_rate: float) -> None:
+    def step(self, learning_rate: float, divisor: Tensor | None = None, skip: Tensor | None = None) -> None:
         """One update of all parameters that have a gradient."""
         for weight_decay, slots in _by_decay(self.slots):
             steps = [slot.memory["step"] for slot in slots]
-            for count in steps:
-                count += 1
+            if skip is None:
+                torch._foreach_add_(steps, 1)
+            else:
+                torch._foreach_add_(steps, (~skip).float())
             self.kernel(
                 [slot.parameter.data for slot in slots],
                 [_gradient(slot) for slot in slots],
@@ -93,6 +98,8 @@ class Adam:
                 eps=self.epsilon,
                 amsgrad=False,
                 maximize=False,
+                grad_scale=_as_float(divisor),
+                found_inf=_as_float(skip),
             )
 
     def state(self) -> dict[str, Tensor]:
@@ -126,7 +133,7 @@ class Sgd:
             for name, parameter in parameters
         ]
 
-    def step(self, learning_rate: float) -> None:
+    def step(self, learning_rate: float, divisor: Tensor | None = None, skip: Tensor | None = None) -> None:
         """One update of all parameters that have a gradient."""
         for weight_decay, slots in _by_decay(self.slots):
             torch._fused_sgd_(
@@ -141,6 +148,8 @@ class Sgd:
                 maximize=False,
                 # the buffers start as zeros, so the first step needs no case of its own
                 is_first_step=False,
+                grad_scale=_as_float(divisor),
+                found_inf=_as_float(skip),
             )
 
     def state(self) -> dict[str, Tensor]:
@@ -164,6 +173,11 @@ def _by_decay(slots: list[Slot]) -> list[tuple[float, list[Slot]]]:
 def _gradient(slot: Slot) -> Tensor:
     assert slot.parameter.grad is not None
     return slot.parameter.grad
+
+
+def _as_float(scalar: Tensor | None) -> Tensor | None:
+    """As the kernels want it."""
+    return None if scalar is None else scalar.float()
 
 
 def _state(slots: list[Slot]) -> dict[str, Tensor]:

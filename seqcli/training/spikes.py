@@ -26,14 +26,16 @@ class Spikes:
     threshold: float
     rewind: int | None
 
-    def watch(self, sums: dict[str, float], position: Position, rewind: Callable[[], int | None]) -> Iterator[Progress]:
-        """Judge the step that `sums` come from, count it there, and remember its loss; a record of what there is to say.
+    def watch(
+        self, step: int, sums: dict[str, float], position: Position, rewind: Callable[[], int | None]
+    ) -> Iterator[Progress]:
+        """Judge the `step` that `sums` come from, count it there, and remember its loss; a record of what there is to say.
 
         `rewind()` goes back and returns the step it has gone back to, None if there is no checkpoint yet.
         """
         if "loss" not in sums:  # skipped
             return
-        loss, step = sums["loss"] / sums["tokens"], position.step + 1
+        loss = sums["loss"] / sums["tokens"]
         usual, limit = self.usual_and_limit(position.losses)
         sums["spikes"] = int(loss > limit)
         position.spikes_in_a_row = position.spikes_in_a_row + 1 if loss > limit else 0

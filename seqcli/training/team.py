@@ -86,6 +86,12 @@ class Team:
         dist.all_reduce(sums)
         return [float(amount) for amount in sums.tolist()]
 
+    def add_up(self, amount: Tensor) -> Tensor:
+        """An amount on the device, added up over the team; nobody waits for it."""
+        if self.size > 1:
+            dist.all_reduce(amount)
+        return amount
+
     def agrees(self, flag: bool) -> bool:
         """Whether any process has raised this flag."""
         return flag if self.size == 1 else self.total(float(flag))[0] > 0
@@ -151,12 +157,18 @@ def _meeting_place() -> torch.device:
 
 
 class _Loss(nn.Module):
-    """`Seq2Seq.loss` as the forward pass of a module, which is what torch's data parallelism wraps."""
+    """A model's loss as the forward pass of a module, which is what torch's data parallelism wraps."""
 
     def __init__(self, model: Seq2Seq) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Batch, label_smoothing: float, teacher_forcing: float) -> Tensor:
-        """The summed loss of a batch."""
-        return self.model.loss(batch, label_smoothing=label_smoothing, teacher_forcing=teacher_forcing)
+    def forward(
+        self, batch: Batch, label_smoothing: float, teacher_forcing: float, r_drop: float | None
+    ) -> tuple[Tensor, Tensor]:
+        """What is to be minimised, summed over the labels of a batch, and the summed cross-entropy, to be reported."""
+        how = {"label_smoothing": label_smoothing, "teacher_forcing": teacher_forcing}
+        if r_drop is not None:
+            return self.model.r_drop_loss(batch, r_drop, **how)
+        loss = self.model.loss(batch, **how)
+        return loss, loss.detach()

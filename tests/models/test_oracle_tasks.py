@@ -18,8 +18,8 @@ from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.model import Model
 from seqcli.search.beam import beam_search
 from seqcli.symbols import BOS, EOS, PAD, SPECIAL
-from seqcli.training.loop import Objective, train_step
 from seqcli.training.optim import Adam
+from seqcli.training.step import Objective, train_step
 from seqcli.types import Batch
 
 Letters = list[int]

@@ -14,8 +14,8 @@ from seqcli.build.model import build_model
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.model import Model
 from seqcli.training.checkpoint import load_weights, save_weights, weights_of
-from seqcli.training.loop import Objective, train_step
 from seqcli.training.optim import Adam
+from seqcli.training.step import Objective, train_step
 
 TIES = get_args(Model.model_fields["tie"].annotation)
 DISTINCT = {"none": 3, "target_output": 2, "source_target": 2, "all": 1}

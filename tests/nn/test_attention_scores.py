@@ -82,6 +82,17 @@ def test_content() -> None:
     near(compare(score), [[first / math.sqrt(2), first / math.sqrt(5)], [-second / math.sqrt(10), 0.0]])
 
 
+def test_content_of_a_query_without_direction() -> None:
+    """All keys are as good, and no gradient tells the query where to point: a decoder that starts from zeros asks so first."""
+    score = ContentScore(2, 2)
+    torch.nn.init.zeros_(score.query.bias)
+    scores = score(torch.zeros_like(QUERIES), score.keys(KEYS))
+    assert not scores.any()
+    (scores * torch.arange(scores.numel()).view_as(scores)).sum().backward()
+    assert score.query.bias.grad is not None
+    assert not score.query.bias.grad.any()
+
+
 def test_content_does_not_see_the_length_of_a_key() -> None:
     score = ContentScore(2, 2)
     torch.testing.assert_close(score(QUERIES, score.keys(KEYS)), score(QUERIES, score.keys(KEYS * 1000)))

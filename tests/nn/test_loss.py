@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seqcli.nn import loss as room
+from seqcli.nn import projection as room
 from seqcli.nn.loss import perplexity, projected_cross_entropy
 from seqcli.symbols import PAD
 
@@ -118,3 +118,23 @@ def test_perplexity() -> None:
     assert perplexity(0.0) == 1.0
     assert perplexity(math.log(8)) == pytest.approx(8)
     assert perplexity(1e6) == math.inf
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_fills_the_vocabulary_up_and_nobody_sees_it(dtype: torch.dtype) -> None:
+    """57 more words than there are, whose scores would be 0, if they had any, would double the loss."""
+    features, weight, bias, labels = case()
+    leaves = [part.detach().float().requires_grad_() for part in (features, weight, bias)]
+    with torch.autocast("cpu", dtype):
+        output = room.Projection(leaves[0].flatten(0, 1), leaves[1], leaves[2], (True, True, True))
+        ours = projected_cross_entropy(*leaves, labels, 0.1)
+    assert (output.weight.shape, output.weight.dtype) == ((64, WIDTH), dtype)
+    logits = output.logits(slice(0, 3))
+    assert (logits.shape, logits.dtype) == ((3, VOCABULARY), torch.float32)
+    theirs = torch_loss(features, weight, bias, labels, 0.1)
+    assert ours.item() == pytest.approx(theirs.item(), rel=0.01)
+    for our, their in zip(
+        torch.autograd.grad(ours, leaves), torch.autograd.grad(theirs, (features, weight, bias)), strict=True
+    ):
+        assert our.dtype == torch.float32
+        assert float((our - their).norm() / their.norm()) < 0.02

@@ -15,10 +15,11 @@ from seqcli.build.model import build_model
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.model import Model
 from seqcli.training.checkpoint import Position, load_checkpoint, save_checkpoint, step_folder
-from seqcli.training.loop import Hooks, Limits, Objective, Plateau, Rows, fit
+from seqcli.training.loop import Hooks, Limits, Plateau, Rows, fit
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Adam, Optimizer
 from seqcli.training.schedule import cosine, with_warmup
+from seqcli.training.step import Objective
 from seqcli.types import Batch, Progress
 
 SMALLEST = Model.model_validate(

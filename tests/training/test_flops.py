@@ -9,7 +9,7 @@ from models.zoo import VOCABULARY, batch
 from seqcli.build.model import build_model
 from seqcli.recipe.model import Model
 from seqcli.training.flops import matrix_rate, training_flops
-from seqcli.training.loop import Objective
+from seqcli.training.step import Objective
 
 PLAIN = Objective(label_smoothing=0.0, clip_norm=None, teacher_forcing=1.0, accumulation=1)
 V, D, FF = VOCABULARY, 16, 24

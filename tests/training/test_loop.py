@@ -16,8 +16,9 @@ from seqcli.errors import SeqcliError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.training import loop
 from seqcli.training.checkpoint import Position
-from seqcli.training.loop import Clock, Hooks, Plateau, Rows, clip_gradient
+from seqcli.training.loop import Clock, Hooks, Plateau, Rows
 from seqcli.training.schedule import cosine, with_warmup
+from seqcli.training.step import read
 from seqcli.types import Batch, Progress
 
 STILL = SMALLEST.model_copy(update={"dropout": 0.0})
@@ -174,6 +175,36 @@ def test_accumulating_is_one_big_batch(smoothing: float) -> None:
         torch.testing.assert_close(left, right, atol=1e-12, rtol=1e-9)
 
 
+@pytest.mark.parametrize("rows", [2, 3])
+def test_r_drop_over_accumulated_batches_or_pieces_is_one_big_batch(rows: int) -> None:
+    """In float64; the recorded loss is the plain cross-entropy, and without dropout two passes are the same one twice."""
+    together = np.concatenate(plan(0))
+    captured: dict[str, list[torch.Tensor]] = {}
+    for how, groups in {
+        "accumulated": plan(0),
+        "pieces": [part.index.numpy() for part in load(together).pieces(rows)],
+        "at once": [together],
+        "without": [together],
+    }.items():
+        run = Run(STILL, seed=1)
+        run.model.double()
+        objective = replace(PLAIN, label_smoothing=0.1, r_drop=None if how == "without" else 5.0)
+        step = _Captured(run.model, captured.setdefault(how, []))
+        taken = loop.train_step(run.model, step, 1.0, [load(part) for part in groups], objective)
+        captured[how].append(torch.tensor(read([taken])[0]["loss"]))
+    captured["without"] = [2 * part for part in captured["without"][:-1]] + captured["without"][-1:]
+    for how in ("accumulated", "pieces", "without"):
+        for left, right in zip(captured[how], captured["at once"], strict=True):
+            torch.testing.assert_close(left, right, atol=1e-12, rtol=1e-9, msg=how)
+
+
+def test_r_drop_tells_two_passes_apart() -> None:
+    """With dropout the two halves of the doubled batch differ, and what is minimised is more than twice the loss."""
+    run = Run(SMALLEST.model_copy(update={"dropout": 0.5}), seed=1)
+    objective, entropy = run.model.r_drop_loss(load(plan(0)[0]), 5.0, teacher_forcing=0.5)
+    assert float(objective.detach()) > 2.01 * float(entropy)
+
+
 class _Captured:
     """An optimizer that only looks at the gradients."""
 
@@ -288,33 +319,6 @@ def test_a_checkpoint_that_is_asked_for() -> None:
     hooks = replace(scripted([], saved), validate=None, save_now=lambda: run.position.step == 2)
     run.train(replace(FOR_EVER, steps=4), hooks)
     assert saved == [("step", 2), ("step", 4)]
-
-
-def parameters_with(*gradients: list[float]) -> nn.Module:
-    module = nn.ParameterList([nn.Parameter(torch.zeros(len(gradient))) for gradient in gradients])
-    for parameter, gradient in zip(module, gradients, strict=True):
-        parameter.grad = torch.tensor(gradient)
-    return module
-
-
-def test_a_long_gradient_is_shortened_as_a_whole() -> None:
-    # (3, 0) and (0, 4) together have length 5
-    module = parameters_with([3.0, 0.0], [0.0, 4.0])
-    assert clip_gradient(module, 1.0) == pytest.approx(5.0)
-    together = torch.cat([parameter.grad for parameter in module.parameters() if parameter.grad is not None])
-    torch.testing.assert_close(together, torch.tensor([0.6, 0.0, 0.0, 0.8]))
-
-
-@pytest.mark.parametrize("clip_norm", [None, 5.0, 100.0])
-def test_a_short_gradient_stays(clip_norm: float | None) -> None:
-    module = parameters_with([3.0, 0.0], [0.0, 4.0])
-    assert clip_gradient(module, clip_norm) == pytest.approx(5.0)
-    assert [parameter.grad.tolist() for parameter in module.parameters()] == [[3.0, 0.0], [0.0, 4.0]]  # type: ignore[union-attr]
-
-
-def test_parameters_without_a_gradient_do_not_count() -> None:
-    module = nn.ParameterList([*parameters_with([3.0, 4.0]).parameters(), nn.Parameter(torch.ones(2))])
-    assert clip_gradient(module, None) == pytest.approx(5.0)
 
 
 def test_the_clock_does_not_run_while_paused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,9 @@ from models.zoo import VOCABULARY
 from seqcli.build.model import build_model
 from seqcli.recipe.model import Model
 from seqcli.training import memory
-from seqcli.training.loop import Objective
 from seqcli.training.memory import SIZES, LiveBytes, Shape, choose_batch, predicted_peak
 from seqcli.training.optim import Sgd
+from seqcli.training.step import Objective
 
 PLAIN = Objective(label_smoothing=0.1, clip_norm=None, teacher_forcing=1.0, accumulation=1)
 STACK = {"kind": "transformer", "hidden_size": 32, "layers": 2, "heads": 2, "feedforward_size": 64}
@@ -38,7 +38,7 @@ def test_live_bytes_come_and_go() -> None:
 def test_small_batches_predict_a_large_one(name: str) -> None:
     torch.manual_seed(1)
     model = build_model(Model.model_validate(MODELS[name]), VOCABULARY, VOCABULARY)
-    shape = Shape(rows=200, source=21, target=17)
+    shape = Shape(rows=800, source=21, target=17)
     weights = [parameter.detach().clone() for parameter in model.parameters()]
     state = torch.get_rng_state()
     predicted = predicted_peak(model, [Shape(10, 3, 3), shape], PLAIN)

@@ -12,7 +12,8 @@ from training.miniature import FOR_EVER, PLAIN, Run, load, no_validation
 
 from seqcli.recipe.model import Model
 from seqcli.training.checkpoint import step_folders
-from seqcli.training.loop import Hooks, Objective, Plateau
+from seqcli.training.loop import Hooks, Plateau
+from seqcli.training.step import Objective
 from seqcli.types import Progress
 
 # five batches in groups of two make steps of 2, 2 and 1 batches: an epoch ends every third step
@@ -34,7 +35,7 @@ def sections_with(kind: str) -> list[Model]:
 def objective(section: Model) -> Objective:
     """All that draws random numbers or depends on the order of things."""
     forced = 1.0 if section.decoder.kind == "transformer" else 0.7
-    return Objective(label_smoothing=0.1, clip_norm=1.0, teacher_forcing=forced, accumulation=2)
+    return Objective(label_smoothing=0.1, clip_norm=1.0, teacher_forcing=forced, accumulation=2, norms_by_part=True)
 
 
 def hooks(run: Run, checkpoints: Path, stop_at: int | None = None) -> Hooks:

@@ -29,7 +29,7 @@ def watch(losses: list[float], told: Spikes, position: Position) -> tuple[list[P
     records, counts = [], []
     for loss in losses:
         sums = {"loss": 2 * loss, "tokens": 2.0}
-        records += list(told.watch(sums, position, lambda: None))
+        records += list(told.watch(position.step + 1, sums, position, lambda: None))
         counts.append(int(sums["spikes"]))
         position.step += 1
     return records, counts
@@ -63,7 +63,7 @@ def test_of_several_in_a_row_the_first_is_told_and_all_are_counted() -> None:
 def test_a_step_that_was_skipped_is_not_looked_at() -> None:
     position = Position(losses=UNTIL_100, spikes_in_a_row=1)
     sums = {"skipped": 1.0}
-    assert list(Spikes(10.0, 1).watch(sums, position, lambda: pytest.fail("gone back"))) == []
+    assert list(Spikes(10.0, 1).watch(1, sums, position, lambda: pytest.fail("gone back"))) == []
     assert (sums, position) == ({"skipped": 1.0}, Position(losses=UNTIL_100, spikes_in_a_row=1))
 
 
