@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from seqcli.errors import RecipeError, SeqcliError
-from seqcli.evaluation.metrics import higher_is_better
+from seqcli.evaluation.metrics import worth
 from seqcli.figures.curves import read_records
 from seqcli.recipe.schema import Recipe
 from seqcli.run import CHECKPOINTS, METRICS, find_checkpoint, read_recipe
@@ -41,11 +40,16 @@ def save_average(checkpoints: Path, chosen: Sequence[Path]) -> list[int]:
     return steps
 
 
+def due_checkpoints(checkpoints: Path, every: int, now: int) -> list[Path]:
+    """The checkpoints that were due `every` so many steps, up to step `now`, oldest first."""
+    return [folder for folder in step_folders(checkpoints) if step_of(folder) <= now and step_of(folder) % every == 0]
+
+
 def regular_checkpoints(checkpoints: Path, every: int, now: int) -> list[Path]:
-    """The checkpoints that an uninterrupted run which stands at step `now` would have too, oldest first: those that were due
-    `every` so many steps, and the last one."""
-    steps = {step_of(folder): folder for folder in step_folders(checkpoints)}
-    return [folder for step, folder in steps.items() if step == now or (step < now and step % every == 0)]
+    """The checkpoints that an uninterrupted run which stands at step `now` would have too, oldest first: those that were due, and
+    the last one."""
+    due = due_checkpoints(checkpoints, every, now)
+    return [folder for folder in step_folders(checkpoints) if folder in due or step_of(folder) == now]
 
 
 def _last_checkpoints(folder: Path, recipe: Recipe, count: int) -> list[Path]:
@@ -69,7 +73,7 @@ def _best_checkpoints(folder: Path, recipe: Recipe, count: int) -> list[Path]:
             "training.validate_every and checkpoint_every fall on the same steps"
         )
     # of equal ones the earlier, as the loop has it
-    ranked = sorted(there, key=lambda one: _worth(metric, scores[step_of(one)]), reverse=True)
+    ranked = sorted(there, key=lambda one: worth(metric, scores[step_of(one)]), reverse=True)
     return sorted(ranked[:count])
 
 
@@ -92,13 +96,6 @@ def _validation_scores(folder: Path, metric: str) -> dict[int, float]:
     path = folder / METRICS
     records = read_records(path) if path.is_file() else []
     return {record["step"]: record["scores"][metric] for record in records if metric in (record.get("scores") or {})}
-
-
-def _worth(metric: str, score: float) -> float:
-    """More is better; what is no number is worth nothing."""
-    if math.isnan(score):
-        return -math.inf
-    return score if higher_is_better(metric) else -score
 
 
 def _step(folder: Path) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 import seqcli
-from seqcli.averaging import regular_checkpoints, save_average
+from seqcli.averaging import due_checkpoints, regular_checkpoints, save_average
 from seqcli.build.batches import choose_batch_tokens, plan_epoch, with_batch_tokens
 from seqcli.build.data import PreparedData, prepare_data
 from seqcli.build.loggers import build_loggers, refuse_missing_packages
@@ -33,7 +33,7 @@ from seqcli.build.training import (
 from seqcli.data.batching import Rows
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.evaluate import evaluate
-from seqcli.evaluation.metrics import higher_is_better
+from seqcli.evaluation.metrics import worth
 from seqcli.identity import fingerprint, refuse_changes, refuse_other_data
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.dump import dump_recipe
@@ -201,7 +201,7 @@ class Experiment:
 
     def _watched(self, scores: dict[str, float]) -> float:
         name = self.recipe.training.best_metric
-        return scores[name] if higher_is_better(name) else -scores[name]
+        return worth(name, scores[name])
 
     def _describe(self, group: Sequence[Batch]) -> str:
         """Where the examples of some batches come from; they are also written to a file, whole."""
@@ -225,15 +225,12 @@ class Experiment:
 
     def _rewind(self) -> int | None:
         """Weights, optimizer and moving average as the last checkpoint that was due has them; its step, if there is one."""
-        every, now = self.recipe.training.checkpoint_every, self.position.step
         # no other ones, and no newer ones, which are damaged: a run that was not interrupted has them not
-        due = [
-            step for step in map(step_of, step_folders(self.folder / CHECKPOINTS)) if step <= now and step % every == 0
-        ]
+        due = due_checkpoints(self.folder / CHECKPOINTS, self.recipe.training.checkpoint_every, self.position.step)
         if not due:
             return None
-        load_checkpoint(step_folder(self.folder / CHECKPOINTS, due[-1]), self.model, self.optimizer, self.average)
-        return due[-1]
+        load_checkpoint(due[-1], self.model, self.optimizer, self.average)
+        return step_of(due[-1])
 
     def _prune(self) -> None:
         """Remove the checkpoints that nobody needs any more."""

@@ -49,11 +49,16 @@ def higher_is_better(name: str) -> bool:
     return name in HIGHER_IS_BETTER
 
 
+def worth(name: str, score: float) -> float:
+    """A `score` of the metric `name` such that more is better; NaN is worth nothing."""
+    if math.isnan(score):
+        return -math.inf
+    return score if higher_is_better(name) else -score
+
+
 def is_better(name: str, new: float, old: float) -> bool:
     """Whether `new` beats `old` on the metric `name`. A tie does not; NaN beats nothing, and anything else beats NaN."""
-    if math.isnan(new) or math.isnan(old):
-        return math.isnan(old) and not math.isnan(new)
-    return new > old if higher_is_better(name) else new < old
+    return worth(name, new) > worth(name, old)
 
 
 def text_metrics(

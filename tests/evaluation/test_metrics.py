@@ -21,6 +21,7 @@ from seqcli.evaluation.metrics import (
     higher_is_better,
     is_better,
     text_metrics,
+    worth,
 )
 from seqcli.types import Metric
 
@@ -186,3 +187,9 @@ def test_the_bootstrap_of_a_share_has_the_width_that_theory_gives() -> None:
     metric = score(["exact_match"], hypotheses, ["right"] * 400, intervals=2000)["exact_match"]
     assert metric.interval
     assert metric.interval[1] - metric.interval[0] == pytest.approx(2 * 1.96 * 2.165, rel=0.1)
+
+
+def test_what_a_score_is_worth() -> None:
+    assert worth("bleu", 30.0) > worth("bleu", 20.0)
+    assert worth("loss", 1.0) > worth("loss", 2.0)
+    assert worth("bleu", math.nan) == worth("loss", math.nan) == -math.inf
