@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -53,7 +52,7 @@ class Hooks:
     """What the loop asks of the world outside.
 
     `validate` gives the validation scores and a sample (source, reference, hypothesis); `watched` picks the score that counts,
-    with a sign that makes more better; `save` keeps a checkpoint, under "best" or "step"; `stop` says whether somebody wants the
+    with a sign that makes more better, never NaN; `save` keeps a checkpoint, under "best" or "step"; `stop` says whether somebody wants the
     run to end, `save_now` whether somebody wants a checkpoint though none is due; `describe` names the examples of batches that
     training cannot digest; `rewind` puts weights and optimizer back where the last checkpoint has them and returns its step, None
     if there is none.
@@ -112,8 +111,7 @@ def fit(
             step = _step_in_pieces(model, optimizer, rate, group, objective, position, team, scale)
             if position.pieces > before:
                 yield Progress("memory", position.step, position.epoch, pieces=position.pieces)
-            tally.add(step)
-            yield from tally.news()
+            yield from tally.add(step)
             position.step += 1
             if average is not None and (queued(device) or step.kept):
                 average.update(position.step, step.kept if queued(device) else None)
@@ -122,13 +120,11 @@ def fit(
                 position.epoch, position.batch = epoch + 1, 0
 
             if position.step % limits.log_every == 0 or done(position, limits):
-                tally.settle()
-                yield from tally.news()
+                yield from tally.settle()
                 yield _train_record(position, rate, clock, scale)
             with clock.paused():
                 if hooks.validate is not None and _validation_due(position, epoch, limits):
-                    tally.settle()
-                    yield from tally.news()
+                    yield from tally.settle()
                     if team.leads:
                         with average.in_use() if average else nullcontext():
                             record = _validate(model, position, hooks, plateau)
@@ -137,8 +133,7 @@ def fit(
                 interrupted = team.agrees(hooks.stop())
                 due = done(position, limits) or position.step % limits.checkpoint_every == 0
                 if team.leads and (interrupted or due or hooks.save_now()):
-                    tally.settle()
-                    yield from tally.news()
+                    yield from tally.settle()
                     hooks.save("step", position)
                     yield Progress("checkpoint", position.step, position.epoch)
                 if interrupted:
@@ -192,7 +187,6 @@ def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau
     model.eval()
     scores, sample = hooks.validate()
     watched = hooks.watched(scores)
-    watched = -math.inf if math.isnan(watched) else watched
     if position.best is None or watched > position.best:
         position.best, position.stale, position.plateau_stale = watched, 0, 0
         hooks.save("best", position)

@@ -38,31 +38,29 @@ class Tally:
         self.spikes = spikes
         self.rewind = rewind
         self.unread: list[Step] = []
-        self._news: list[Progress] = []
 
-    def add(self, step: Step) -> None:
+    def add(self, step: Step) -> list[Progress]:
         """Take in a step; read it, unless that means to wait."""
         self.unread.append(step)
-        if not queued(step.figures.device) or len(self.unread) >= MOST_UNREAD:
-            self.settle()
+        return [] if queued(step.figures.device) and len(self.unread) < MOST_UNREAD else self.settle()
 
-    def settle(self) -> None:
-        """Read all steps, and bring the position up to date. Raises `SeqcliError` where there were too many skips in a row."""
+    def settle(self) -> list[Progress]:
+        """Read all steps, and bring the position up to date; the records of spikes among them.
+
+        Raises `SeqcliError` where there were too many skips in a row.
+        """
         if not self.unread:
-            return
+            return []
         steps, self.unread = self.unread, []
+        news: list[Progress] = []
         for step, sums in zip(steps, read(steps), strict=True):
             self._count_skipped(step, sums)
             if self.spikes is not None:
-                self._news.extend(self.spikes.watch(step.number, sums, self.position, self.rewind))
+                news.extend(self.spikes.watch(step.number, sums, self.position, self.rewind))
             for name, value in sums.items():
                 self.position.sums[name] = self.position.sums.get(name, 0.0) + value
         if self.scale is not None:
             self.position.loss_scale, self.position.steps_at_scale = self.scale.read()
-
-    def news(self) -> list[Progress]:
-        """The records of spikes in what was read; asking again gives only what has come since."""
-        news, self._news = self._news, []
         return news
 
     def _count_skipped(self, step: Step, sums: dict[str, float]) -> None:

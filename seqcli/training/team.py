@@ -106,12 +106,9 @@ class Team:
 
     def follow(self, position: Position) -> None:
         """Take up what the leader has made of the position: best score, patience, learning rate."""
-        if self.size == 1:
-            return
-        told = [position]
-        dist.broadcast_object_list(told, src=0, device=_meeting_place())
+        leaders = self.share(lambda: position)
         for field in fields(position):
-            setattr(position, field.name, getattr(told[0], field.name))
+            setattr(position, field.name, getattr(leaders, field.name))
 
     def draw_apart(self, step: int) -> None:
         """Random numbers of this process's own for a step. The leader's go on from step to step and are kept in checkpoints; the
