@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqcli.nn.projection import Projection
+from seqcli.nn.projection import Projection, scaled
 from seqcli.symbols import PAD
 
 
@@ -66,8 +66,7 @@ class _FusedCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_output):  # type: ignore[no-untyped-def]
-        scaled = (None if gradient is None else gradient * grad_output.to(gradient.dtype) for gradient in ctx.gradients)
-        return (*scaled, None, None)
+        return (*scaled(ctx.gradients, grad_output), None, None)
 
 
 def perplexity(mean_loss: float) -> float:

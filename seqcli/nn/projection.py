@@ -70,3 +70,8 @@ class Projection:
     def gradients(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Those of rows, weight and bias, once all chunks are in."""
         return self.grad_rows, self.grad_weight, self.grad_bias
+
+
+def scaled(gradients: tuple[Tensor | None, ...], grad_output: Tensor) -> tuple[Tensor | None, ...]:
+    """The gradients that were computed in the forward pass, times what comes back through the loss."""
+    return tuple(None if gradient is None else gradient * grad_output.to(gradient.dtype) for gradient in gradients)

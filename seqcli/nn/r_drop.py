@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqcli.nn.projection import Projection
+from seqcli.nn.projection import Projection, scaled
 from seqcli.symbols import PAD
 
 
@@ -64,10 +64,7 @@ class _FusedPair(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_objective, _):  # type: ignore[no-untyped-def]
-        scaled = (
-            None if gradient is None else gradient * grad_objective.to(gradient.dtype) for gradient in ctx.gradients
-        )
-        return (*scaled, None, None, None)
+        return (*scaled(ctx.gradients, grad_objective), None, None, None)
 
 
 def _divergence(log_probs: Tensor, probs: Tensor, alpha: float) -> tuple[Tensor, Tensor]:

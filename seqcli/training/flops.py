@@ -14,7 +14,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from seqcli.models.seq2seq import Seq2Seq
-from seqcli.training.step import Objective
+from seqcli.training.step import Objective, losses
+from seqcli.training.team import Team
 from seqcli.types import Batch
 
 MATRIX_SIZE = {"cpu": 2048, "cuda": 8192}
@@ -30,9 +31,7 @@ def training_flops(model: Seq2Seq, batches: Iterable[Batch], objective: Objectiv
     model.train()
     for batch in batches:
         with FlopCounterMode(display=False, custom_mapping=_OF_THE_CPU) as counter:
-            loss = model.loss(
-                batch, label_smoothing=objective.label_smoothing, teacher_forcing=objective.teacher_forcing
-            )
+            loss, _ = losses(Team().replica(model), batch, objective)
             torch.autograd.backward(loss)
         model.zero_grad(set_to_none=True)
         total += counter.get_total_flops()

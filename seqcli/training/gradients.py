@@ -48,5 +48,9 @@ def norms_by_part(norms: dict[str, Tensor]) -> dict[str, Tensor]:
 def clip_gradient(model: nn.Module, norm: float, clip_norm: float | None) -> None:
     """Shorten the gradient of all parameters together, which is `norm` long, to `clip_norm` (Pascanu et al. 2013, algorithm 1)."""
     if clip_norm is not None and norm > clip_norm:
-        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        torch._foreach_mul_(gradients, clip_norm / norm)
+        multiply_gradient(model, clip_norm / norm)
+
+
+def multiply_gradient(model: nn.Module, factor: float) -> None:
+    """Multiply the gradient of every parameter that has one."""
+    torch._foreach_mul_([parameter.grad for parameter in model.parameters() if parameter.grad is not None], factor)

@@ -24,7 +24,7 @@ from seqcli.models.seq2seq import Seq2Seq
 from seqcli.symbols import UNK
 from seqcli.training.optim import Optimizer
 from seqcli.training.precision import reduced
-from seqcli.training.step import Objective
+from seqcli.training.step import Objective, losses
 from seqcli.training.team import Team
 from seqcli.types import Batch
 
@@ -144,7 +144,7 @@ def _peak_of_step(model: Seq2Seq, shape: Shape, objective: Objective) -> int:
     device = next(model.parameters()).device
     batch = shape.filled().to(device)
     model.train()
-    with torch.random.fork_rng(device_type="cuda") if device.type == "cuda" else torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             before = torch.cuda.memory_allocated(device)
@@ -160,8 +160,7 @@ def _peak_of_step(model: Seq2Seq, shape: Shape, objective: Objective) -> int:
 
 def _forward_backward(model: Seq2Seq, batch: Batch, objective: Objective) -> None:
     with reduced(objective.precision, batch.source.device):
-        how = (objective.label_smoothing, objective.teacher_forcing, objective.r_drop)
-        loss, _ = Team().replica(model)(batch, *how)
+        loss, _ = losses(Team().replica(model), batch, objective)
     torch.autograd.backward(loss)
 
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqcli.errors import RecipeError
 
@@ -58,11 +58,6 @@ class LossScale:
         grown = steps == PATIENCE
         self.value = torch.where(overflowed, smaller, torch.where(grown, self.value * 2, self.value))
         self.steps = torch.where(grown, 0, steps)
-
-    def take_off(self, model: nn.Module) -> None:
-        """Divide all gradients by the scale."""
-        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        torch._foreach_mul_(gradients, 1 / float(self.value))
 
     def read(self) -> tuple[float, int]:
         """The scale, and the steps since it has changed. Waits for the device."""

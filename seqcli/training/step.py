@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqcli.models.seq2seq import Seq2Seq
-from seqcli.training.gradients import clip_gradient, gradient_norms, joint_norm, norms_by_part
+from seqcli.training.gradients import clip_gradient, gradient_norms, joint_norm, multiply_gradient, norms_by_part
 from seqcli.training.optim import Optimizer
 from seqcli.training.precision import SMALLEST_SCALE, LossScale, Precision, reduced
 from seqcli.training.team import Team
@@ -95,22 +95,27 @@ def train_step(
     return Step(number, group, tokens, cells, empty, list(parts), kept, figures)
 
 
+def losses(replica: nn.Module, batch: Batch, objective: Objective) -> tuple[Tensor, Tensor]:
+    """What is to be minimised, summed over the labels of a batch, and the summed cross-entropy, to be reported."""
+    both: tuple[Tensor, Tensor] = replica(batch, objective.label_smoothing, objective.teacher_forcing, objective.r_drop)
+    return both
+
+
 def _backward(
     model: Seq2Seq, group: Sequence[Batch], objective: Objective, team: Team, tokens: float, scale: LossScale | None
 ) -> Tensor:
     """Give every parameter the gradient of the mean loss of `tokens` symbols, times the scale; return the loss, summed."""
     replica = team.replica(model)
     device = next(model.parameters()).device
-    how = (objective.label_smoothing, objective.teacher_forcing, objective.r_drop)
     # MPS has no float64
     total = torch.zeros((), device=device, dtype=torch.float32 if device.type == "mps" else torch.float64)
     for number, batch in enumerate(group, start=1):
         with team.alone(replica, more=number < len(group)):
             with reduced(objective.precision, device):
-                loss, cross_entropy = replica(batch.to(device), *how)
+                loss, cross_entropy = losses(replica, batch.to(device), objective)
             # the team's gradients are averaged, but it is their sum over all tokens that counts
             loss = loss * (team.size / tokens)
-            (loss if scale is None else loss * scale.value).backward()
+            torch.autograd.backward(loss if scale is None else loss * scale.value)
         total += cross_entropy
     return team.add_up(total)
 
@@ -131,7 +136,7 @@ def _update(
         optimizer.step(learning_rate, divisor if scale is None else divisor * scale.value, ~kept)
     elif kept:
         if scale is not None:
-            scale.take_off(model)
+            multiply_gradient(model, 1 / float(scale.value))
         clip_gradient(model, float(norm), clip_norm)
         optimizer.step(learning_rate)
 
