@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -61,12 +60,10 @@ def measure(system: str, size: str, steps: int) -> dict[str, float]:
     """Train some steps with one system: its speed, its memory, and what the machine can do at this moment."""
     import torch
 
-    from seqcli.benchmark import WARM_UP, flops_per_token, planned_batches, time_steps
-    from seqcli.build.training import build_objective
+    from seqcli.benchmark import WARM_UP, flops_per_token, planned_batches, time_steps, training_step
     from seqcli.experiment import prepare
     from seqcli.recipe.load import load_recipe
     from seqcli.training.flops import matrix_rate
-    from seqcli.training.step import train_step
 
     data = Path(os.environ.get("SEQCLI_TEST_DATA", ""), "multi30k")
     sides = {"source": data / "train.tok.en", "target": data / "train.tok.de"}
@@ -75,16 +72,10 @@ def measure(system: str, size: str, steps: int) -> dict[str, float]:
     )
     with tempfile.TemporaryDirectory() as folder:
         experiment = prepare(recipe, Path(folder))
-    batches = list(planned_batches(experiment, WARM_UP + steps))
-    step: Callable[..., object]
+    batches = planned_batches(experiment, WARM_UP + steps)
     extra = {}
     if system == "seqcli":
-        objective = build_objective(recipe.training)
-
-        def step(batch: object) -> None:
-            train_step(
-                experiment.model, experiment.optimizer, recipe.training.optimizer.learning_rate, [batch], objective
-            )
+        step = training_step(experiment)
     else:
         from yardstick import Yardstick
 

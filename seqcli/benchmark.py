@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -70,21 +71,13 @@ class Report:
     peak_bytes: int
     shares: dict[str, float]
 
-    def as_json(self) -> dict[str, object]:
-        """As plain numbers."""
-        return asdict(self)
-
 
 def bench(experiment: Experiment, steps: int) -> Report:
     """Train `steps` steps after a few to warm up, and profile some more; the weights are changed and nothing is written."""
     device = next(experiment.model.parameters()).device
     objective = build_objective(experiment.recipe.training)
-    rate = experiment.recipe.training.optimizer.learning_rate
-
-    def step(batch: Batch) -> None:
-        train_step(experiment.model, experiment.optimizer, rate, [batch], objective)
-
-    batches = list(planned_batches(experiment, WARM_UP + steps))
+    step = training_step(experiment)
+    batches = planned_batches(experiment, WARM_UP + steps)
     speed = time_steps(step, batches, device)
     flops = flops_per_token(experiment)
     machine = matrix_rate(device, DTYPES[objective.precision])
@@ -100,17 +93,20 @@ def bench(experiment: Experiment, steps: int) -> Report:
     )
 
 
-def planned_batches(experiment: Experiment, count: int) -> Iterable[Batch]:
+def training_step(experiment: Experiment) -> Callable[[Batch], object]:
+    """A training step of the experiment, at the highest learning rate of its recipe."""
+    training = experiment.recipe.training
+    objective, rate = build_objective(training), training.optimizer.learning_rate
+    return lambda batch: train_step(experiment.model, experiment.optimizer, rate, [batch], objective)
+
+
+def planned_batches(experiment: Experiment, count: int) -> list[Batch]:
     """The first `count` batches of a run, epoch after epoch."""
-    epoch = 0
-    while count > 0:
-        for rows in experiment.plan(epoch)[:count]:
-            yield experiment.data.train.batch(rows)
-            count -= 1
-        epoch += 1
+    rows = (rows for epoch in itertools.count() for rows in experiment.plan(epoch))
+    return [experiment.data.train.batch(one) for one in itertools.islice(rows, count)]
 
 
-def time_steps(step: Callable[[Batch], None], batches: Sequence[Batch], device: torch.device) -> Speed:
+def time_steps(step: Callable[[Batch], object], batches: Sequence[Batch], device: torch.device) -> Speed:
     """Take a step with each batch; the first `WARM_UP` do not count."""
     for batch in batches[:WARM_UP]:
         step(batch)
@@ -135,7 +131,7 @@ def flops_per_token(experiment: Experiment) -> float:
     return training_flops(experiment.model, examples, objective) / sum(example.target_tokens for example in examples)
 
 
-def profile_steps(step: Callable[[Batch], None], batches: Iterable[Batch]) -> dict[str, float]:
+def profile_steps(step: Callable[[Batch], object], batches: Iterable[Batch]) -> dict[str, float]:
     """The share of each kind of work in the time of some steps, largest first."""
     # the profiler would announce itself on stderr
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")

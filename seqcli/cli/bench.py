@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,7 @@ def bench(
     with notes.status(f"timing {steps} steps"):
         report = measure(experiment, steps)
     if as_json:
-        data.print(json.dumps(report.as_json()), soft_wrap=True)
+        data.print(json.dumps(asdict(report)), soft_wrap=True)
         return
     data.print(
         table(
