@@ -18,6 +18,7 @@ from torch.profiler import ProfilerActivity, profile
 from seqcli.build.training import build_objective
 from seqcli.experiment import Experiment
 from seqcli.training.flops import matrix_rate, training_flops, wait_for
+from seqcli.training.memory import keep_freed_memory
 from seqcli.training.precision import DTYPES
 from seqcli.training.step import train_step
 from seqcli.types import Batch
@@ -95,6 +96,7 @@ def bench(experiment: Experiment, steps: int) -> Report:
 
 def training_step(experiment: Experiment) -> Callable[[Batch], object]:
     """A training step of the experiment, at the highest learning rate of its recipe."""
+    keep_freed_memory()
     training = experiment.recipe.training
     objective, rate = build_objective(training), training.optimizer.learning_rate
     return lambda batch: train_step(experiment.model, experiment.optimizer, rate, [batch], objective)

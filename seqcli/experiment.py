@@ -64,7 +64,7 @@ from seqcli.training.checkpoint import (
 )
 from seqcli.training.loggers import Loggers
 from seqcli.training.loop import Hooks, Sample, done, fit
-from seqcli.training.memory import BatchChoice
+from seqcli.training.memory import BatchChoice, keep_freed_memory
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.precision import refuse_missing
@@ -126,6 +126,7 @@ class Experiment:
         the loggers: where they send the records, and which has failed.
         """
         training = self.recipe.training
+        keep_freed_memory()
         if self.team.leads:
             write_run_files(self)
         with self._keeping(note, warn) as keep:

@@ -49,7 +49,8 @@ class _FusedCrossEntropy(torch.autograd.Function):
             label_logits = logits.gather(1, answers).sum()
             mean_logits = logits.sum() / vocabulary if smoothing else 0.0
             highest = logits.amax(dim=-1)
-            probs = logits.softmax(dim=-1)
+            # a row is read before it is written, so the logits may give way to the probabilities
+            probs = torch.softmax(logits, dim=-1, out=logits)
             # the most likely word's probability is exp(highest - normaliser), so one exponential a logit is enough for loss and gradient
             normalizers = highest - probs.amax(dim=-1).log()
             total += normalizers.sum() - (1 - smoothing) * label_logits - smoothing * mean_logits

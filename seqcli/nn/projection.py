@@ -31,6 +31,7 @@ class Projection:
         self.grad_bias = torch.zeros_like(bias) if wanted[2] and bias is not None else None
         if torch.is_autocast_enabled(rows.device.type):
             self._lower(torch.get_autocast_dtype(rows.device.type))
+        self._room: Tensor | None = None
 
     def _lower(self, dtype: torch.dtype) -> None:
         self.filling = -self.vocabulary % MULTIPLE
@@ -45,8 +46,15 @@ class Projection:
         return [slice(start, start + size) for start in range(0, len(self.rows), size)]
 
     def logits(self, chunk: slice) -> Tensor:
-        """The scores (n,V) of a chunk of rows."""
-        return F.linear(self.rows[chunk], self.weight, self.bias)[:, : self.vocabulary].to(self.precise)
+        """The scores (n,V) of a chunk of rows, which lie where those of the chunk before have lain."""
+        rows = self.rows[chunk]
+        if self._room is None:
+            self._room = rows.new_empty(len(rows), len(self.weight))
+        # room that is in the cache is worth more than a product that adds the bias: it would first be copied to every row
+        logits = torch.mm(rows, self.weight.T, out=self._room[: len(rows)])
+        if self.bias is not None:
+            logits += self.bias
+        return logits[:, : self.vocabulary].to(self.precise)
 
     def add(self, chunk: slice, gradient: Tensor) -> None:
         """Take in the gradient (n,V) by the logits of a chunk of rows."""
