@@ -71,14 +71,16 @@ class Batch:
         return Batch(*(torch.cat((one, one)) for one in (self.source, self.source_mask, target, self.index)))
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on `device`."""
-        target = None if self.target is None else self.target.to(device, non_blocking=True)
-        return replace(
-            self,
-            source=self.source.to(device, non_blocking=True),
-            source_mask=self.source_mask.to(device, non_blocking=True),
-            target=target,
-        )
+        """The same batch on `device`; its index stays where it is."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> Batch:
+        """The same batch in memory that a GPU can copy from while everybody goes on."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        target = None if self.target is None else change(self.target)
+        return replace(self, source=change(self.source), source_mask=change(self.source_mask), target=target)
 
     def _known_target(self) -> Tensor:
         if self.target is None:
