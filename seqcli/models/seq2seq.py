@@ -85,7 +85,8 @@ class Seq2Seq(nn.Module):
     def loss(self, batch: Batch, *, label_smoothing: float = 0.0, teacher_forcing: float = 1.0) -> Tensor:
         """The summed cross-entropy of the labels, in nats; divide by `batch.target_tokens` for the mean."""
         features = self(batch, teacher_forcing)
-        return projected_cross_entropy(features, self.output.weight, self.output.bias, batch.labels, label_smoothing)
+        weight, bias = self.output.weight, self.output.bias
+        return projected_cross_entropy(features, weight, bias, batch.labels, label_smoothing, real=batch.real_labels)
 
     def r_drop_loss(
         self, batch: Batch, alpha: float, *, label_smoothing: float = 0.0, teacher_forcing: float = 1.0
@@ -96,4 +97,6 @@ class Seq2Seq(nn.Module):
         """
         features = self(batch.twice(), teacher_forcing)
         weight, bias = self.output.weight, self.output.bias
-        return projected_r_drop(features, weight, bias, batch.labels, label_smoothing, alpha=alpha)
+        return projected_r_drop(
+            features, weight, bias, batch.labels, label_smoothing, alpha=alpha, real=batch.real_labels
+        )

@@ -142,3 +142,12 @@ def test_the_run_is_that_of_batches_made_when_they_are_due(monkeypatch: pytest.M
     before = torch.get_rng_state()
     load(plan(0)[0])
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_what_goes_to_a_gpu_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Source, mask, target and the places of its labels, in the thread that loads; without a GPU torch can pin nothing itself."""
+    pinned: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor.clone()) or pinned[-1])
+    ((batch, *_), _), *_ = (loop._load_group(load, Team(), True, one) for one in one_epoch())
+    wanted = (batch.source, batch.source_mask, batch.target, batch.real_labels)
+    assert all(any(one is tensor for tensor in pinned) for one in wanted)
