@@ -36,6 +36,7 @@ class Objective:
     norms_by_part: bool = False
     r_drop: float | None = None
     precision: Precision = "float32"
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _backward(
     model: Seq2Seq, group: Sequence[Batch], objective: Objective, team: Team, tokens: float, scale: LossScale | None
 ) -> Tensor:
     """Give every parameter the gradient of the mean loss of `tokens` symbols, times the scale; return the loss, summed."""
-    replica = team.replica(model)
+    replica = team.replica(model, compiled=objective.compiled)
     device = next(model.parameters()).device
     # MPS has no float64
     total = torch.zeros((), device=device, dtype=torch.float32 if device.type == "mps" else torch.float64)

@@ -11,12 +11,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from seqcli.errors import SeqcliError
 from seqcli.symbols import PAD
 from seqcli.types import Batch
 
@@ -44,15 +45,16 @@ class Team:
         """Whether this process validates and writes."""
         return self.rank == 0
 
-    def replica(self, model: Seq2Seq) -> nn.Module:
-        """What computes the loss of `model` and, in a team, averages everybody's gradients behind it; made once."""
-        if self.size == 1:
-            return _Loss(model)
+    def replica(self, model: Seq2Seq, *, compiled: bool = False) -> nn.Module:
+        """What computes the loss of `model`, by a compiled forward pass or its own, and, in a team, averages everybody's gradients behind
+        it; made once."""
         if self._replica is None:
-            from torch.nn.parallel import DistributedDataParallel
+            self._replica = _Loss(model, compiled)
+            if self.size > 1:
+                from torch.nn.parallel import DistributedDataParallel
 
-            # some kinds leave a parameter without use, and which do may change from step to step
-            self._replica = DistributedDataParallel(_Loss(model), find_unused_parameters=True)
+                # some kinds leave a parameter without use, and which do may change from step to step
+                self._replica = DistributedDataParallel(self._replica, find_unused_parameters=True)
         return self._replica
 
     def alone(self, replica: nn.Module, more: bool) -> AbstractContextManager[None]:
@@ -156,16 +158,44 @@ def _meeting_place() -> torch.device:
 class _Loss(nn.Module):
     """A model's loss as the forward pass of a module, which is what torch's data parallelism wraps."""
 
-    def __init__(self, model: Seq2Seq) -> None:
+    def __init__(self, model: Seq2Seq, compiled: bool) -> None:
         super().__init__()
         self.model = model
+        # a function, not a module that would rename the parameters
+        self.forward_pass = {"forward": _compiled(model.forward)} if compiled else {}
 
     def forward(
         self, batch: Batch, label_smoothing: float, teacher_forcing: float, r_drop: float | None
     ) -> tuple[Tensor, Tensor]:
         """What is to be minimised, summed over the labels of a batch, and the summed cross-entropy, to be reported."""
-        how = {"label_smoothing": label_smoothing, "teacher_forcing": teacher_forcing}
+        how: dict[str, Any] = {
+            "label_smoothing": label_smoothing,
+            "teacher_forcing": teacher_forcing,
+            **self.forward_pass,
+        }
         if r_drop is not None:
             return self.model.r_drop_loss(batch, r_drop, **how)
         loss = self.model.loss(batch, **how)
         return loss, loss.detach()
+
+
+def _compiled(forward: Callable[[Batch, float], Tensor]) -> Callable[[Batch, float], Tensor]:
+    """A forward pass, compiled for batches of all shapes when it is called. Raises `SeqcliError` where it cannot be compiled.
+
+    The loss fused with the projection stays outside: it is as fast as it gets already.
+    """
+    compiled = torch.compile(forward, dynamic=True)
+    # seconds, which only those who compile are to pay
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    def call(batch: Batch, teacher_forcing: float) -> Tensor:
+        try:
+            return compiled(batch, teacher_forcing)
+        except BackendCompilerFailed as error:
+            reason = str(error.inner_exception).strip().splitlines()[0]
+            raise SeqcliError(
+                f"training.compile: the model cannot be compiled on this machine ({reason}); a CPU needs a C++ compiler such as "
+                "g++; install one, or set training.compile: false"
+            ) from error
+
+    return call
