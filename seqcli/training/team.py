@@ -17,7 +17,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from seqcli.errors import SeqcliError
 from seqcli.symbols import PAD
 from seqcli.types import Batch
 
@@ -161,8 +160,8 @@ class _Loss(nn.Module):
     def __init__(self, model: Seq2Seq, compiled: bool) -> None:
         super().__init__()
         self.model = model
-        # a function, not a module that would rename the parameters
-        self.forward_pass = {"forward": _compiled(model.forward)} if compiled else {}
+        # a function, not a module that would rename the parameters; the loss stays outside, fused as it is already
+        self.forward_pass = {"forward": torch.compile(model.forward, dynamic=True)} if compiled else {}
 
     def forward(
         self, batch: Batch, label_smoothing: float, teacher_forcing: float, r_drop: float | None
@@ -177,25 +176,3 @@ class _Loss(nn.Module):
             return self.model.r_drop_loss(batch, r_drop, **how)
         loss = self.model.loss(batch, **how)
         return loss, loss.detach()
-
-
-def _compiled(forward: Callable[[Batch, float], Tensor]) -> Callable[[Batch, float], Tensor]:
-    """A forward pass, compiled for batches of all shapes when it is called. Raises `SeqcliError` where it cannot be compiled.
-
-    The loss fused with the projection stays outside: it is as fast as it gets already.
-    """
-    compiled = torch.compile(forward, dynamic=True)
-    # seconds, which only those who compile are to pay
-    from torch._dynamo.exc import BackendCompilerFailed
-
-    def call(batch: Batch, teacher_forcing: float) -> Tensor:
-        try:
-            return compiled(batch, teacher_forcing)
-        except BackendCompilerFailed as error:
-            reason = str(error.inner_exception).strip().splitlines()[0]
-            raise SeqcliError(
-                f"training.compile: the model cannot be compiled on this machine ({reason}); a CPU needs a C++ compiler such as "
-                "g++; install one, or set training.compile: false"
-            ) from error
-
-    return call
