@@ -99,7 +99,7 @@ def training_step(experiment: Experiment) -> Callable[[Batch], object]:
     keep_freed_memory()
     training = experiment.recipe.training
     objective, rate = build_objective(training), training.optimizer.learning_rate
-    return lambda batch: train_step(experiment.model, experiment.optimizer, rate, [batch], objective)
+    return lambda batch: train_step(experiment.model, experiment.optimizer, rate, [batch], objective, experiment.team)
 
 
 def planned_batches(experiment: Experiment, count: int) -> list[Batch]:

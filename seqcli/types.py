@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -43,10 +44,19 @@ class Batch:
         """What the decoder should answer, (B,T): the target without BOS; PAD where there is nothing to answer."""
         return self._known_target()[:, 1:]
 
+    @cached_property
+    def real_labels(self) -> Tensor:
+        """The places of labels that are not padding, (N,), among all B·T.
+
+        How many there are decides the shapes of what follows, so to find them on a GPU is to wait for it; a batch that goes there
+        takes along what was found before.
+        """
+        return real_labels(self.labels)
+
     @property
     def target_tokens(self) -> int:
         """How many labels are not padding."""
-        return int((self.labels != PAD).sum())
+        return len(self.real_labels)
 
     @property
     def padding(self) -> float:
@@ -71,19 +81,29 @@ class Batch:
         return Batch(*(torch.cat((one, one)) for one in (self.source, self.source_mask, target, self.index)))
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on `device`."""
-        target = None if self.target is None else self.target.to(device, non_blocking=True)
-        return replace(
-            self,
-            source=self.source.to(device, non_blocking=True),
-            source_mask=self.source_mask.to(device, non_blocking=True),
-            target=target,
-        )
+        """The same batch on `device`; its index stays where it is."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> Batch:
+        """The same batch in memory that a GPU can copy from while everybody goes on."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        target = None if self.target is None else change(self.target)
+        changed = replace(self, source=change(self.source), source_mask=change(self.source_mask), target=target)
+        if target is not None:
+            vars(changed)["real_labels"] = change(self.real_labels)
+        return changed
 
     def _known_target(self) -> Tensor:
         if self.target is None:
             raise ValueError("this batch has no target side")
         return self.target
+
+
+def real_labels(labels: Tensor) -> Tensor:
+    """The places of labels that are not padding, (N,), among all of them."""
+    return (labels != PAD).flatten().nonzero().squeeze(1)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ def build_objective(section: recipe.Training) -> Objective:
         norms_by_part=section.gradient_norms,
         r_drop=section.r_drop,
         precision=section.precision,
+        compiled=section.compile,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -81,5 +82,6 @@ class FeedforwardDecoder(nn.Module):
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Ids (B,T), of which only the number counts → features (B,T,D) of the next T positions."""
         end = state.position + inputs.shape[1]
-        rows = [min(position, self.window - 1) for position in range(state.position, end)]
-        return state.memory["answers"][:, rows], replace(state, position=end)
+        answers = state.memory["answers"]
+        rows = torch.arange(state.position, end, device=answers.device).clamp(max=self.window - 1)
+        return answers.index_select(1, rows), replace(state, position=end)

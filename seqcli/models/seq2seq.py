@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -82,18 +83,38 @@ class Seq2Seq(nn.Module):
         scores: Tensor = self.output(self(batch))
         return scores
 
-    def loss(self, batch: Batch, *, label_smoothing: float = 0.0, teacher_forcing: float = 1.0) -> Tensor:
-        """The summed cross-entropy of the labels, in nats; divide by `batch.target_tokens` for the mean."""
-        features = self(batch, teacher_forcing)
-        return projected_cross_entropy(features, self.output.weight, self.output.bias, batch.labels, label_smoothing)
+    def loss(
+        self,
+        batch: Batch,
+        *,
+        label_smoothing: float = 0.0,
+        teacher_forcing: float = 1.0,
+        forward: Callable[[Batch, float], Tensor] | None = None,
+    ) -> Tensor:
+        """The summed cross-entropy of the labels, in nats; divide by `batch.target_tokens` for the mean.
+
+        `forward` is the forward pass where it is another than the model's own: its own, compiled.
+        """
+        features = (forward or self)(batch, teacher_forcing)
+        weight, bias = self.output.weight, self.output.bias
+        return projected_cross_entropy(features, weight, bias, batch.labels, label_smoothing, real=batch.real_labels)
 
     def r_drop_loss(
-        self, batch: Batch, alpha: float, *, label_smoothing: float = 0.0, teacher_forcing: float = 1.0
+        self,
+        batch: Batch,
+        alpha: float,
+        *,
+        label_smoothing: float = 0.0,
+        teacher_forcing: float = 1.0,
+        forward: Callable[[Batch, float], Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """What R-Drop minimises, summed over the labels (see `projected_r_drop`), and the summed cross-entropy, to be reported.
+        `forward` is as in `loss`.
 
         The two passes, which differ in what dropout drops, go side by side, as one batch of twice the rows.
         """
-        features = self(batch.twice(), teacher_forcing)
+        features = (forward or self)(batch.twice(), teacher_forcing)
         weight, bias = self.output.weight, self.output.bias
-        return projected_r_drop(features, weight, bias, batch.labels, label_smoothing, alpha=alpha)
+        return projected_r_drop(
+            features, weight, bias, batch.labels, label_smoothing, alpha=alpha, real=batch.real_labels
+        )

@@ -14,18 +14,25 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqcli.nn.projection import Projection, scaled
-from seqcli.symbols import PAD
+from seqcli.types import real_labels
 
 
 def projected_cross_entropy(
-    features: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, label_smoothing: float = 0.0
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    labels: Tensor,
+    label_smoothing: float = 0.0,
+    *,
+    real: Tensor | None = None,
 ) -> Tensor:
     """The summed loss of `labels (…)` given `features (…,D)` through the output layer `weight (V,D)`, `bias (V)`.
 
-    Labels that are PAD do not count. With smoothing ε the wanted distribution is 1-ε on the label and ε spread over all V
-    (Szegedy et al. 2016, §7). Returns a scalar: the sum over labels, in nats. Differentiable once.
+    Labels that are PAD do not count; `real` says where the others are (`Batch.real_labels`), else they are looked for. With
+    smoothing ε the wanted distribution is 1-ε on the label and ε spread over all V (Szegedy et al. 2016, §7). Returns a scalar: the
+    sum over labels, in nats. Differentiable once.
     """
-    kept = (labels != PAD).flatten().nonzero().squeeze(1)
+    kept = real_labels(labels) if real is None else real
     rows = features.flatten(0, -2).index_select(0, kept)
     loss: Tensor = _FusedCrossEntropy.apply(  # type: ignore[no-untyped-call]
         rows, weight, bias, labels.flatten().index_select(0, kept), label_smoothing

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqcli.nn.projection import Projection, scaled
-from seqcli.symbols import PAD
+from seqcli.types import real_labels
 
 
 def projected_r_drop(
@@ -25,13 +25,14 @@ def projected_r_drop(
     label_smoothing: float = 0.0,
     *,
     alpha: float,
+    real: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The summed R-Drop loss of `labels (B,T)` given `features (2B,T,D)` of two passes, the second below the first, through the
     output layer `weight (V,D)`, `bias (V)`; and, to be reported, the mean of the two summed cross-entropies, without a gradient.
 
-    Labels that are PAD do not count; smoothing is that of `projected_cross_entropy`. Both in nats. Differentiable once.
+    Padding (`real` says where the other labels are) and smoothing are as in `projected_cross_entropy`. Both in nats. Differentiable once.
     """
-    kept = (labels != PAD).flatten().nonzero().squeeze(1)
+    kept = real_labels(labels) if real is None else real
     # the two passes of a label side by side, so that a chunk of rows has both
     pairs = features.reshape(2, -1, features.shape[-1]).transpose(0, 1).index_select(0, kept)
     objective, cross_entropy = _FusedPair.apply(  # type: ignore[no-untyped-call]

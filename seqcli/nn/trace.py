@@ -17,13 +17,13 @@ _recording: ContextVar[dict[nn.Module, list[Tensor]] | None] = ContextVar("recor
 
 
 def tracing() -> bool:
-    """Whether somebody wants to see attention weights now."""
-    return _recording.get() is not None
+    """Whether somebody wants to see attention weights now; never of what is compiled, which could not look here."""
+    return not torch.compiler.is_compiling() and _recording.get() is not None
 
 
 def record(module: nn.Module, weights: Tensor) -> None:
     """Keep `weights (B,H,T,S)` of one call of `module`, if somebody is tracing."""
-    recording = _recording.get()
+    recording = _recording.get() if tracing() else None
     if recording is not None:
         recording.setdefault(module, []).append(weights.detach())
 

@@ -138,6 +138,9 @@ class Training(Section):
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     """What matrix products are computed in; weights, norms, softmax and loss are float32 in any case, and so are validation and
     translation. bf16 pays on GPUs and CPUs that have it, fp16 on GPUs; elsewhere both are slower."""
+    compile: bool = False
+    """Compile the model's forward and backward pass (torch.compile). The first steps then take minutes; it pays on GPUs in long runs, and
+    needs a C++ compiler. Results differ in their last digits."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
     """Gradients longer than this are shortened to it (Pascanu et al. 2013); null means never."""
     teacher_forcing: Share = 1.0

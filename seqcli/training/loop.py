@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from seqcli.training.checkpoint import Position
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.precision import LossScale
+from seqcli.training.prefetch import one_ahead
 from seqcli.training.schedule import Schedule
 from seqcli.training.spikes import Spikes
 from seqcli.training.step import NORM, Objective, Step, queued, train_step
@@ -85,8 +88,9 @@ def fit(
 ) -> Iterator[Progress]:
     """Train from `position` on, changing model, optimizer and position in place; yield a record whenever there is news.
 
-    `plan(epoch)` lists the batches of an epoch, the same each time it is asked; `load` makes one. Ends when `limits` are
-    reached, when patience is out, or after `hooks.stop()`; a checkpoint is saved in each case.
+    `plan(epoch)` lists the batches of an epoch, the same each time it is asked; `load` makes one, a step ahead and in a thread of its
+    own, so it must not draw random numbers. Ends when `limits` are reached, when patience is out, or after `hooks.stop()`; a
+    checkpoint is saved in each case.
 
     A step whose loss or gradient is not a number changes nothing and is counted; after several in a row, `SeqcliError`. A
     step that does not fit into memory is taken in smaller pieces, and so are all that follow. Where there is a moving `average`
@@ -99,12 +103,11 @@ def fit(
     fp16 = objective.precision == "fp16"
     scale = LossScale(position.loss_scale, position.steps_at_scale, device) if fp16 else None
     tally = Tally(position, scale, hooks.describe, spikes, hooks.rewind)
-    while not done(position, limits):
-        epoch = position.epoch
-        batches = plan(epoch)
-        while position.epoch == epoch and not done(position, limits):
-            planned = batches[position.batch : position.batch + objective.accumulation]
-            group = [team.batch(load, rows) for rows in planned]
+    make = partial(_load_group, load, team, queued(device))
+    with closing(one_ahead(make, _planned(plan, position, limits, objective.accumulation))) as groups:
+        while not done(position, limits):
+            epoch = position.epoch
+            group, ends_epoch = next(groups)
             team.draw_apart(position.step)
             rate = learning_rate * schedule(position.step + 1) * position.factor
             before = position.pieces
@@ -116,7 +119,7 @@ def fit(
             if average is not None and (queued(device) or step.kept):
                 average.update(position.step, step.kept if queued(device) else None)
             position.batch += len(group)
-            if position.batch >= len(batches):
+            if ends_epoch:
                 position.epoch, position.batch = epoch + 1, 0
 
             if position.step % limits.log_every == 0 or done(position, limits):
@@ -147,6 +150,27 @@ def done(position: Position, limits: Limits) -> bool:
         or (limits.epochs is not None and position.epoch >= limits.epochs)
         or (limits.patience is not None and position.stale >= limits.patience)
     )
+
+
+def _planned(
+    plan: Callable[[int], Sequence[Rows]], position: Position, limits: Limits, accumulation: int
+) -> Iterator[tuple[Sequence[Rows], bool]]:
+    """The batches of each step from `position` on, epoch after epoch, and whether they are the last of their epoch."""
+    first = position.batch
+    for epoch in count(position.epoch) if limits.epochs is None else range(position.epoch, limits.epochs):
+        batches = plan(epoch)
+        for start in range(first, len(batches), accumulation):
+            yield batches[start : start + accumulation], start + accumulation >= len(batches)
+        first = 0
+
+
+def _load_group(
+    load: Callable[[Rows], Batch], team: Team, pin: bool, planned: tuple[Sequence[Rows], bool]
+) -> tuple[list[Batch], bool]:
+    """This process's share of the batches of a step; `pin` keeps them where a GPU copies from while we go on."""
+    batches, ends_epoch = planned
+    group = [team.batch(load, rows) for rows in batches]
+    return [batch.pinned() for batch in group] if pin else group, ends_epoch
 
 
 def _validation_due(position: Position, epoch: int, limits: Limits) -> bool:

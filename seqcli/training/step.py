@@ -8,12 +8,14 @@ nothing to wait for, and a step is read as soon as it is taken.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from seqcli.errors import SeqcliError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.training.gradients import clip_gradient, gradient_norms, joint_norm, multiply_gradient, norms_by_part
 from seqcli.training.optim import Optimizer
@@ -36,6 +38,7 @@ class Objective:
     norms_by_part: bool = False
     r_drop: float | None = None
     precision: Precision = "float32"
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def train_step(
     tokens, cells, empty = team.total(sum(batch.target_tokens for batch in group), sum(sizes), empty_cells)
     for parameter in model.parameters():
         parameter.grad = None
-    loss = _backward(model, group, objective, team, tokens, scale)
+    with _compiler_failure_told(objective.compiled):
+        loss = _backward(model, group, objective, team, tokens, scale)
     norms = gradient_norms(model)
     factor = torch.ones_like(loss) if scale is None else scale.value.to(loss.dtype)
     norm = joint_norm(norms.values()) / factor
@@ -105,7 +109,7 @@ def _backward(
     model: Seq2Seq, group: Sequence[Batch], objective: Objective, team: Team, tokens: float, scale: LossScale | None
 ) -> Tensor:
     """Give every parameter the gradient of the mean loss of `tokens` symbols, times the scale; return the loss, summed."""
-    replica = team.replica(model)
+    replica = team.replica(model, compiled=objective.compiled)
     device = next(model.parameters()).device
     # MPS has no float64
     total = torch.zeros((), device=device, dtype=torch.float32 if device.type == "mps" else torch.float64)
@@ -118,6 +122,25 @@ def _backward(
             torch.autograd.backward(loss if scale is None else loss * scale.value)
         total += cross_entropy
     return team.add_up(total)
+
+
+@contextmanager
+def _compiler_failure_told(compiled: bool) -> Iterator[None]:
+    """What torch raises where it cannot compile, in the forward pass or only in the backward pass, as a sentence."""
+    if not compiled:
+        yield
+        return
+    # seconds, which only those who compile are to pay
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    try:
+        yield
+    except BackendCompilerFailed as error:
+        reason = str(error.inner_exception).strip().splitlines()[0]
+        raise SeqcliError(
+            f"training.compile: the model cannot be compiled on this machine ({reason}); a CPU needs a C++ compiler such as g++; "
+            "install one, or set training.compile: false"
+        ) from error
 
 
 def _update(

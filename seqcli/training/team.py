@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -44,15 +44,16 @@ class Team:
         """Whether this process validates and writes."""
         return self.rank == 0
 
-    def replica(self, model: Seq2Seq) -> nn.Module:
-        """What computes the loss of `model` and, in a team, averages everybody's gradients behind it; made once."""
-        if self.size == 1:
-            return _Loss(model)
+    def replica(self, model: Seq2Seq, *, compiled: bool = False) -> nn.Module:
+        """What computes the loss of `model`, by a compiled forward pass or its own, and, in a team, averages everybody's gradients behind
+        it; made once."""
         if self._replica is None:
-            from torch.nn.parallel import DistributedDataParallel
+            self._replica = _Loss(model, compiled)
+            if self.size > 1:
+                from torch.nn.parallel import DistributedDataParallel
 
-            # some kinds leave a parameter without use, and which do may change from step to step
-            self._replica = DistributedDataParallel(_Loss(model), find_unused_parameters=True)
+                # some kinds leave a parameter without use, and which do may change from step to step
+                self._replica = DistributedDataParallel(self._replica, find_unused_parameters=True)
         return self._replica
 
     def alone(self, replica: nn.Module, more: bool) -> AbstractContextManager[None]:
@@ -156,15 +157,21 @@ def _meeting_place() -> torch.device:
 class _Loss(nn.Module):
     """A model's loss as the forward pass of a module, which is what torch's data parallelism wraps."""
 
-    def __init__(self, model: Seq2Seq) -> None:
+    def __init__(self, model: Seq2Seq, compiled: bool) -> None:
         super().__init__()
         self.model = model
+        # a function, not a module that would rename the parameters; the loss stays outside, fused as it is already
+        self.forward_pass = {"forward": torch.compile(model.forward, dynamic=True)} if compiled else {}
 
     def forward(
         self, batch: Batch, label_smoothing: float, teacher_forcing: float, r_drop: float | None
     ) -> tuple[Tensor, Tensor]:
         """What is to be minimised, summed over the labels of a batch, and the summed cross-entropy, to be reported."""
-        how = {"label_smoothing": label_smoothing, "teacher_forcing": teacher_forcing}
+        how: dict[str, Any] = {
+            "label_smoothing": label_smoothing,
+            "teacher_forcing": teacher_forcing,
+            **self.forward_pass,
+        }
         if r_drop is not None:
             return self.model.r_drop_loss(batch, r_drop, **how)
         loss = self.model.loss(batch, **how)

@@ -278,3 +278,18 @@ def test_a_copied_checkpoint_disturbs_nothing(call: Callable[..., Any], recipe: 
     shutil.copytree(folder / "step-00000006", folder / "step-00000006.bak2")
     assert call("train", recipe, "training.steps=8").code == 0
     assert "step-00000006.bak2" in checkpoints(Path("runs/tiny"))
+
+
+@pytest.mark.real
+def test_to_compile_without_a_compiler(
+    call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._inductor import config
+
+    monkeypatch.setattr(config.cpp, "cxx", (None, "no-such-compiler"))
+    monkeypatch.setattr(config, "fx_graph_cache", False)
+    result = call("train", "copy", "training.compile=true", "training.steps=2", f"run={tmp_path / 'run'}", "--quiet")
+    assert result.code == 1
+    assert "training.compile: false" in result.err
+    assert "no-such-compiler" in result.err
+    assert "Traceback" not in result.err

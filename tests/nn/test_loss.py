@@ -11,7 +11,8 @@ from torch import Tensor
 
 from seqcli.nn import projection as room
 from seqcli.nn.loss import perplexity, projected_cross_entropy
-from seqcli.symbols import PAD
+from seqcli.symbols import BOS, PAD
+from seqcli.types import Batch
 
 VOCABULARY, WIDTH = 7, 5
 
@@ -65,6 +66,21 @@ def test_gradients_are_those_of_small_differences(smoothing: float, monkeypatch:
     monkeypatch.setattr(room, "CHUNK_CELLS", 2 * VOCABULARY)
     *leaves, labels = case()
     assert torch.autograd.gradcheck(lambda *parts: projected_cross_entropy(*parts, labels, smoothing), tuple(leaves))
+
+
+def test_places_that_were_found_before_are_the_same() -> None:
+    """As a batch carries them along to a device: loss and gradients equal those where they are looked for, to the last bit."""
+    *leaves, labels = case()
+    batch = Batch(labels, labels != PAD, F.pad(labels, (1, 0), value=BOS), torch.arange(3))
+    assert batch.real_labels.tolist() == [0, 1, 2, 3, 4, 5, 8]
+    arrived = batch.to("cpu")
+    assert "real_labels" in vars(arrived), "moved, not to be found there"
+    assert torch.equal(arrived.real_labels, batch.real_labels)
+    given, found = (projected_cross_entropy(*leaves, labels, 0.1, real=real) for real in (arrived.real_labels, None))
+    assert torch.equal(given, found)
+    for one, other in zip(torch.autograd.grad(given, leaves), torch.autograd.grad(found, leaves), strict=True):
+        assert torch.equal(one, other)
+    assert [piece.real_labels.tolist() for piece in arrived.pieces(3)] == [[0, 1, 2, 3], [0, 1], [0]]
 
 
 def test_all_padding_but_one() -> None:

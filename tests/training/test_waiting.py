@@ -1,0 +1,62 @@
+"""What the passes of a training step must not do on a GPU is to ask it for a number, since that is to wait for it.
+
+No GPU is needed: whatever would wait is seen among torch's operations on a CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from models.zoo import VOCABULARY, batch, pairs
+from torch.utils._python_dispatch import TorchDispatchMode
+from training.miniature import PLAIN
+
+from seqcli.build.model import build_model
+from seqcli.training.step import losses
+from seqcli.training.team import Team
+
+WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "index")
+"""Operations that need a number, or the shape of a result, from the device; `index` because a list would be copied there."""
+
+
+class Asked(TorchDispatchMode):
+    """The names of those that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.names += [name for name in WAITING if operation.overloadpacket.__name__ == name]
+        return operation(*args, **(kwargs or {}))
+
+
+def test_what_would_wait_is_seen() -> None:
+    with Asked() as asked:
+        given = batch([2, 1], [2, 1])
+        assert given.target_tokens > 0
+        float(given.source.sum())
+        given.source[:, [0, 1]]
+    assert sorted(set(asked.names)) == ["_local_scalar_dense", "index", "nonzero"]
+
+
+@pytest.mark.parametrize("r_drop", [None, 5.0])
+def test_forward_and_backward_pass_ask_for_nothing(r_drop: float | None) -> None:
+    """Of all models but those whose encoder is recurrent, which ask how long the sources are to pack them. Without dropout, whose
+    masks on a CPU are drawn there."""
+    sections = [section for section in pairs() if section.encoder.kind in ("feedforward", "transformer")]
+    assert len(sections) > 20
+    for section in sections[::4]:
+        torch.manual_seed(1)
+        model = build_model(section.model_copy(update={"dropout": 0.0}), VOCABULARY, VOCABULARY)
+        given = batch([5, 3, 2], [4, 6, 2]).to("cpu")
+        with Asked() as asked:
+            loss, _ = losses(Team().replica(model), given, replace(PLAIN, r_drop=r_drop))
+            torch.autograd.backward(loss)
+        assert asked.names == [], (section.encoder.kind, section.decoder.kind)
