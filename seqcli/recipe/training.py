@@ -138,6 +138,9 @@ class Training(Section):
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     """What matrix products are computed in; weights, norms, softmax and loss are float32 in any case, and so are validation and
     translation. bf16 pays on GPUs and CPUs that have it, fp16 on GPUs; elsewhere both are slower."""
+    sharding: Literal["none", "full"] = "none"
+    """What each of several processes holds: all of the model (none), or a stripe of its weights, gradients and optimizer (full; FSDP,
+    Zhao et al. 2023), for models that do not fit into one GPU. One process holds all in any case."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
     """Gradients longer than this are shortened to it (Pascanu et al. 2013); null means never."""
     teacher_forcing: Share = 1.0
