@@ -9,6 +9,7 @@ see whole ones.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,6 +29,8 @@ def shard(loss: nn.Module, size: int) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, fully_shard
 
+    # nothing in this package changes what a layer returns in place
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor", UserWarning)
     mesh = init_device_mesh(next(loss.parameters()).device.type, (size,))
     for layer in [module for module in loss.modules() if isinstance(module, (EncoderLayer, DecoderLayer))]:
         if isinstance(layer, DecoderLayer):
@@ -56,7 +59,7 @@ def whole(tensor: Tensor) -> Tensor:
 
 def laid_out(tensor: Tensor, like: Tensor) -> Tensor:
     """A whole tensor, which every process has, sharded as `like` is."""
-    if not hasattr(like, "placements"):
+    if not (hasattr(like, "device_mesh") and hasattr(like, "placements")):
         return tensor
     from torch.distributed.tensor import distribute_tensor
 
@@ -69,7 +72,7 @@ def hollow_copy(model: Seq2Seq) -> Seq2Seq:
         id(parameter): nn.Parameter(parameter.detach().new_empty(0), requires_grad=False)
         for parameter in model.parameters()
     }
-    return copy.deepcopy(model, hollow)  # type: ignore[arg-type]
+    return copy.deepcopy(model, hollow)
 
 
 @contextmanager
