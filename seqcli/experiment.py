@@ -183,7 +183,9 @@ class Experiment:
         if validation is None:
             return None
         examples = [validation.example(row) for row in range(len(validation))]
-        translator = make_translator(self.recipe, self.team.plain(self.model), self.data.source_tokenizer, self.data.target_tokenizer)
+        translator = make_translator(
+            self.recipe, self.team.plain(self.model), self.data.source_tokenizer, self.data.target_tokenizer
+        )
         section, settings = self.recipe.evaluation, search_settings(self.recipe)
         names = list(dict.fromkeys([*section.metrics, self.recipe.training.best_metric]))
 
