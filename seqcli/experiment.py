@@ -184,7 +184,9 @@ class Experiment:
         if validation is None:
             return None
         examples = [validation.example(row) for row in range(len(validation))]
-        translator = make_translator(self.recipe, self.model, self.data.source_tokenizer, self.data.target_tokenizer)
+        translator = make_translator(
+            self.recipe, self.team.plain(self.model), self.data.source_tokenizer, self.data.target_tokenizer
+        )
         section, settings = self.recipe.evaluation, search_settings(self.recipe)
         names = list(dict.fromkeys([*section.metrics, self.recipe.training.best_metric]))
 
@@ -218,11 +220,12 @@ class Experiment:
         checkpoints = self.folder / CHECKPOINTS
         if kind == "best":
             about = {"step": position.step, self.recipe.training.best_metric: abs(position.best or 0.0)}
-            save_weights(checkpoints / "best", weights_of(self.model), about)
+            save_weights(checkpoints / "best", weights_of(self.team.plain(self.model)), about)
             return
         newest = step_folder(checkpoints, position.step)
-        save_checkpoint(newest, self.model, self.optimizer, position, self.average)
-        self._prune()
+        save_checkpoint(newest, self.model, self.optimizer, position, self.average, writes=self.team.leads)
+        if self.team.leads:
+            self._prune()
 
     def _rewind(self) -> int | None:
         """Weights, optimizer and moving average as the last checkpoint that was due has them; its step, if there is one."""
@@ -272,12 +275,15 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
         refuse_other_data(data, folder)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model, data.source_tokenizer.size, data.target_tokenizer.size).to(device)
-    optimizer = build_optimizer(recipe.training.optimizer, model)
-    average = build_average(recipe.training, model)
     choice = None
     if recipe.training.batch_tokens == "auto":
-        choice = team.share(lambda: choose_batch_tokens(recipe, data, model, optimizer))
+        probed = build_optimizer(recipe.training.optimizer, model)
+        choice = team.share(lambda: choose_batch_tokens(recipe, data, model, probed))
         recipe = with_batch_tokens(recipe, choice.batch_tokens)
+    if recipe.training.sharding == "full":
+        team.shard(model)
+    optimizer = build_optimizer(recipe.training.optimizer, model)
+    average = build_average(recipe.training, model)
     experiment = Experiment(recipe, folder, data, model, optimizer, average, team, Position(), batch_choice=choice)
     with team.leader_first():
         _take_up_newest(experiment)

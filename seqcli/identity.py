@@ -14,7 +14,8 @@ from seqcli.recipe.schema import Recipe
 from seqcli.run import DATA
 
 MAY_CHANGE = ("run", "device", "threads", "loggers", "search", "evaluation")
-"""Sections that may differ when a run goes on; of `training`, its length."""
+"""Sections that may differ when a run goes on."""
+OF_TRAINING_MAY_CHANGE = ("training.steps", "training.epochs", "training.sharding")
 
 
 def refuse_changes(recipe: Recipe, before: Recipe, folder: Path) -> None:
@@ -22,7 +23,7 @@ def refuse_changes(recipe: Recipe, before: Recipe, folder: Path) -> None:
     differing = [
         f"{path} was {old!r} and is {new!r}"
         for path, old, new in differences(before.model_dump(), recipe.model_dump())
-        if path.split(".")[0] not in MAY_CHANGE and path not in ("training.steps", "training.epochs")
+        if path.split(".")[0] not in MAY_CHANGE and path not in OF_TRAINING_MAY_CHANGE
     ]
     if differing:
         raise RecipeError(

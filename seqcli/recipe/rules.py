@@ -196,6 +196,11 @@ def _r_drop(recipe: Recipe) -> Broken:
         yield ("training", "r_drop"), "two passes differ in what dropout drops, and there is none; raise model.dropout"
 
 
+def _sharding(recipe: Recipe) -> Broken:
+    if recipe.training.compile and recipe.training.sharding == "full":
+        yield ("training", "compile"), "a sharded model cannot be compiled; set compile: false or sharding: none"
+
+
 def _string_lengths(recipe: Recipe) -> Broken:
     data = recipe.data
     if isinstance(data, AlgorithmicData) and data.shortest > data.longest:
@@ -261,6 +266,7 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _best_metric,
     _teacher_forcing,
     _r_drop,
+    _sharding,
     _string_lengths,
     _numbered_columns,
     _line_pattern,

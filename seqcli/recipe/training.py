@@ -141,6 +141,9 @@ class Training(Section):
     compile: bool = False
     """Compile the model's forward and backward pass (torch.compile). The first steps then take minutes; it pays on GPUs in long runs, and
     needs a C++ compiler. Results differ in their last digits."""
+    sharding: Literal["none", "full"] = "none"
+    """What each of several processes holds: all of the model (none), or a stripe of its weights, gradients and optimizer (full; FSDP,
+    Zhao et al. 2023), for models that do not fit into one GPU. One process holds all in any case."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
     """Gradients longer than this are shortened to it (Pascanu et al. 2013); null means never."""
     teacher_forcing: Share = 1.0

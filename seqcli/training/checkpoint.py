@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from seqcli.errors import SeqcliError, StorageError
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
+from seqcli.training.sharding import laid_out, whole
 
 FORMAT_VERSION = 2
 READABLE_VERSIONS = (1, 2)
@@ -68,10 +69,17 @@ class Position:
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: Optimizer, position: Position, average: MovingAverage | None = None
+    folder: Path,
+    model: nn.Module,
+    optimizer: Optimizer,
+    position: Position,
+    average: MovingAverage | None = None,
+    *,
+    writes: bool = True,
 ) -> None:
     """Write a checkpoint that a run can go on from. Raises `StorageError` if it cannot be written.
 
+    Of a team every process must come here, to give what it has of a sharded model, and one `writes`.
     With a moving average the weights of `model.safetensors`, which the model is used with, are the averaged ones.
     """
     random: dict[str, Tensor] = {"random/cpu": torch.get_rng_state()}
@@ -79,11 +87,17 @@ def save_checkpoint(
         random["random/cuda"] = torch.cuda.get_rng_state()
     trained = {} if average is None else average.state()
     with average.in_use() if average else nullcontext():
-        _write(
-            folder,
-            {"model": weights_of(model), "optimizer": {**optimizer.state(), **trained, **random}},
-            {"format_version": FORMAT_VERSION, **asdict(position)},
-        )
+        files = {"model": weights_of(model), "optimizer": {**optimizer.state(), **trained, **random}}
+        # before anything is written, so that nobody waits for a writer that has failed
+        wholes = {file: _gather(tensors, writes) for file, tensors in files.items()}
+        if writes:
+            _write(folder, wholes, {"format_version": FORMAT_VERSION, **asdict(position)})
+
+
+def _gather(tensors: dict[str, Tensor], keep: bool) -> dict[str, Tensor]:
+    """The tensors whole, in main memory; of those that are sharded one at a time is whole where they come from."""
+    wholes = ((name, whole(tensor)) for name, tensor in tensors.items())
+    return {name: tensor.cpu() for name, tensor in wholes if keep}
 
 
 def save_weights(folder: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -117,7 +131,8 @@ def load_checkpoint(
 def load_weights(folder: Path, model: nn.Module) -> None:
     """Fill `model` from a checkpoint. Raises `SeqcliError` where the file is damaged or belongs to another model."""
     path = folder / "model.safetensors"
-    weights = _read_tensors(path)
+    parameters = dict(model.named_parameters())
+    weights = {name: laid_out(tensor, parameters.get(name, tensor)) for name, tensor in _read_tensors(path).items()}
     try:
         missing, unexpected = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:

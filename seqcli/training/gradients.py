@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from seqcli.training.sharding import local
+
 LAYER = re.compile(r"\blayers\.(\d+)\.|_l(\d+)(?:_reverse)?$")
 """A layer's number in a parameter's name: of a Transformer or a feed-forward stack, or as torch writes it in recurrent ones."""
 
@@ -23,9 +25,9 @@ def part_of(name: str) -> str:
 
 
 def gradient_norms(model: nn.Module) -> dict[str, Tensor]:
-    """The length of each parameter's gradient by the parameter's name, where it has a gradient."""
+    """The length of each parameter's gradient, or of this process's stripe of it, by the parameter's name, where it has one."""
     return {
-        name: torch.linalg.vector_norm(parameter.grad)
+        name: torch.linalg.vector_norm(local(parameter.grad))
         for name, parameter in model.named_parameters()
         if parameter.grad is not None
     }
@@ -53,4 +55,5 @@ def clip_gradient(model: nn.Module, norm: float, clip_norm: float | None) -> Non
 
 def multiply_gradient(model: nn.Module, factor: float) -> None:
     """Multiply the gradient of every parameter that has one."""
-    torch._foreach_mul_([parameter.grad for parameter in model.parameters() if parameter.grad is not None], factor)
+    gradients = [local(parameter.grad) for parameter in model.parameters() if parameter.grad is not None]
+    torch._foreach_mul_(gradients, factor)

@@ -94,8 +94,8 @@ def fit(
 
     A step whose loss or gradient is not a number changes nothing and is counted; after several in a row, `SeqcliError`. A
     step that does not fit into memory is taken in smaller pieces, and so are all that follow. Where there is a moving `average`
-    of the weights, it is what is validated, and kept as the best. In a team only the leader validates and saves. Losses far above
-    those before them are told where `spikes` says what that is.
+    of the weights, it is what is validated, and kept as the best. In a team only the leader validates and keeps the best; all save,
+    and give what they have. Losses far above those before them are told where `spikes` says what that is.
     """
     team = team or Team()
     clock = Clock()
@@ -128,14 +128,14 @@ def fit(
             with clock.paused():
                 if hooks.validate is not None and _validation_due(position, epoch, limits):
                     yield from tally.settle()
-                    if team.leads:
-                        with average.in_use() if average else nullcontext():
-                            record = _validate(model, position, hooks, plateau)
+                    with average.in_use() if average else nullcontext(), team.gathered(model):
+                        record = _validate(team.plain(model), position, hooks, plateau) if team.leads else None
+                    if record is not None:
                         yield record
                     team.follow(position)
-                interrupted = team.agrees(hooks.stop())
+                interrupted, asked = team.agree(hooks.stop(), team.leads and hooks.save_now())
                 due = done(position, limits) or position.step % limits.checkpoint_every == 0
-                if team.leads and (interrupted or due or hooks.save_now()):
+                if interrupted or due or asked:
                     yield from tally.settle()
                     hooks.save("step", position)
                     yield Progress("checkpoint", position.step, position.epoch)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from seqcli.training.sharding import laid_out, local
+
 
 class MovingAverage:
     """θ̄ ← d·θ̄ + (1-d)·θ after each step (Polyak & Juditsky 1992, with weights that fall exponentially).
@@ -24,7 +26,8 @@ class MovingAverage:
     def update(self, step: int, kept: Tensor | None = None) -> None:
         """Take in the model's weights after its step number `step`, counted from 1; or not, where a `kept` on the device says no."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        averages, current = list(self.averages.values()), [parameter.data for parameter in self.model.parameters()]
+        averages = [local(average) for average in self.averages.values()]
+        current = [local(parameter.data) for parameter in self.model.parameters()]
         if kept is None:
             torch._foreach_lerp_(averages, current, 1 - decay)
         else:
@@ -47,7 +50,7 @@ class MovingAverage:
         """Take the model's weights as the averages, and the kept ones as the model's."""
         for name, parameter in self.model.named_parameters():
             self.averages[name].copy_(parameter.data)
-            parameter.data.copy_(state[f"{name}/trained"])
+            parameter.data.copy_(laid_out(state[f"{name}/trained"], parameter))
 
     def _exchange(self) -> None:
         # by value: a GPU's recurrent kernels want their weights to stay where they are

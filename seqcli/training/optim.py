@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from seqcli.training.sharding import laid_out, local
+
 
 class Optimizer(Protocol):
     """Turns gradients into steps; its state is named by parameter, so that it can be saved with them."""
@@ -85,10 +87,10 @@ class Adam:
             else:
                 torch._foreach_add_(steps, (~skip).float())
             self.kernel(
-                [slot.parameter.data for slot in slots],
+                [local(slot.parameter.data) for slot in slots],
                 [_gradient(slot) for slot in slots],
-                [slot.memory["mean"] for slot in slots],
-                [slot.memory["square"] for slot in slots],
+                [local(slot.memory["mean"]) for slot in slots],
+                [local(slot.memory["square"]) for slot in slots],
                 [],
                 steps,
                 lr=learning_rate,
@@ -137,9 +139,9 @@ class Sgd:
         """One update of all parameters that have a gradient."""
         for weight_decay, slots in _by_decay(self.slots):
             torch._fused_sgd_(
-                [slot.parameter.data for slot in slots],
+                [local(slot.parameter.data) for slot in slots],
                 [_gradient(slot) for slot in slots],
-                [slot.memory["momentum"] for slot in slots] if self.momentum else [],
+                [local(slot.memory["momentum"]) for slot in slots] if self.momentum else [],
                 weight_decay=weight_decay,
                 momentum=self.momentum,
                 lr=learning_rate,
@@ -172,7 +174,7 @@ def _by_decay(slots: list[Slot]) -> list[tuple[float, list[Slot]]]:
 
 def _gradient(slot: Slot) -> Tensor:
     assert slot.parameter.grad is not None
-    return slot.parameter.grad
+    return local(slot.parameter.grad)
 
 
 def _as_float(scalar: Tensor | None) -> Tensor | None:
@@ -187,4 +189,4 @@ def _state(slots: list[Slot]) -> dict[str, Tensor]:
 def _restore(slots: list[Slot], state: dict[str, Tensor]) -> None:
     for slot in slots:
         for quantity, tensor in slot.memory.items():
-            tensor.copy_(state[f"{slot.name}/{quantity}"])
+            tensor.copy_(laid_out(state[f"{slot.name}/{quantity}"], tensor))

@@ -87,7 +87,7 @@ def train_step(
         parameter.grad = None
     with _compiler_failure_told(objective.compiled):
         loss = _backward(model, group, objective, team, tokens, scale)
-    norms = gradient_norms(model)
+    norms = team.lengths(gradient_norms(model))
     factor = torch.ones_like(loss) if scale is None else scale.value.to(loss.dtype)
     norm = joint_norm(norms.values()) / factor
     kept = loss.isfinite() & norm.isfinite()

@@ -1,4 +1,4 @@
-"""The processes that train one model together, on torch's distributed data parallelism (Li et al. 2020).
+"""The processes that train one model together, on torch's distributed data parallelism (Li et al. 2020), or fully sharded.
 
 The team shares each batch, a stripe of its rows for every process, so how many there are changes how fast a run is, not what it
 is: the update, the steps an epoch and the checkpoints are those of one process. One process leads; it alone validates and writes.
@@ -38,11 +38,34 @@ class Team:
         self.size = size
         self.seed = seed
         self._replica: nn.Module | None = None
+        self._hollow: Seq2Seq | None = None
 
     @property
     def leads(self) -> bool:
         """Whether this process validates and writes."""
         return self.rank == 0
+
+    def shard(self, model: Seq2Seq) -> None:
+        """Share out the weights of `model`, in place, and with them its gradients and what is made like them: see `sharding`. In a
+        team of one nothing changes."""
+        if self.size > 1:
+            from seqcli.training import sharding
+
+            self._hollow = sharding.hollow_copy(model)
+            self._replica = _Loss(model, compiled=False)
+            sharding.shard(self._replica, self.size)
+
+    def plain(self, model: Seq2Seq) -> Seq2Seq:
+        """What the leader validates: the model, or, where that is sharded, a copy that has its weights inside `gathered`."""
+        return model if self._hollow is None else self._hollow
+
+    def gathered(self, model: Seq2Seq) -> AbstractContextManager[None]:
+        """A block in which the leader has the model whole, as `plain`; every process must come to it."""
+        if self._hollow is None:
+            return nullcontext()
+        from seqcli.training.sharding import filled
+
+        return filled(self._hollow, model, self.leads)
 
     def replica(self, model: Seq2Seq, *, compiled: bool = False) -> nn.Module:
         """What computes the loss of `model`, by a compiled forward pass or its own, and, in a team, averages everybody's gradients behind
@@ -58,6 +81,9 @@ class Team:
 
     def alone(self, replica: nn.Module, more: bool) -> AbstractContextManager[None]:
         """A block in which gradients stay in this process, while `more` batches of the same step are to come."""
+        if self._hollow is not None:
+            replica.set_requires_gradient_sync(not more)  # type: ignore[operator]
+            return nullcontext()
         if self.size == 1 or not more:
             return nullcontext()
         block: AbstractContextManager[None] = replica.no_sync()  # type: ignore[operator]
@@ -93,9 +119,16 @@ class Team:
             dist.all_reduce(amount)
         return amount
 
-    def agrees(self, flag: bool) -> bool:
-        """Whether any process has raised this flag."""
-        return flag if self.size == 1 else self.total(float(flag))[0] > 0
+    def lengths(self, stripes: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The length of each gradient, from that of what this process has of it: where the model is sharded, a stripe."""
+        if self._hollow is None:
+            return stripes
+        squares = self.add_up(torch.stack(list(stripes.values())).square())
+        return dict(zip(stripes, squares.sqrt(), strict=True))
+
+    def agree(self, *flags: bool) -> list[bool]:
+        """Of each flag, whether any process has raised it."""
+        return [raised > 0 for raised in self.total(*map(float, flags))]
 
     def share(self, make: Callable[[], T]) -> T:
         """What the leader makes, for everybody."""
@@ -122,7 +155,7 @@ class Team:
         if self.size > 1 and dist.is_initialized():
             dist.barrier()
             # what holds on to the connections when Python ends makes their threads abort the process
-            self._replica = None
+            self._replica = self._hollow = None
             gc.collect()
             dist.destroy_process_group()
 

@@ -121,6 +121,11 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
         "training.teacher_forcing",
         "needs a recurrent decoder, not transformer",
     ),
+    "a sharded model compiled": (
+        ["training.sharding=full", "training.compile=true"],
+        "training.compile",
+        "set compile: false or sharding: none",
+    ),
     "r-drop without dropout": (["training.r_drop=5", "model.dropout=0.0"], "training.r_drop", "raise model.dropout"),
     "r-drop without any dropout": (
         ["training.r_drop=5", "model.dropout=0.0", "model.embedding_dropout=0.0"],
