@@ -139,8 +139,8 @@ class Training(Section):
     """What matrix products are computed in; weights, norms, softmax and loss are float32 in any case, and so are validation and
     translation. bf16 pays on GPUs and CPUs that have it, fp16 on GPUs; elsewhere both are slower."""
     compile: bool = False
-    """Compile the model's forward and backward pass (torch.compile). The first steps then take minutes; it pays on GPUs in long runs, and
-    needs a C++ compiler. Results differ in their last digits."""
+    """Compile the model's forward and backward pass (torch.compile), which needs a C++ compiler. Meant for long runs on GPUs: the first
+    steps take minutes, and on a CPU all others are slower too. Results differ in their last digits."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
     """Gradients longer than this are shortened to it (Pascanu et al. 2013); null means never."""
     teacher_forcing: Share = 1.0
