@@ -139,8 +139,8 @@ class Training(Section):
     """What matrix products are computed in; weights, norms, softmax and loss are float32 in any case, and so are validation and
     translation. bf16 pays on GPUs and CPUs that have it, fp16 on GPUs; elsewhere both are slower."""
     compile: bool = False
-    """Compile the model's forward and backward pass (torch.compile). The first steps then take minutes; it pays on GPUs in long runs, and
-    needs a C++ compiler. Results differ in their last digits."""
+    """Compile the model's forward and backward pass (torch.compile), which needs a C++ compiler. Meant for long runs on GPUs: the first
+    steps take minutes, and on a CPU all others are slower too. Results differ in their last digits."""
     sharding: Literal["none", "full"] = "none"
     """What each of several processes holds: all of the model (none), or a stripe of its weights, gradients and optimizer (full; FSDP,
     Zhao et al. 2023), for models that do not fit into one GPU. One process holds all in any case."""
