@@ -109,7 +109,7 @@ class Team:
         """Each amount, added up over the team."""
         if self.size == 1:
             return list(amounts)
-        sums = torch.tensor(amounts, dtype=torch.float64, device=_meeting_place())
+        sums = torch.tensor(amounts, dtype=torch.float64)
         dist.all_reduce(sums)
         return [float(amount) for amount in sums.tolist()]
 
@@ -135,7 +135,7 @@ class Team:
         if self.size == 1:
             return make()
         made = [make() if self.leads else None]
-        dist.broadcast_object_list(made, src=0, device=_meeting_place())
+        dist.broadcast_object_list(made, src=0, device=torch.device("cpu"))
         return cast(T, made[0])
 
     def follow(self, position: Position) -> None:
@@ -178,13 +178,9 @@ def join_team(seed: int) -> Team:
     if not dist.is_initialized():
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        # what processes tell each other is on their hosts: nobody waits for a GPU to hear it
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     return Team(dist.get_rank(), size, seed)
-
-
-def _meeting_place() -> torch.device:
-    """Where tensors must be to be sent: NCCL knows GPUs only."""
-    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
 
 
 class _Loss(nn.Module):
