@@ -184,12 +184,14 @@ def test_a_checkpoint_on_demand_and_an_interruption(tmp_path: Path) -> None:
     """SIGUSR1 keeps a checkpoint to which both give their stripes, and the run goes on; SIGINT ends both."""
     endless = ("training.steps=1000000", "training.checkpoint_every=1000000", "training.validate_every=1000000")
     process = start_two(tmp_path, *TRANSFORMER, *endless, "training.sharding=full")
-    wait_for(lambda: (tmp_path / "metrics.jsonl").is_file() and (tmp_path / "metrics.jsonl").stat().st_size > 0)
-    process.send_signal(signal.SIGUSR1)
-    wait_for(lambda: bool(list(tmp_path.glob("checkpoints/step-*/manifest.json"))))
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    try:
+        wait_for(lambda: (tmp_path / "metrics.jsonl").is_file() and (tmp_path / "metrics.jsonl").stat().st_size > 0)
+        process.send_signal(signal.SIGUSR1)
+        wait_for(lambda: bool(list(tmp_path.glob("checkpoints/step-*/manifest.json"))))
+        assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=100)
     assert process.returncode == 130
 
 
