@@ -114,7 +114,8 @@ def show(rows: list[dict[str, object]]) -> None:
     """The table."""
     from seqcli.cli.console import data, table
 
-    columns = ["size", "system", "target tokens/s", "GFLOP/s", "matrix GFLOP/s", "MFU", "peak MB", "× yardstick"]
+    # short, so that the sizes' names are not broken in 80 columns
+    columns = ["size", "system", "tokens/s", "GFLOP/s", "matrix", "MFU", "peak MB", "ratio"]
     cells = [
         [
             str(one["size"]),
@@ -129,6 +130,9 @@ def show(rows: list[dict[str, object]]) -> None:
         for one in rows
     ]
     data.print(table(None, columns, cells, left=2))
+    data.print(
+        "tokens/s: target symbols without padding · matrix: GFLOP/s of a large product · ratio: times the yardstick"
+    )
 
 
 if __name__ == "__main__":
