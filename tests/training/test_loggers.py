@@ -71,6 +71,8 @@ def test_the_names_of_the_figures() -> None:
         "train/padding": 0.1,
     }
     assert figures(VALIDATION) == {"validation/epoch": 1, "validation/loss": 2.0, "validation/bleu": 30.0}
+    by_part = Progress("train", 50, 1, gradient_norms={"encoder.layers.0": 0.25})
+    assert figures(by_part) == {"train/epoch": 1, "train/gradient_norms/encoder.layers.0": 0.25}
 
 
 @pytest.mark.parametrize("failing", ["open", "log", "close"])
