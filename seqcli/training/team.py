@@ -190,7 +190,7 @@ class _Loss(nn.Module):
         super().__init__()
         self.model = model
         # a function, not a module that would rename the parameters; the loss stays outside, fused as it is already
-        self.forward_pass = {"forward": torch.compile(model.forward, dynamic=True)} if compiled else {}
+        self.forward_pass = torch.compile(model.forward, dynamic=True) if compiled else None
 
     def forward(
         self, batch: Batch, label_smoothing: float, teacher_forcing: float, r_drop: float | None
@@ -199,7 +199,7 @@ class _Loss(nn.Module):
         how: dict[str, Any] = {
             "label_smoothing": label_smoothing,
             "teacher_forcing": teacher_forcing,
-            **self.forward_pass,
+            "forward": self.forward_pass,
         }
         if r_drop is not None:
             return self.model.r_drop_loss(batch, r_drop, **how)
