@@ -3,6 +3,7 @@
 Letters used in every shape comment of the project:
 
     B batch · K beam · S source length · T target length · D width · H heads · L layers · V vocabulary
+    C channels · h, w height and width of an image · G cells of a grid
 
 A mask is boolean and True means "may be attended to", as in `torch.nn.functional.scaled_dot_product_attention`.
 """
@@ -26,13 +27,15 @@ class Batch:
 
     `source (B,S)` ids, each row ending in EOS, then PAD; `source_mask (B,S)`, True on real symbols;
     `target (B,T+1)` ids, BOS … EOS then PAD, or None when there is nothing to learn from; `index (B,)`, the rows' places
-    in the corpus.
+    in the corpus. `image` is None, or pixels (B,C,h,w) from -1 to 1, or grids of features (B,rows,columns,D); where the source is an
+    image alone, its rows of ids are EOS alone.
     """
 
     source: Tensor
     source_mask: Tensor
     target: Tensor | None
     index: Tensor
+    image: Tensor | None = None
 
     @property
     def inputs(self) -> Tensor:
@@ -69,16 +72,15 @@ class Batch:
         parts = min(count, len(self.index))
         if parts <= 1:
             return [self]
-        columns = [column.tensor_split(parts) for column in (self.source, self.source_mask, self.index)]
-        targets = [None] * parts if self.target is None else self.target.tensor_split(parts)
-        return [
-            Batch(source, mask, target, index) for source, mask, index, target in zip(*columns, targets, strict=True)
-        ]
+        columns = (self.source, self.source_mask, self.target, self.index, self.image)
+        cut = [[None] * parts if column is None else column.tensor_split(parts) for column in columns]
+        return [Batch(*piece) for piece in zip(*cut, strict=True)]
 
     def twice(self) -> Batch:
         """All rows, and all rows once more below them."""
-        target = self._known_target()
-        return Batch(*(torch.cat((one, one)) for one in (self.source, self.source_mask, target, self.index)))
+        image = None if self.image is None else torch.cat((self.image, self.image))
+        columns = (self.source, self.source_mask, self._known_target(), self.index)
+        return Batch(*(torch.cat((one, one)) for one in columns), image)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`; its index stays where it is."""
@@ -89,9 +91,10 @@ class Batch:
         return self._map(Tensor.pin_memory)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        target = None if self.target is None else change(self.target)
-        changed = replace(self, source=change(self.source), source_mask=change(self.source_mask), target=target)
-        if target is not None:
+        names = ("source", "source_mask", "target", "image")
+        columns = {name: column for name in names if (column := getattr(self, name)) is not None}
+        changed = replace(self, **{name: change(column) for name, column in columns.items()})
+        if self.target is not None:
             vars(changed)["real_labels"] = change(self.real_labels)
         return changed
 
@@ -112,13 +115,15 @@ class Memory:
 
     `states (B,S,D)`, one vector a source position, to be attended to; `mask (B,S)`, no row of it all False;
     `summary (B,L,D)`, what the encoder holds at its end, one row a layer (one row only where the encoder has no layers of
-    state); `cell`, the same for an LSTM's cells, else None.
+    state); `cell`, the same for an LSTM's cells, else None. `grid` is (rows, columns) where the first rows × columns states are the cells
+    of an image, row by row; a text's states follow them.
     """
 
     states: Tensor
     mask: Tensor
     summary: Tensor
     cell: Tensor | None = None
+    grid: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class Translator:
         with torch.inference_mode():
             return beam_search(
                 self.model.step,
-                self.model.start(batch.source, batch.source_mask),
+                self.model.start(batch),
                 limits,
                 beam_size=settings.beam_size,
                 length_penalty=settings.length_penalty,

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.nn.dropout import Dropout
-from seqcli.types import Memory, State
+from seqcli.types import Batch, Memory, State
 
 
 class DenseStack(nn.Module):
@@ -50,9 +50,9 @@ class FeedforwardEncoder(nn.Module):
         self.window = window
         self.states = nn.Linear(hidden_size, window * hidden_size)
 
-    def forward(self, source: Tensor, mask: Tensor) -> Memory:
-        """Source ids (B,S) with mask (B,S) → Memory with states (B,min(S,window),D); what lies beyond is not seen."""
-        seen, visible = source[:, : self.window], mask[:, : self.window]
+    def forward(self, batch: Batch) -> Memory:
+        """Source ids (B,S) → Memory with states (B,min(S,window),D); what lies beyond is not seen."""
+        seen, visible = batch.source[:, : self.window], batch.source_mask[:, : self.window]
         embedded = self.embedding_dropout(self.embedding(seen)) * visible[:, :, None]
         # an absent symbol is a zero vector, whether the batch has a cell for it or not
         filled = F.pad(embedded, (0, 0, 0, self.window - seen.shape[1]))

@@ -21,7 +21,7 @@ from seqcli.nn.attention import Attention
 from seqcli.nn.dropout import Dropout
 from seqcli.nn.layers import Readout
 from seqcli.nn.recurrence import Recurrence
-from seqcli.types import Memory, State
+from seqcli.types import Batch, Memory, State
 
 
 class RecurrentEncoder(nn.Module):
@@ -36,9 +36,10 @@ class RecurrentEncoder(nn.Module):
         self.embedding_dropout = Dropout(embedding_dropout)
         self.dropout = Dropout(dropout)
 
-    def forward(self, source: Tensor, mask: Tensor) -> Memory:
-        """Source ids (B,S) with mask (B,S) → Memory with states (B,S,D), D doubled by a second direction."""
-        embedded = self.embedding_dropout(self.embedding(source))
+    def forward(self, batch: Batch) -> Memory:
+        """Source ids (B,S) → Memory with states (B,S,D), D doubled by a second direction."""
+        mask = batch.source_mask
+        embedded = self.embedding_dropout(self.embedding(batch.source))
         states, final = self.recurrence.read(embedded, mask.sum(dim=1))
         return Memory(self.dropout(states), mask, final["hidden"], final.get("cell"))
 

@@ -14,10 +14,10 @@ from seqcli.types import Batch, Memory, State
 
 
 class Encoder(Protocol):
-    """Reads a source."""
+    """Reads the sources of a batch: their ids, their images, or both."""
 
-    def __call__(self, source: Tensor, mask: Tensor) -> Memory:
-        """Source ids (B,S), mask (B,S) → Memory."""
+    def __call__(self, batch: Batch) -> Memory:
+        """A batch, whose target it does not look at → Memory."""
         ...
 
 
@@ -46,9 +46,9 @@ class Seq2Seq(nn.Module):
         self.decoder = decoder
         self.output = output
 
-    def start(self, source: Tensor, mask: Tensor) -> State:
-        """Read source ids (B,S) with mask (B,S): the decoder's state before the first symbol."""
-        return self.decoder.start(self.encoder(source, mask))
+    def start(self, batch: Batch) -> State:
+        """Read the sources of `batch`: the decoder's state before the first symbol."""
+        return self.decoder.start(self.encoder(batch))
 
     def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """The last symbols (B,) → log-probabilities (B,V) of the next ones, and the state after them."""
@@ -61,7 +61,7 @@ class Seq2Seq(nn.Module):
         With `teacher_forcing` below 1 each step reads the given symbol with that probability, one draw for the whole batch,
         and else the model's own last word (scheduled sampling at a fixed rate; Bengio et al. 2015).
         """
-        state = self.start(batch.source, batch.source_mask)
+        state = self.start(batch)
         if teacher_forcing >= 1.0:
             return self.decoder(batch.inputs, state)[0]
         given = (torch.rand(batch.inputs.shape[1]) < teacher_forcing).tolist()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from seqcli.nn.dropout import Dropout
 from seqcli.nn.layers import FeedForward
 from seqcli.nn.multihead import CrossAttention, SelfAttention
-from seqcli.types import Memory, State
+from seqcli.types import Batch, Memory, State
 
 
 class Residual(nn.Module):
@@ -118,9 +118,10 @@ class TransformerStack(nn.Module):
 class TransformerEncoder(TransformerStack):
     """A stack of encoder layers; the memory is its top, the summary its mean."""
 
-    def forward(self, source: Tensor, mask: Tensor) -> Memory:
-        """Source ids (B,S) with mask (B,S) → Memory with states (B,S,D)."""
-        states = self.embed(source)
+    def forward(self, batch: Batch) -> Memory:
+        """Source ids (B,S) → Memory with states (B,S,D)."""
+        mask = batch.source_mask
+        states = self.embed(batch.source)
         for layer in self.layers:
             states = layer(states, mask)
         states = self.norm(states)

@@ -27,7 +27,7 @@ def test_what_lies_beyond_the_window_is_not_seen() -> None:
         source[:, position] = (source[:, position] + 3) % 16 + 4
         changed = Batch(source, given.source_mask, given.target, given.index)
         assert torch.equal(model(given), model(changed)) == (position >= WINDOW)
-    assert model.encoder(given.source, given.source_mask).states.shape == (2, WINDOW, 8)
+    assert model.encoder(given).states.shape == (2, WINDOW, 8)
 
 
 @torch.no_grad()

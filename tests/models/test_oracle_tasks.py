@@ -102,7 +102,7 @@ def batch(sources: list[Letters], task: Callable[[Letters], Letters]) -> Batch:
 def share_right(model: Seq2Seq, given: Batch) -> float:
     model.eval()
     longest = given.labels.shape[1]
-    start = model.start(given.source, given.source_mask)
+    start = model.start(given)
     written = beam_search(model.step, start, [longest + 2] * len(given.source)).ids[:, 0]
     wanted = torch.nn.functional.pad(given.labels, (0, max(0, written.shape[1] - longest)))
     written = torch.nn.functional.pad(written, (0, wanted.shape[1] - written.shape[1]))

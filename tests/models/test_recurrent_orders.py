@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from models.zoo import VOCABULARY, batch
+from models.zoo import VOCABULARY, alone, batch
 from torch import Tensor, nn
 
 from seqcli.build.model import build_model
@@ -133,7 +133,7 @@ def test_every_order_is_its_formula(kind: str, order: str) -> None:
     features = model(given)
     cell = torch_cell(kind, model.decoder)
     for row, length in enumerate(LENGTHS):
-        memory = model.encoder(given.source[row : row + 1, :length], given.source_mask[row : row + 1, :length])
+        memory = model.encoder(alone(given, row, length))
         first = {name: part[0, 0] for name, part in model.decoder.bridge(memory).items()}
         symbols = model.decoder.embedding(given.inputs[row])
         expected = formula(model.decoder, cell, symbols, first, memory.states[0], memory.summary[0, -1])
@@ -181,7 +181,7 @@ def test_zeros(kind: str) -> None:
 def test_bahdanau_asks_with_the_top_layer() -> None:
     """With two layers, what is below the top changes no first context."""
     model, given = build("gru", "gru", layers=2, order="bahdanau", attention={"kind": "dot"}), batch([5], [2])
-    start = model.start(given.source, given.source_mask)
+    start = model.start(given)
     asked: list[Tensor] = []
     model.decoder.attention.register_forward_pre_hook(lambda _module, inputs: asked.append(inputs[0]))
     model.decoder(given.inputs[:, :1], start)

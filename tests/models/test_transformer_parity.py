@@ -77,7 +77,7 @@ def test_whole_stacks(norm: str, activation: str) -> None:
     if final is not None:
         final.load_state_dict(ours.encoder.norm.state_dict())
     expected = encoder(embedded, src_key_padding_mask=~given.source_mask)
-    memory = ours.encoder(given.source, given.source_mask)
+    memory = ours.encoder(given)
     for row, length in enumerate([7, 5, 2]):
         torch.testing.assert_close(memory.states[row, :length], expected[row, :length], atol=2e-5, rtol=1e-4)
         mean = expected[row, :length].mean(dim=0, keepdim=True)

@@ -64,7 +64,7 @@ def test_all_at_once_equals_step_by_step(kind: str) -> None:
     given = batch([7, 5, 2], [6, 3, 6])
     for specimen in models_with(kind):
         model, inputs = specimen.model, given.inputs
-        start = model.start(given.source, given.source_mask)
+        start = model.start(given)
         whole, end = model.decoder(inputs, start)
         stepped, stepped_end = step_by_step(model, start, inputs)
         same(whole, stepped, specimen)
@@ -108,7 +108,7 @@ def _without_padding(one: Batch) -> Batch:
 def test_future_symbols_change_no_past_output(kind: str) -> None:
     given = batch([7, 5, 2], [6, 6, 6])
     for specimen in models_with(kind):
-        start = specimen.model.start(given.source, given.source_mask)
+        start = specimen.model.start(given)
         before, _ = specimen.model.decoder(given.inputs, start)
         for position in range(1, 6):
             changed = given.inputs.clone()
@@ -166,7 +166,7 @@ def test_tracing_shows_the_weights_and_changes_nothing(kind: str) -> None:
                 assert (weights[hidden] == 0).all(), (name, specimen)
                 assert (weights[~hidden] > 0).all(), (name, specimen)
         with trace_attention(specimen.model) as stepped:
-            step_by_step(specimen.model, specimen.model.start(given.source, given.source_mask), given.inputs)
+            step_by_step(specimen.model, specimen.model.start(given), given.inputs)
         for name, weights in maps.items():
             same(weights, stepped[name], specimen)
     assert seen >= 20
@@ -181,8 +181,8 @@ def test_a_state_can_be_repeated_reordered_and_selected(kind: str) -> None:
     within, across = torch.tensor([1, 0, 3, 3]), torch.tensor([3, 2, 2])
     for specimen in models_with(kind):
         model = specimen.model
-        start = model.start(given.source, given.source_mask)
-        doubled = model.start(given.source[[0, 0, 1, 1]], given.source_mask[[0, 0, 1, 1]])
+        start = model.start(given)
+        doubled = model.start(rows(given, [0, 0, 1, 1]))
         repeated = start.repeat(2)
         for part in ("memory", "cache"):
             for name, tensor in getattr(doubled, part).items():
@@ -191,8 +191,8 @@ def test_a_state_can_be_repeated_reordered_and_selected(kind: str) -> None:
         _, read = model.decoder(prefix, repeated)
         for change, order in ((read.reorder, within), (read.select, across)):
             after, _ = model.decoder(ahead[order], change(order))
-            sentences = torch.tensor([0, 0, 1, 1])[order]
-            fresh = model.start(given.source[sentences], given.source_mask[sentences])
+            sentences = torch.tensor([0, 0, 1, 1])[order].tolist()
+            fresh = model.start(rows(given, sentences))
             expected, _ = model.decoder(torch.cat((prefix, ahead), dim=1)[order], fresh)
             same(after, expected[:, -1:], specimen)
 
@@ -244,7 +244,7 @@ def test_teacher_forcing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(torch, "rand", torch.zeros)
             same(model(given), model(given, teacher_forcing=0.999), specimen)
-        state, ids, walked = model.start(given.source, given.source_mask), given.inputs[:, 0], []
+        state, ids, walked = model.start(given), given.inputs[:, 0], []
         for _ in range(6):
             feature, state = model.decoder(ids[:, None], state)
             ids = model.output(feature[:, 0]).argmax(dim=-1)

@@ -7,7 +7,7 @@ that asks for them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from types import NoneType
@@ -160,13 +160,19 @@ def padded(given: Batch, source: int, target: int) -> Batch:
     wide = torch.nn.functional.pad
     longer = wide(given.source, (0, source), value=PAD)
     assert given.target is not None
-    return Batch(longer, longer != PAD, wide(given.target, (0, target), value=PAD), given.index)
+    return replace(given, source=longer, source_mask=longer != PAD, target=wide(given.target, (0, target), value=PAD))
 
 
 def rows(given: Batch, order: list[int]) -> Batch:
     """Some rows of a batch, in this order, with the padding they had."""
-    assert given.target is not None
-    return Batch(given.source[order], given.source_mask[order], given.target[order], given.index[order])
+    columns = (given.source, given.source_mask, given.target, given.index, given.image)
+    return Batch(*(None if column is None else column[order] for column in columns))
+
+
+def alone(given: Batch, row: int, length: int) -> Batch:
+    """One row of a batch, its source cut to `length` symbols."""
+    only = rows(given, [row])
+    return replace(only, source=only.source[:, :length], source_mask=only.source_mask[:, :length])
 
 
 def _sentence(length: int, draw: torch.Generator) -> list[int]:

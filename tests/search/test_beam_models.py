@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from models.zoo import ENCODER_KINDS, Specimen, batch, models_with
+from models.zoo import ENCODER_KINDS, Specimen, alone, batch, models_with
 from torch import Tensor
 
 from seqcli.search.beam import beam_search
@@ -24,8 +24,8 @@ def _no_gradients() -> Iterator[None]:
         yield
 
 
-def search(specimen: Specimen, source: Tensor, limits: list[int], beam_size: int) -> Hypotheses:
-    return beam_search(specimen.model.step, specimen.model.start(source, source != PAD), limits, beam_size=beam_size)
+def search(specimen: Specimen, given: Batch, limits: list[int], beam_size: int) -> Hypotheses:
+    return beam_search(specimen.model.step, specimen.model.start(given), limits, beam_size=beam_size)
 
 
 def teacher_forced(specimen: Specimen, found: Hypotheses) -> Tensor:
@@ -43,7 +43,7 @@ def teacher_forced(specimen: Specimen, found: Hypotheses) -> Tensor:
 @every_encoder_kind
 def test_the_reported_score_is_the_models_own(kind: str) -> None:
     for specimen in models_with(kind):
-        found = search(specimen, GIVEN.source, LIMITS, beam_size=3)
+        found = search(specimen, GIVEN, LIMITS, beam_size=3)
         assert (found.lengths > 0).all()
         assert (found.lengths <= torch.tensor(LIMITS)[:, None]).all()
         log_probs = teacher_forced(specimen, found)
@@ -54,19 +54,19 @@ def test_the_reported_score_is_the_models_own(kind: str) -> None:
 @every_encoder_kind
 def test_batch_mates_change_no_hypothesis(kind: str) -> None:
     for specimen in models_with(kind)[::3]:
-        together = search(specimen, GIVEN.source, LIMITS, beam_size=3)
+        together = search(specimen, GIVEN, LIMITS, beam_size=3)
         for row, (length, limit) in enumerate(zip([7, 5, 2], LIMITS, strict=True)):
-            alone = search(specimen, GIVEN.source[row : row + 1, :length], [limit], beam_size=3)
-            longest = alone.ids.shape[2]
-            assert torch.equal(alone.ids[0], together.ids[row, :, :longest]), specimen
+            single = search(specimen, alone(GIVEN, row, length), [limit], beam_size=3)
+            longest = single.ids.shape[2]
+            assert torch.equal(single.ids[0], together.ids[row, :, :longest]), specimen
             assert not together.ids[row, :, longest:].any()
-            assert (alone.log_probs[0] - together.log_probs[row]).abs().max() <= 1e-5, specimen
+            assert (single.log_probs[0] - together.log_probs[row]).abs().max() <= 1e-5, specimen
 
 
 @every_encoder_kind
 def test_a_beam_of_one_is_an_argmax_loop(kind: str) -> None:
     for specimen in models_with(kind)[::3]:
-        found = search(specimen, GIVEN.source, LIMITS, beam_size=1)
+        found = search(specimen, GIVEN, LIMITS, beam_size=1)
         for row, limit in enumerate(LIMITS):
             source = GIVEN.source[row : row + 1]
             written = [BOS]
