@@ -15,6 +15,7 @@ import torch
 from torch.autograd import profiler_util
 from torch.profiler import ProfilerActivity, profile
 
+from seqcli.build.batches import load_batch
 from seqcli.build.training import build_objective
 from seqcli.experiment import Experiment
 from seqcli.training.flops import matrix_rate, training_flops, wait_for
@@ -105,7 +106,7 @@ def training_step(experiment: Experiment) -> Callable[[Batch], object]:
 def planned_batches(experiment: Experiment, count: int) -> list[Batch]:
     """The first `count` batches of a run, epoch after epoch."""
     rows = (rows for epoch in itertools.count() for rows in experiment.plan(epoch))
-    return [experiment.data.train.batch(one) for one in itertools.islice(rows, count)]
+    return [load_batch(experiment.recipe, experiment.data, one, 0) for one in itertools.islice(rows, count)]
 
 
 def time_steps(step: Callable[[Batch], object], batches: Sequence[Batch], device: torch.device) -> Speed:

@@ -8,8 +8,8 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ import torch
 
 import seqcli
 from seqcli.averaging import due_checkpoints, regular_checkpoints, save_average
-from seqcli.build.batches import choose_batch_tokens, plan_epoch, with_batch_tokens
-from seqcli.build.data import PreparedData, prepare_data
+from seqcli.build.batches import choose_batch_tokens, load_batch, plan_epoch, with_batch_tokens
+from seqcli.build.data import PreparedData, image_reader, prepare_data
 from seqcli.build.loggers import build_loggers, refuse_missing_packages
 from seqcli.build.model import build_model
 from seqcli.build.training import (
@@ -37,6 +37,7 @@ from seqcli.evaluation.metrics import worth
 from seqcli.identity import fingerprint, refuse_changes, refuse_other_data
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.dump import dump_recipe
+from seqcli.recipe.model import text_encoder
 from seqcli.recipe.schema import Recipe
 from seqcli.run import (
     CHECKPOINTS,
@@ -136,7 +137,7 @@ class Experiment:
                 build_schedule(training.schedule, self.total_steps),
                 training.optimizer.learning_rate,
                 self.plan,
-                self.data.train.batch,
+                partial(load_batch, self.recipe, self.data),
                 self.position,
                 build_limits(training),
                 build_objective(training),
@@ -198,7 +199,7 @@ class Experiment:
             else:
                 hypothesis = next((one.text for one in translator.translate([first], settings)[0]), "")
             scores = {name: metric.value for name, metric in result.metrics.items()}
-            return scores, (first.source, first.target or "", hypothesis)
+            return scores, (first.source or first.origin, first.target or "", hypothesis)
 
         return validate
 
@@ -211,7 +212,7 @@ class Experiment:
         examples = [self.data.train.example(row) for batch in group for row in batch.index.tolist()]
         path = self.folder / "not-a-number.jsonl"
         if self.team.leads:
-            lines = (json.dumps(asdict(example), ensure_ascii=False) for example in examples)
+            lines = (json.dumps(asdict(replace(one, image=None)), ensure_ascii=False) for one in examples)
             write_file(path, "".join(f"{line}\n" for line in lines).encode())
         more = ", …" if len(examples) > SHOWN_ORIGINS else ""
         return f"{', '.join(example.origin for example in examples[:SHOWN_ORIGINS])}{more} (all in {path})"
@@ -266,7 +267,8 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
             recipe = with_batch_tokens(recipe, before.training.batch_tokens)
         refuse_changes(recipe, before, folder)
     device = use_machine(recipe)
-    lstm = "lstm" in (recipe.model.encoder.kind, recipe.model.decoder.kind)
+    reader = text_encoder(recipe.model.encoder)
+    lstm = "lstm" in (reader and reader.kind, recipe.model.decoder.kind)
     refuse_missing(recipe.training.precision, device, lstm=lstm)
     team = join_team(recipe.seed)
     with team.leader_first():
@@ -274,7 +276,13 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     if resuming:
         refuse_other_data(data, folder)
     torch.manual_seed(recipe.seed)
-    model = build_model(recipe.model, data.source_tokenizer.size, data.target_tokenizer.size).to(device)
+    images = image_reader(recipe.source)
+    model = build_model(
+        recipe.model,
+        data.source_tokenizer.size,
+        data.target_tokenizer.size,
+        image_shape=None if images is None else images.shape,
+    ).to(device)
     choice = None
     if recipe.training.batch_tokens == "auto":
         probed = build_optimizer(recipe.training.optimizer, model)

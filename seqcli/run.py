@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from seqcli.build.data import Split, has_features, longest_source, longest_target, open_split
+from seqcli.build.data import Split, has_features, image_reader, longest_source, longest_target, open_split
 from seqcli.build.model import build_model
 from seqcli.data.corpus import Corpus
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
@@ -129,7 +129,14 @@ def load(folder: str | Path, overrides: Sequence[str] = (), *, checkpoint: str |
     recipe = read_recipe(folder, overrides)
     device = use_machine(recipe)
     source_tokenizer, target_tokenizer = load_tokenizer(folder, "source"), load_tokenizer(folder, "target")
-    model = build_model(recipe.model, source_tokenizer.size, target_tokenizer.size, fill=False)
+    images = image_reader(recipe.source)
+    model = build_model(
+        recipe.model,
+        source_tokenizer.size,
+        target_tokenizer.size,
+        image_shape=None if images is None else images.shape,
+        fill=False,
+    )
     chosen = find_checkpoint(folder / CHECKPOINTS, checkpoint or recipe.evaluation.checkpoint)
     load_weights(chosen, model)
     translator = make_translator(recipe, model.to(device).eval(), source_tokenizer, target_tokenizer)
@@ -203,6 +210,7 @@ def make_translator(
         reverse_source=recipe.source.reverse,
         longest_source=longest_source(recipe.model),
         longest_target=longest_target(recipe.model),
+        image_reader=image_reader(recipe.source),
     )
 
 

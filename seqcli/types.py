@@ -80,7 +80,8 @@ class Batch:
         """All rows, and all rows once more below them."""
         image = None if self.image is None else torch.cat((self.image, self.image))
         columns = (self.source, self.source_mask, self._known_target(), self.index)
-        return Batch(*(torch.cat((one, one)) for one in columns), image)
+        source, mask, target, index = (torch.cat((one, one)) for one in columns)
+        return Batch(source, mask, target, index, image)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`; its index stays where it is."""

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from seqcli.build.data import PreparedData
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from seqcli.build.data import PreparedData, image_reader
+from seqcli.build.model import grid_shape
 from seqcli.build.training import build_objective
+from seqcli.data.augmentation import Augmentation
 from seqcli.data.batching import Rows, plan_batches
 from seqcli.models.seq2seq import Seq2Seq
+from seqcli.recipe.model import image_encoder
 from seqcli.recipe.schema import Recipe
+from seqcli.recipe.sides import Pixels
 from seqcli.training.memory import BatchChoice, Shape, choose_batch
 from seqcli.training.optim import Optimizer
+from seqcli.types import Batch
 
 
 def plan_epoch(recipe: Recipe, data: PreparedData, epoch: int) -> list[Rows]:
@@ -18,14 +28,33 @@ def plan_epoch(recipe: Recipe, data: PreparedData, epoch: int) -> list[Rows]:
     return _plan(recipe, data, epoch, size)
 
 
+def load_batch(recipe: Recipe, data: PreparedData, rows: Rows, epoch: int) -> Batch:
+    """A training batch of an epoch, its images varied as the recipe says."""
+    batch = data.train.batch(rows)
+    image = recipe.source.image
+    if not isinstance(image, Pixels) or image.augment is None or batch.image is None:
+        return batch
+    augment = Augmentation(**image.augment.model_dump())
+    return replace(batch, image=augment(batch.image, rows.tolist(), recipe.seed, epoch))
+
+
+def image_cells(recipe: Recipe) -> int:
+    """How many states of the memory an image becomes; 0 where there are none."""
+    encoder, reader = image_encoder(recipe.model.encoder), image_reader(recipe.source)
+    return 0 if encoder is None or reader is None else math.prod(grid_shape(encoder, reader.shape))
+
+
 def choose_batch_tokens(recipe: Recipe, data: PreparedData, model: Seq2Seq, optimizer: Optimizer) -> BatchChoice:
     """What `training.batch_tokens: auto` comes to for this model, this data and the memory that is free now."""
     source, target = data.train.source_lengths, data.train.target_lengths
+    reader = image_reader(recipe.source)
+    image = None if reader is None else reader.shape
 
     def shapes(size: int) -> list[Shape]:
         # a target's length counts its EOS, as its labels do
         return [
-            Shape(len(rows), int(source[rows].max()), int(target[rows].max())) for rows in _plan(recipe, data, 0, size)
+            Shape(len(rows), int(source[rows].max()), int(target[rows].max()), image)
+            for rows in _plan(recipe, data, 0, size)
         ]
 
     return choose_batch(model, optimizer, shapes, build_objective(recipe.training))
@@ -37,8 +66,9 @@ def with_batch_tokens(recipe: Recipe, size: int | str) -> Recipe:
 
 
 def _plan(recipe: Recipe, data: PreparedData, epoch: int, size: int) -> list[Rows]:
+    # an image counts as many symbols as it has cells, so that batches of images are bounded too
     return plan_batches(
-        data.train.source_lengths,
+        data.train.source_lengths + np.int32(image_cells(recipe)),
         data.train.target_lengths,
         batch_tokens=size,
         batch_sentences=recipe.training.batch_sentences,

@@ -12,16 +12,18 @@ from typing_extensions import assert_never
 
 from seqcli.data.builtin import read_algorithmic, read_dates
 from seqcli.data.cache import cache_folder, cache_key
+from seqcli.data.columns import Columns
 from seqcli.data.corpus import Corpus, read_disk, read_hub
 from seqcli.data.encoded import EncodedCorpus, encode_corpus
 from seqcli.data.files import read_files, read_lines, read_text
+from seqcli.data.images import FeatureReader, ImageReader, PixelReader
 from seqcli.data.subwords import learn_subwords
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
-from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words
+from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words, no_words
 from seqcli.errors import DataError
 from seqcli.recipe import data as recipe
 from seqcli.recipe import sides
-from seqcli.recipe.model import Model, TransformerSection
+from seqcli.recipe.model import Model, TransformerSection, text_encoder
 from seqcli.recipe.schema import Recipe
 
 Split = Literal["train", "validation", "test"]
@@ -38,9 +40,19 @@ class PreparedData:
 
 
 def open_split(section: recipe.Data, split: Split) -> Corpus | None:
-    """The corpus of a split, or None if the recipe names none. Training is cut to `data.limit`."""
+    """The corpus of a split, or None if the recipe names none.
+
+    Training is cut to `data.limit`, and each of several references to an image is an example of its own; in the other splits they are one.
+    """
     corpus = _open(section, split)
-    return corpus.first(section.limit) if corpus and split == "train" and section.limit else corpus
+    if corpus is None:
+        return None
+    columns = getattr(section, "columns", None)
+    if split != "train":
+        return corpus if columns is None or columns.image is None else corpus.with_all_references()
+    if columns is not None and columns.references is None:
+        corpus = corpus.each_reference()
+    return corpus.first(section.limit) if section.limit else corpus
 
 
 def prepare_data(recipe_: Recipe) -> PreparedData:
@@ -57,9 +69,13 @@ def prepare_data(recipe_: Recipe) -> PreparedData:
             source_tokenizer,
             target_tokenizer,
             cache,
-            source_max_length=_shortest(recipe_.source.max_length if limited else None, _room(recipe_.model.encoder)),
+            source_max_length=_shortest(
+                recipe_.source.max_length if limited else None, _room(text_encoder(recipe_.model.encoder))
+            ),
             target_max_length=_shortest(recipe_.target.max_length if limited else None, _room(recipe_.model.decoder)),
             reverse_source=recipe_.source.reverse,
+            image_reader=image_reader(recipe_.source),
+            corrupt_limit=0 if recipe_.source.image is None else recipe_.source.image.corrupt_limit,
         )
 
     return PreparedData(
@@ -70,9 +86,22 @@ def prepare_data(recipe_: Recipe) -> PreparedData:
     )
 
 
+def image_reader(source: sides.Source) -> ImageReader | None:
+    """How the source's images are read; None where it has none."""
+    match source.image:
+        case None:
+            return None
+        case sides.Pixels(width=width, height=height, channels=channels, fit=fit):
+            return PixelReader(width, height, channels, fit)
+        case sides.FeatureGrid(rows=rows, columns=columns, size=size):
+            return FeatureReader(rows, columns, size)
+        case _:
+            assert_never(source.image)
+
+
 def longest_source(model: Model) -> int | None:
     """How many symbols, EOS counted, the encoder can read; None where there is no limit."""
-    room = _room(model.encoder)
+    room = _room(text_encoder(model.encoder))
     return None if room is None else room + 1
 
 
@@ -105,15 +134,7 @@ def _open(section: recipe.Data, split: Split) -> Corpus | None:
             files = _listed(paths)
             if isinstance(section, recipe.LinesData):
                 return read_lines(files, section.pattern, features_separator=section.features_separator)
-            columns = section.columns
-            return read_files(
-                files,
-                format=section.format,
-                source=columns.source,
-                target=columns.target,
-                features=columns.features,
-                features_separator=section.features_separator,
-            )
+            return read_files(files, _columns(section), format=section.format)
         case recipe.TextData():
             sides_ = getattr(section, split)
             return None if sides_ is None else read_text(_listed(sides_.source), _listed(sides_.target))
@@ -134,26 +155,30 @@ def _open(section: recipe.Data, split: Split) -> Corpus | None:
 
 
 def _open_named(section: recipe.HubData | recipe.DiskData, split: str) -> Corpus:
-    columns = section.columns
     if isinstance(section, recipe.DiskData):
-        return read_disk(
-            section.path,
-            split=split,
-            source=columns.source,
-            target=columns.target,
-            features=columns.features,
-            features_separator=section.features_separator,
-        )
+        return read_disk(section.path, _columns(section), split=split)
     return read_hub(
         section.name,
+        _columns(section),
         config=section.config,
         revision=section.revision,
         split=split,
-        source=columns.source,
-        target=columns.target,
-        features=columns.features,
-        features_separator=section.features_separator,
+        split_column=section.split_column,
         streaming=section.streaming,
+    )
+
+
+def _columns(section: recipe.HubData | recipe.DiskData | recipe.FilesData) -> Columns:
+    columns = section.columns
+    return Columns(
+        columns.source,
+        tuple(columns.target) if isinstance(columns.target, list) else columns.target,
+        columns.features,
+        section.features_separator,
+        columns.image,
+        columns.references,
+        columns.group,
+        columns.boxes,
     )
 
 
@@ -188,11 +213,13 @@ def learn_tokenizers(recipe_: Recipe, train: Corpus) -> tuple[Tokenizer, Tokeniz
 
     tagged = has_features(recipe_.data)
     features = [tag for example in train.read() for tag in example.features] if tagged else []
+    source = recipe_.source.tokenizer
     if isinstance(recipe_.target.tokenizer, sides.SharedTokenizer):
-        both = _learn(recipe_.source, recipe_.source.tokenizer, chain(sources(), targets()), features)
+        assert source is not None
+        both = _learn(recipe_.source, source, chain(sources(), targets()), features)
         return both, both
     return (
-        _learn(recipe_.source, recipe_.source.tokenizer, sources(), features),
+        no_words() if source is None else _learn(recipe_.source, source, sources(), features),
         _learn(recipe_.target, recipe_.target.tokenizer, targets(), []),
     )
 

@@ -5,6 +5,8 @@ Each kind is a case of a `match`, so that the type checker names the place where
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 from typing_extensions import assert_never
 
@@ -20,28 +22,36 @@ from seqcli.models.recurrent import (
 )
 from seqcli.models.seq2seq import Decoder, Encoder, Seq2Seq
 from seqcli.models.transformer import DecoderLayer, EncoderLayer, Residual, TransformerDecoder, TransformerEncoder
+from seqcli.models.vision import ConvEncoder, FeaturesEncoder, ImageTextEncoder, PatchEncoder
 from seqcli.nn.attention import AdditiveScore, Attention, ContentScore, DotScore, MultiplicativeScore, Score
 from seqcli.nn.initialization import initialize
 from seqcli.nn.layers import ACTIVATIONS, FeedForward, Readout
 from seqcli.nn.multihead import CrossAttention, SelfAttention
-from seqcli.nn.positions import LearnedPositions, NoPositions, SinusoidalPositions
+from seqcli.nn.positions import LearnedGrid, LearnedPositions, NoPositions, SinusoidalGrid, SinusoidalPositions
 from seqcli.nn.recurrence import Recurrence
 from seqcli.recipe import model as recipe
 
 
-def build_model(section: recipe.Model, source_size: int, target_size: int, *, fill: bool = True) -> Seq2Seq:
-    """The model of a recipe for vocabularies of the given sizes.
+def build_model(
+    section: recipe.Model,
+    source_size: int,
+    target_size: int,
+    *,
+    image_shape: Sequence[int] | None = None,
+    fill: bool = True,
+) -> Seq2Seq:
+    """The model of a recipe for vocabularies of the given sizes, and for images of a shape: (C,h,w), or (rows,columns,D) of features.
 
     Its weights are drawn from torch's global generator as the recipe says, unless `fill` is False: weights that will be
     loaded need not be drawn first.
     """
-    source_width, target_width = embedding_size(section.encoder), embedding_size(section.decoder)
-    source_embedding = nn.Embedding(source_size, source_width)
+    reader, target_width = recipe.text_encoder(section.encoder), embedding_size(section.decoder)
+    source_embedding = nn.Embedding(source_size, 1 if reader is None else embedding_size(reader))
     target_embedding = (
         source_embedding if section.tie in ("source_target", "all") else nn.Embedding(target_size, target_width)
     )
     model = Seq2Seq(
-        build_encoder(section, source_embedding),
+        build_encoder(section, section.encoder, source_embedding, image_shape),
         build_decoder(section, target_embedding),
         nn.Linear(section.decoder.hidden_size, target_size),
     )
@@ -61,7 +71,7 @@ def build_model(section: recipe.Model, source_size: int, target_size: int, *, fi
     return model
 
 
-def embedding_size(section: recipe.Encoder | recipe.Decoder) -> int:
+def embedding_size(section: recipe.TextEncoder | recipe.Decoder) -> int:
     """The width of a side's embeddings; a feed-forward decoder reads nothing, so any width will do."""
     match section:
         case recipe.FeedforwardEncoder() | recipe.RecurrentEncoder() | recipe.RecurrentDecoder():
@@ -72,9 +82,11 @@ def embedding_size(section: recipe.Encoder | recipe.Decoder) -> int:
             assert_never(section)
 
 
-def build_encoder(model: recipe.Model, embedding: nn.Embedding) -> Encoder:
-    """The encoder of a recipe."""
-    section, dropout = model.encoder, model.dropout
+def build_encoder(
+    model: recipe.Model, section: recipe.Encoder, embedding: nn.Embedding, image_shape: Sequence[int] | None
+) -> Encoder:
+    """An encoder of a recipe: its own, or one that is part of it. `embedding` is for its symbols, if it reads any."""
+    dropout = model.dropout
     match section:
         case recipe.FeedforwardEncoder():
             stack = _dense_stack(section, section.window * section.embedding_size, dropout)
@@ -92,19 +104,72 @@ def build_encoder(model: recipe.Model, embedding: nn.Embedding) -> Encoder:
             )
             return RecurrentEncoder(embedding, recurrence, dropout=dropout, embedding_dropout=_embedding_dropout(model))
         case recipe.TransformerEncoder():
-            layers = [
-                EncoderLayer(
-                    _self_attention(section, model, causal=False),
-                    _feed_forward(section, model),
-                    _residuals(section, dropout, 2),
-                )
-                for _ in range(section.layers)
-            ]
             return TransformerEncoder(
-                embedding, _positions(section), layers, _final_norm(section), dropout=_embedding_dropout(model)
+                embedding,
+                _positions(section),
+                _encoder_layers(section, model),
+                _final_norm(section),
+                dropout=_embedding_dropout(model),
             )
+        case recipe.ImageTextEncoder():
+            return ImageTextEncoder(
+                build_encoder(model, section.image, embedding, image_shape),
+                build_encoder(model, section.text, embedding, image_shape),
+            )
+        case recipe.ConvEncoder() | recipe.PatchEncoder() | recipe.FeaturesEncoder():
+            assert image_shape is not None
+            return _image_encoder(model, section, image_shape)
         case _:
             assert_never(section)
+
+
+def _image_encoder(model: recipe.Model, section: recipe.ImageEncoder, shape: Sequence[int]) -> Encoder:
+    positions, dropout = _grid_positions(section, shape), model.dropout
+    match section:
+        case recipe.ConvEncoder():
+            return ConvEncoder(
+                shape[0], section.channels, section.blocks, section.hidden_size, positions, dropout=dropout
+            )
+        case recipe.PatchEncoder():
+            return PatchEncoder(
+                shape[0],
+                section.patch_size,
+                section.hidden_size,
+                _encoder_layers(section, model),
+                _final_norm(section),
+                positions,
+                dropout=_embedding_dropout(model),
+            )
+        case recipe.FeaturesEncoder():
+            return FeaturesEncoder(shape[2], section.hidden_size, positions, dropout=dropout)
+        case _:
+            assert_never(section)
+
+
+def grid_shape(section: recipe.ImageEncoder, image_shape: Sequence[int]) -> tuple[int, int]:
+    """The rows and columns of the grid that an encoder makes of images of a shape."""
+    match section:
+        case recipe.ConvEncoder():
+            cell = 2 ** len(section.channels)
+            return -(-image_shape[1] // cell), -(-image_shape[2] // cell)
+        case recipe.PatchEncoder():
+            return image_shape[1] // section.patch_size, image_shape[2] // section.patch_size
+        case recipe.FeaturesEncoder():
+            return image_shape[0], image_shape[1]
+        case _:
+            assert_never(section)
+
+
+def _grid_positions(section: recipe.ImageEncoder, image_shape: Sequence[int]) -> nn.Module:
+    match section.positions:
+        case "sinusoidal":
+            return SinusoidalGrid()
+        case "learned":
+            return LearnedGrid(*grid_shape(section, image_shape), section.hidden_size)
+        case "none":
+            return nn.Identity()
+        case _:
+            assert_never(section.positions)
 
 
 def build_decoder(model: recipe.Model, embedding: nn.Embedding) -> Decoder:
@@ -213,25 +278,37 @@ def _positions(section: recipe.TransformerSection) -> nn.Module:
             assert_never(section.positions)
 
 
-def _self_attention(section: recipe.TransformerSection, model: recipe.Model, *, causal: bool) -> SelfAttention:
+def _encoder_layers(section: recipe.TransformerStack, model: recipe.Model) -> list[EncoderLayer]:
+    return [
+        EncoderLayer(
+            _self_attention(section, model, causal=False),
+            _feed_forward(section, model),
+            _residuals(section, model.dropout, 2),
+        )
+        for _ in range(section.layers)
+    ]
+
+
+def _self_attention(section: recipe.TransformerStack, model: recipe.Model, *, causal: bool) -> SelfAttention:
+    rotary = isinstance(section, recipe.TransformerSection) and section.positions == "rotary"
     return SelfAttention(
         section.hidden_size,
         section.heads,
         causal=causal,
-        rotary=section.positions == "rotary",
+        rotary=rotary,
         dropout=model.attention_dropout,
     )
 
 
-def _feed_forward(section: recipe.TransformerSection, model: recipe.Model) -> FeedForward:
+def _feed_forward(section: recipe.TransformerStack, model: recipe.Model) -> FeedForward:
     return FeedForward(section.hidden_size, section.feedforward_size, section.activation, model.activation_dropout)
 
 
-def _residuals(section: recipe.TransformerSection, dropout: float, count: int) -> list[Residual]:
+def _residuals(section: recipe.TransformerStack, dropout: float, count: int) -> list[Residual]:
     return [Residual(section.hidden_size, dropout, pre_norm=section.norm == "pre") for _ in range(count)]
 
 
-def _final_norm(section: recipe.TransformerSection) -> nn.Module:
+def _final_norm(section: recipe.TransformerStack) -> nn.Module:
     return nn.LayerNorm(section.hidden_size) if section.norm == "pre" else nn.Identity()
 
 

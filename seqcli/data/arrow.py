@@ -36,6 +36,17 @@ def texts_column(rows: Sequence[Sequence[str]]) -> Any:
     return pa.Array.from_buffers(TEXTS, len(rows), [None, _offsets(map(len, rows))], children=[values])
 
 
+def numbers_column(numbers: Sequence[int]) -> Any:
+    """An Arrow array of whole numbers."""
+    values = np.asarray(numbers, dtype=np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
+
+
+def read_numbers(column: Any) -> NDArray[np.int64]:
+    """The whole numbers of a column."""
+    return np.concatenate([_numbers(chunk, np.int64) for chunk in column.chunks])
+
+
 class IdLists:
     """A column of lists of ids, by row; what is asked for is a view on the file's memory, not a copy."""
 
@@ -57,7 +68,7 @@ def _offsets(lengths: Iterable[int]) -> Any:
     return pa.py_buffer(ends)
 
 
-def _numbers(array: Any) -> NDArray[np.int32]:
+def _numbers(array: Any, dtype: type[Any] = np.int32) -> NDArray[Any]:
     """The numbers of an Arrow array where they lie."""
-    numbers = np.frombuffer(array.buffers()[1], dtype=np.int32)
+    numbers = np.frombuffer(array.buffers()[1], dtype=dtype)
     return numbers[array.offset : array.offset + len(array)]

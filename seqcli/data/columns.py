@@ -1,39 +1,61 @@
-"""Which columns of a row hold the source, the target and the features, and how an example is made of them."""
+"""Which columns of a row hold the source, the target and what goes with them, and how an example is made of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Union
 
+import numpy as np
+
+from seqcli.data.images import image_size
 from seqcli.errors import DataError, printable
-from seqcli.symbols import Example
+from seqcli.symbols import Box, Example, Image
+
+Column = Union[str, int]
 
 
 @dataclass(frozen=True)
 class Columns:
     """Where a row keeps what: by name, a dot going into a nested column (`translation.en`), or by number from 0.
 
-    `separator` stands between two tags of the features column, unless that is a list already.
+    `source` is None where the source is an image alone. Several `target` columns, or lists in one, are what several people wrote.
+    `separator` stands between two tags of the features column, unless that is a list already. `references`, `group` and `boxes` are as in
+    `Example`, but boxes are in pixels.
     """
 
-    source: str | int
-    target: str | int
-    features: str | int | None = None
+    source: Column | None = "source"
+    target: Column | tuple[Column, ...] = "target"
+    features: Column | None = None
     separator: str = ";"
+    image: Column | None = None
+    references: Column | None = None
+    group: Column | None = None
+    boxes: Column | None = None
 
-    @classmethod
-    def named(cls, source: str | int, target: str | int, features: str | int | None, separator: str) -> Columns:
-        """Columns of a format whose columns have names; a number is refused."""
-        columns = cls(source, target, features, separator)
-        for column in columns.wanted():
+    def __repr__(self) -> str:
+        # part of a data set's digest, by which a run that goes on knows its data: what came later shows only where it is used
+        first = f"Columns(source={self.source!r}, target={self.target!r}, features={self.features!r}, separator={self.separator!r}"
+        later = {name: getattr(self, name) for name in ("image", "references", "group", "boxes")}
+        return first + "".join(f", {name}={value!r}" for name, value in later.items() if value is not None) + ")"
+
+    @property
+    def targets(self) -> tuple[Column, ...]:
+        """The columns of the target."""
+        return self.target if isinstance(self.target, tuple) else (self.target,)
+
+    def wanted(self) -> list[Column]:
+        """The columns that are read."""
+        others = (self.features, self.image, self.references, self.group, self.boxes)
+        return [column for column in (self.source, *self.targets, *others) if column is not None]
+
+    def check_names(self) -> Columns:
+        """These columns, of a format whose columns have names: `DataError` for a number."""
+        for column in self.wanted():
             if isinstance(column, int):
                 raise DataError(f"column {column} is a number, which only CSV and TSV files understand; give its name")
-        return columns
-
-    def wanted(self) -> list[str | int]:
-        """The columns that are read."""
-        return [self.source, self.target, *([] if self.features is None else [self.features])]
+        return self
 
     def top_level(self, present: Sequence[str]) -> set[str]:
         """The names of the unnested columns that hold what is read."""
@@ -62,11 +84,29 @@ class Columns:
                 found.append(header.index(column))
         return found
 
-    def example(self, row: Mapping[str, Any], index: int, origin: str) -> Example:
-        """The example that a row of named, perhaps nested, values holds; a null is an empty text."""
-        texts = [_text(_lookup(row, str(column), origin), column, origin) for column in (self.source, self.target)]
-        tags = () if self.features is None else self.tags(_lookup(row, str(self.features), origin), origin)
-        return Example(texts[0], texts[1], index, origin, tags)
+    def example(self, row: Mapping[str, Any], index: int, origin: str, folder: Path | None = None) -> Example:
+        """The example that a row of named, perhaps nested, values holds; a null is an empty text.
+
+        A path to an image is seen from `folder`.
+        """
+
+        def value(column: Column | None) -> Any:
+            return None if column is None else _lookup(row, str(column), origin)
+
+        written = [text for column in self.targets for text in _texts(value(column), column, origin)]
+        given = _texts(value(self.references), self.references, origin) if self.references is not None else []
+        image = _image(value(self.image), self.image, origin, folder)
+        return Example(
+            _text(value(self.source), self.source, origin),
+            written[0] if written else "",
+            index,
+            origin,
+            () if self.features is None else self.tags(value(self.features), origin),
+            image,
+            tuple(given) or (tuple(written) if len(written) > 1 else ()),
+            _text(value(self.group), self.group, origin),
+            () if image is None else _boxes(value(self.boxes), image, self.boxes, origin),
+        )
 
     def tags(self, value: Any, origin: str) -> tuple[str, ...]:
         """The tags of a features column: a list of texts, or one text with separators."""
@@ -80,15 +120,25 @@ def missing_column(name: str, present: Iterable[str], where: str) -> DataError:
 
 
 def _lookup(row: Mapping[str, Any], name: str, origin: str) -> Any:
+    """The value called `name`; with a dot, that of each item where a list is on the way (`answers.answer`)."""
     if name in row:
         return row[name]
     first, dot, rest = name.partition(".")
     if dot and isinstance(row.get(first), Mapping):
         return _lookup(row[first], rest, origin)
+    if dot and isinstance(row.get(first), list):
+        return [_lookup(item, rest, origin) for item in row[first] if isinstance(item, Mapping)]
     raise missing_column(name, row, origin)
 
 
-def _text(value: Any, column: str | int | None, origin: str) -> str:
+def _texts(value: Any, column: Column | None, origin: str) -> list[str]:
+    """The texts of a column of texts or of lists of them; a null among several is none."""
+    if isinstance(value, (list, tuple)):
+        return [_text(one, column, origin) for one in value if one is not None]
+    return [_text(value, column, origin)]
+
+
+def _text(value: Any, column: Column | None, origin: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -98,3 +148,47 @@ def _text(value: Any, column: str | int | None, origin: str) -> str:
     except UnicodeEncodeError as error:
         raise DataError(f"{origin}: column {column!r} holds half a surrogate pair, which is no character") from error
     return value
+
+
+def _image(value: Any, column: Column | None, origin: str, folder: Path | None) -> Image | None:
+    """What an image column holds: bytes, a path, `datasets`' dictionary of both, or the numbers of a grid of features."""
+    if column is None:
+        return None
+    if isinstance(value, Mapping) and ("bytes" in value or "path" in value):
+        value = value.get("bytes") or value.get("path")
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str) and value:
+        return value if folder is None else str(folder / value)
+    try:
+        return np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{origin}: column {column!r} holds {value!r:.80}, but an image is needed: its bytes, its path, or a grid of numbers"
+        ) from None
+
+
+def _boxes(value: Any, image: Image, column: Column | None, origin: str) -> tuple[Box | None, ...]:
+    """Boxes in pixels, [left, right] or [left, top, right, bottom], as shares of the image."""
+    if value is None:
+        return ()
+    size = image_size(image)
+    if size is None:  # it cannot be read, and whoever reads it will say so
+        return ()
+    width, height = size
+    found: list[Box | None] = []
+    for box in value:
+        try:
+            edges = None if box is None else [float(edge) for edge in box]
+            if edges is None:
+                found.append(None)
+            elif len(edges) == 2:
+                found.append((edges[0] / width, 0.0, edges[1] / width, 1.0))
+            else:
+                left, top, right, bottom = edges
+                found.append((left / width, top / height, right / width, bottom / height))
+        except (TypeError, ValueError):
+            raise DataError(
+                f"{origin}: column {column!r} holds {box!r:.80}, but [left, right] or [left, top, right, bottom] is needed"
+            ) from None
+    return tuple(found)

@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from seqcli.data.columns import Columns
 from seqcli.data.lines import digest_files, find_files
 from seqcli.errors import DataError
 from seqcli.symbols import Example
+
+
+def _what_is_asked(example: Example) -> tuple[object, str]:
+    image = example.image
+    return (image.tobytes() if isinstance(image, np.ndarray) else image, example.source)
+
+
+COLUMNS = Columns()
+"""A column called source and one called target."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,30 @@ class Corpus:
     read: Callable[[], Iterator[Example]]
     digest: Callable[[], str]
 
+    def each_reference(self) -> Corpus:
+        """The corpus where an example that several people have answered is as many examples."""
+
+        def read() -> Iterator[Example]:
+            index = 0
+            for example in self.read():
+                for target in dict.fromkeys(example.references) or (example.target,):
+                    yield replace(example, target=target, references=(), index=index)
+                    index += 1
+
+        return Corpus(self.name, read, self.digest)
+
+    def with_all_references(self) -> Corpus:
+        """The corpus where examples one after the other with the same source are one, and what they answer its references."""
+
+        def read() -> Iterator[Example]:
+            same = itertools.groupby(self.read(), key=_what_is_asked)
+            for index, (_, group) in enumerate(same):
+                first, *others = group
+                answers = [answer for one in (first, *others) for answer in one.references or (one.target or "",)]
+                yield replace(first, index=index, references=tuple(answers) if len(answers) > 1 else ())
+
+        return Corpus(self.name, read, lambda: f"{self.digest()}, all references")
+
     def first(self, limit: int) -> Corpus:
         """The corpus of the first `limit` examples."""
         return Corpus(
@@ -42,21 +77,20 @@ class Corpus:
 
 def read_hub(
     name: str,
+    columns: Columns = COLUMNS,
     *,
     split: str,
     config: str | None = None,
     revision: str | None = None,
-    source: str | int = "source",
-    target: str | int = "target",
-    features: str | int | None = None,
-    features_separator: str = ";",
+    split_column: str | None = None,
     streaming: bool = False,
 ) -> Corpus:
     """One split of a data set of the Hugging Face hub, or of a local folder laid out like one.
 
-    With `streaming` the data set itself is not stored on this machine; a local folder is never copied.
+    Where there is a `split_column`, the split is the rows, of all splits of the data set, that have `split` in it. With `streaming` the data
+    set itself is not stored on this machine; a local folder is never copied.
     """
-    columns = Columns.named(source, target, features, features_separator)
+    columns.check_names()
     folder = Path(name)
     local = folder.is_dir()
 
@@ -65,32 +99,31 @@ def read_hub(
 
     def open_split() -> Any:
         built = builder()
-        _known_split(name, split, built.info.splits)
+        if split_column is None:
+            _known_split(name, split, built.info.splits)
+            return opened(built, split)
+        everything = opened(built, None)
+        together = _datasets().concatenate_datasets(list(everything.values()))
+        return together.filter(_IsIn(split), input_columns=[split_column])
+
+    def opened(built: Any, wanted: str | None) -> Any:
         if streaming or local:
-            return built.as_streaming_dataset(split)
+            return built.as_streaming_dataset(wanted)
         built.download_and_prepare()
-        return built.as_dataset(split)
+        return built.as_dataset(wanted)
 
     def digest() -> str:
         if local:
-            return digest_files(_files_in(folder), "hub", config, split, columns)
+            return digest_files(_files_in(folder), "hub", config, split, split_column, columns)
         built = builder()
-        return f"hub {name} {built.config.name} {built.hash} {split} {columns}"
+        return f"hub {name} {built.config.name} {built.hash} {split} {split_column} {columns}"
 
     return Corpus(f"{name} ({split})", lambda: _rows(name, open_split, columns), digest)
 
 
-def read_disk(
-    path: str,
-    *,
-    split: str,
-    source: str | int = "source",
-    target: str | int = "target",
-    features: str | int | None = None,
-    features_separator: str = ";",
-) -> Corpus:
+def read_disk(path: str, columns: Columns = COLUMNS, *, split: str) -> Corpus:
     """One split of a folder that `datasets` has written with `save_to_disk`; a folder of one single split is that split."""
-    columns = Columns.named(source, target, features, features_separator)
+    columns.check_names()
     folder = Path(path)
 
     def open_split() -> Any:
@@ -118,7 +151,7 @@ def read_parquet(paths: Sequence[str], columns: Columns) -> Corpus:
     def read() -> Iterator[Example]:
         index = 0
         for path in find_files(paths):
-            for example in _rows(str(path), partial(open_file, path), columns, index):
+            for example in _rows(str(path), partial(open_file, path), columns, index, path.parent):
                 yield example
                 index += 1
 
@@ -134,19 +167,25 @@ def _datasets() -> Any:
     return datasets
 
 
-def _rows(name: str, open_split: Callable[[], Any], columns: Columns, index: int = 0) -> Iterator[Example]:
-    """The examples of a `datasets` object, counted from `index`; the columns that are not needed are never decoded."""
+def _rows(
+    name: str, open_split: Callable[[], Any], columns: Columns, index: int = 0, folder: Path | None = None
+) -> Iterator[Example]:
+    """The examples of a `datasets` object, counted from `index`; the columns that are not needed are never decoded, and images are
+    left as they are stored."""
     dataset = _explained(name, open_split)
     present = dataset.column_names
     if present is not None:
         columns.check(present, name)
         dataset = dataset.select_columns([column for column in present if column in columns.top_level(present)])
+    image = dataset.features and dataset.features.get(str(columns.image))
+    if isinstance(image, _datasets().Image):
+        dataset = dataset.cast_column(str(columns.image), _datasets().Image(decode=False))
     rows = iter(dataset)
     for number in itertools.count(1):
         row = _explained(name, lambda: next(rows, None))
         if row is None:
             return
-        yield columns.example(row, index + number - 1, f"{name}:{number}")
+        yield columns.example(row, index + number - 1, f"{name}:{number}", folder)
 
 
 def _explained(name: str, call: Callable[[], Any]) -> Any:
@@ -159,6 +198,16 @@ def _explained(name: str, call: Callable[[], Any]) -> Any:
         # The useful line is often that of the error underneath.
         reason = str(error.__cause__ or error).strip() or type(error).__name__
         raise DataError(f"{name}: cannot be read ({reason.splitlines()[0]})") from error
+
+
+@dataclass(frozen=True)
+class _IsIn:
+    """Whether a row is in the split; a class, because `datasets` knows its work by what a function looks like."""
+
+    split: str
+
+    def __call__(self, value: str) -> bool:
+        return value == self.split
 
 
 def _known_split(name: str, split: str, splits: Iterable[str] | None) -> None:

@@ -7,25 +7,41 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from seqcli.data.arrow import IDS, TEXTS, IdLists, ids_column, text_column, texts_column
+from seqcli.data.arrow import IDS, TEXTS, IdLists, ids_column, numbers_column, read_numbers, text_column, texts_column
 from seqcli.data.cache import cache_key
 from seqcli.data.corpus import Corpus
+from seqcli.data.image_file import ABOUT, ARRAYS, ImageFile, ImageWriter
+from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError, StorageError
 from seqcli.symbols import BOS, EOS, PAD, UNK, Example
 from seqcli.types import Batch
 
+NO_IMAGE = -1
+FOLDER = "examples-"
+"""What the folders' names start with: another word for another form of what is in them."""
+
 Ids = Sequence[int] | NDArray[np.int32]
-Row = tuple[Example, list[int], list[int]]
+
+
+class Row(NamedTuple):
+    """An example that is kept, its ids, and the number of its image."""
+
+    example: Example
+    source: list[int]
+    target: list[int]
+    image: int = NO_IMAGE
+
 
 CHUNK_ROWS = 8192
 CHUNK_SIZE = 1 << 23
@@ -40,13 +56,18 @@ SCHEMA = pa.schema(
         "origin": pa.string(),
         "source_ids": IDS,
         "target_ids": IDS,
+        "image": pa.int64(),
+        "references": TEXTS,
+        "group": pa.string(),
+        "boxes": pa.string(),
     }
 )
 
 
 @dataclass
 class EncodingReport:
-    """What became of a corpus: `examples` kept, `empty` ones (a side without a symbol) and `too_long` ones left out.
+    """What became of a corpus: `examples` kept, `empty` ones (a side without a symbol), `too_long` ones and those with a `corrupt` image
+    left out.
 
     The origins name the first few of those left out. Lengths are in symbols without EOS; the shares of unknown symbols are
     among the symbols of the examples that were kept.
@@ -57,6 +78,8 @@ class EncodingReport:
     empty_origins: tuple[str, ...] = ()
     too_long: int = 0
     too_long_origins: tuple[str, ...] = ()
+    corrupt: int = 0
+    corrupt_images: tuple[str, ...] = ()
     source_longest: int = 0
     target_longest: int = 0
     source_unknown: float = 0.0
@@ -68,11 +91,13 @@ class EncodedCorpus:
 
     def __init__(self, folder: Path) -> None:
         # the folder is named by the content of the corpus and by how it was encoded
-        self.digest = folder.name.removeprefix("encoded-")
+        self.digest = folder.name.removeprefix(FOLDER)
         self.report = EncodingReport(**_tuples(json.loads((folder / "report.json").read_text(encoding="utf-8"))))
         self._table = pa.ipc.open_file(pa.memory_map(str(folder / "examples.arrow"))).read_all()
         self._sources = IdLists(self._table["source_ids"])
         self._targets = IdLists(self._table["target_ids"])
+        self._images = ImageFile(folder) if (folder / ABOUT).exists() else None
+        self._image_numbers = read_numbers(self._table["image"])
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -89,24 +114,50 @@ class EncodedCorpus:
 
     def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
         """The batch of these rows, in this order; its `index` is the rows."""
-        return make_batch([self._sources[row] for row in rows], [self._targets[row] for row in rows], rows)
+        images = None if self._images is None else [self._image(row) for row in rows]
+        return make_batch([self._sources[row] for row in rows], [self._targets[row] for row in rows], rows, images)
 
     def example(self, row: int) -> Example:
-        """The example of a row as text; its `index` is the row."""
-        cells = {name: self._table[name][int(row)].as_py() for name in ("source", "target", "origin", "features")}
-        return Example(cells["source"], cells["target"], int(row), cells["origin"], tuple(cells["features"]))
+        """The example of a row as text, with its image as it was decoded; its `index` is the row."""
+        names = ("source", "target", "origin", "features", "references", "group", "boxes")
+        cells = {name: self._table[name][int(row)].as_py() for name in names}
+        return Example(
+            cells["source"],
+            cells["target"],
+            int(row),
+            cells["origin"],
+            tuple(cells["features"]),
+            self._image(row),
+            tuple(cells["references"]),
+            cells["group"],
+            tuple(box and tuple(box) for box in json.loads(cells["boxes"])),
+        )
+
+    def _image(self, row: int | np.int64) -> NDArray[Any] | None:
+        return None if self._images is None else self._images[int(self._image_numbers[row])]
 
 
 def make_batch(
-    source_ids: Sequence[Ids], target_ids: Sequence[Ids] | None, index: Sequence[int] | NDArray[np.int64]
+    source_ids: Sequence[Ids],
+    target_ids: Sequence[Ids] | None,
+    index: Sequence[int] | NDArray[np.int64],
+    images: Sequence[NDArray[Any] | None] | None = None,
 ) -> Batch:
-    """A batch of ids that end in EOS; BOS is put before the targets (None where there is nothing to learn from)."""
+    """A batch of ids that end in EOS; BOS is put before the targets (None where there is nothing to learn from). Images are arrays of one
+    shape, as an `ImageReader` makes them."""
     source = _rectangle(source_ids)
     target = None
     if target_ids is not None:
         labels = _rectangle(target_ids)
         target = torch.cat([torch.full((len(labels), 1), BOS), labels], dim=1)
-    return Batch(source, source != PAD, target, torch.as_tensor(np.asarray(index, dtype=np.int64)))
+    image = None if images is None or any(one is None for one in images) else as_tensor(images)
+    return Batch(source, source != PAD, target, torch.as_tensor(np.asarray(index, dtype=np.int64)), image)
+
+
+def as_tensor(images: Sequence[NDArray[Any] | None]) -> torch.Tensor:
+    """Images `uint8 (C,h,w)` as one tensor (B,C,h,w) from -1 to 1; grids of features as they are."""
+    stacked = torch.from_numpy(np.stack(images))  # type: ignore[arg-type]
+    return stacked.float().div_(127.5).sub_(1.0) if stacked.dtype == torch.uint8 else stacked
 
 
 def encode_corpus(
@@ -118,22 +169,27 @@ def encode_corpus(
     source_max_length: int | None = None,
     target_max_length: int | None = None,
     reverse_source: bool = False,
+    image_reader: ImageReader | None = None,
+    corrupt_limit: int = 0,
 ) -> EncodedCorpus:
     """The corpus as ids: from the folder `cache` if it was encoded before in the same way, else encoded into it now.
 
-    Examples with an empty side, or with more symbols than the limits, are left out and counted. Raises `DataError` if none
-    is left, or where the corpus cannot be read, and `StorageError` if the cache cannot be written.
+    Where there is an `image_reader`, images are decoded with it; a source is then empty only where it has neither image nor text. Examples
+    with an empty side, with more symbols than the limits, or with an image that cannot be read, are left out and counted. Raises `DataError`
+    if none is left, where the corpus cannot be read or more than `corrupt_limit` images cannot, and `StorageError` if the cache cannot be
+    written.
     """
     limits = (source_max_length, target_max_length)
     digests = (corpus.digest(), source_tokenizer.digest, target_tokenizer.digest)
-    folder = cache / f"encoded-{cache_key(*digests, *limits, reverse_source)}"
+    images = () if image_reader is None else (image_reader, corrupt_limit)
+    folder = cache / f"{FOLDER}{cache_key(*digests, *limits, reverse_source, *images)}"
     found = open_encoded(folder)
     if found is not None:
         return found
     encoding = _Encoding(source_tokenizer, target_tokenizer, limits, reverse_source)
     try:
         with tempfile.TemporaryDirectory(prefix=".encoding-", dir=cache) as temporary:
-            _write(corpus, encoding, Path(temporary))
+            _write(corpus, encoding, Path(temporary), image_reader, corrupt_limit)
             _publish(Path(temporary), folder)
     except OSError as error:
         raise StorageError(f"{cache}: cannot be written ({error.strerror or error})") from error
@@ -166,7 +222,7 @@ class _Encoding:
         self._symbols = [0, 0]
         self._unknown = [0, 0]
 
-    def rows(self, corpus: Corpus) -> Iterator[Row]:
+    def rows(self, corpus: Corpus, *, with_images: bool) -> Iterator[Row]:
         """The examples that are kept, each with its ids, EOS at their end."""
         report = self.report
         for example in corpus.read():
@@ -174,17 +230,28 @@ class _Encoding:
             source = encode_source(self.source_tokenizer, example.source, example.features, reverse=self.reverse_source)
             target = [*self.target_tokenizer.encode(text), EOS]
             lengths = (len(source) - 1, len(target) - 1)
-            if not example.source.strip() or not text.strip() or 0 in lengths:
+            sourceless = not with_images and (not example.source.strip() or not lengths[0])
+            if sourceless or not text.strip() or not lengths[1]:
                 report.empty += 1
                 report.empty_origins = _first_few(report.empty_origins, example.origin)
             elif any(limit is not None and length > limit for length, limit in zip(lengths, self.limits, strict=True)):
                 report.too_long += 1
                 report.too_long_origins = _first_few(report.too_long_origins, example.origin)
             else:
-                self._count(source, target)
-                yield example, source, target
+                yield Row(example, source, target)
 
-    def _count(self, source: list[int], target: list[int]) -> None:
+    def leave_out(self, corrupt: str, limit: int) -> None:
+        """Count an image that cannot be read, for the reason given. Raises `DataError` where there are more of them than the limit."""
+        self.report.corrupt += 1
+        self.report.corrupt_images = _first_few(self.report.corrupt_images, corrupt)
+        if self.report.corrupt > limit:
+            others = f" and {limit} more" if limit else ""
+            raise DataError(
+                f"{corrupt}{others}; mend it, or let source.image.corrupt_limit leave out more than {limit}"
+            )
+
+    def count(self, source: list[int], target: list[int]) -> None:
+        """Count an example that is kept."""
         report = self.report
         report.examples += 1
         report.source_longest = max(report.source_longest, len(source) - 1)
@@ -192,18 +259,34 @@ class _Encoding:
         for side, ids in enumerate((source, target)):
             self._symbols[side] += len(ids) - 1
             self._unknown[side] += ids.count(UNK)
-        report.source_unknown = self._unknown[0] / self._symbols[0]
-        report.target_unknown = self._unknown[1] / self._symbols[1]
+        report.source_unknown, report.target_unknown = (
+            unknown / max(1, symbols) for unknown, symbols in zip(self._unknown, self._symbols, strict=True)
+        )
 
 
-def _write(corpus: Corpus, encoding: _Encoding, folder: Path) -> None:
-    with pa.OSFile(str(folder / "examples.arrow"), "wb") as stream, pa.ipc.new_file(stream, SCHEMA) as writer:
-        for rows in _chunks(encoding.rows(corpus)):
-            writer.write_batch(_record_batch(rows))
+def _write(
+    corpus: Corpus, encoding: _Encoding, folder: Path, image_reader: ImageReader | None, corrupt_limit: int
+) -> None:
+    with ExitStack() as files:
+        stream = files.enter_context(pa.OSFile(str(folder / "examples.arrow"), "wb"))
+        writer = files.enter_context(pa.ipc.new_file(stream, SCHEMA))
+        images = None if image_reader is None else files.enter_context(ImageWriter(folder, image_reader))
+        for chunk in _chunks(encoding.rows(corpus, with_images=images is not None)):
+            numbers = [NO_IMAGE] * len(chunk) if images is None else images.add([row.example for row in chunk])
+            kept = []
+            for row, number in zip(chunk, numbers, strict=True):
+                if isinstance(number, str):
+                    encoding.leave_out(number, corrupt_limit)
+                else:
+                    encoding.count(row.source, row.target)
+                    kept.append(row._replace(image=number))
+            if kept:
+                writer.write_batch(_record_batch(kept))
     report = encoding.report
     if not report.examples:
         raise DataError(
             f"{corpus.name}: no example is left to use: {report.empty} have an empty side, {report.too_long} are too long"
+            + (f", {report.corrupt} have an image that cannot be read" if report.corrupt else "")
         )
     (folder / "report.json").write_text(json.dumps(asdict(report)), encoding="utf-8")
 
@@ -211,9 +294,11 @@ def _write(corpus: Corpus, encoding: _Encoding, folder: Path) -> None:
 def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
     chunk: list[Row] = []
     size = 0
-    for example, source, target in rows:
-        chunk.append((example, source, target))
-        size += len(example.source) + len(example.target or "") + len(source) + len(target)
+    for row in rows:
+        chunk.append(row)
+        example = row.example
+        size += len(example.source) + len(example.target or "") + len(row.source) + len(row.target)
+        size += len(example.image) if isinstance(example.image, bytes) else 0
         if len(chunk) >= CHUNK_ROWS or size >= CHUNK_SIZE:
             yield chunk
             chunk, size = [], 0
@@ -222,14 +307,18 @@ def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def _record_batch(rows: list[Row]) -> Any:
-    examples = [example for example, _, _ in rows]
+    examples = [row.example for row in rows]
     columns = [
         text_column([example.source for example in examples]),
         text_column([example.target or "" for example in examples]),
         texts_column([example.features for example in examples]),
         text_column([example.origin for example in examples]),
-        ids_column([source for _, source, _ in rows]),
-        ids_column([target for _, _, target in rows]),
+        ids_column([row.source for row in rows]),
+        ids_column([row.target for row in rows]),
+        numbers_column([row.image for row in rows]),
+        texts_column([example.references for example in examples]),
+        text_column([example.group for example in examples]),
+        text_column([json.dumps(example.boxes) for example in examples]),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
@@ -238,8 +327,9 @@ def _publish(temporary: Path, folder: Path) -> None:
     """Give what is whole its name. Another process may have done so first: then its work, which is the same, is kept."""
     whole = temporary / "whole"
     whole.mkdir()
-    for name in ("examples.arrow", "report.json"):
-        os.replace(temporary / name, whole / name)
+    for name in ("examples.arrow", "report.json", ARRAYS, ABOUT):
+        if (temporary / name).exists():
+            os.replace(temporary / name, whole / name)
     if open_encoded(folder) is None:
         shutil.rmtree(folder, ignore_errors=True)
     try:

@@ -10,12 +10,13 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
 from seqcli.data.columns import Columns
-from seqcli.data.corpus import Corpus, read_parquet
+from seqcli.data.corpus import COLUMNS, Corpus, read_parquet
 from seqcli.data.lines import digest_files, find_files, numbered_lines, raw_lines
 from seqcli.errors import DataError, printable
 from seqcli.symbols import Example
@@ -26,12 +27,9 @@ Cells = Iterator[tuple[int, list[str]]]
 
 def read_files(
     paths: Sequence[str],
+    columns: Columns = COLUMNS,
     *,
     format: Literal["auto", "parquet", "jsonl", "csv", "tsv"] = "auto",
-    source: str | int = "source",
-    target: str | int = "target",
-    features: str | int | None = None,
-    features_separator: str = ";",
 ) -> Corpus:
     """Files with both sides in one row. `paths` may hold `*`; `format` auto goes by the ending of the first file's name.
 
@@ -39,9 +37,7 @@ def read_files(
     """
     chosen = _format_of(paths) if format == "auto" else format
     if chosen in ("jsonl", "parquet"):
-        columns = Columns.named(source, target, features, features_separator)
-    else:
-        columns = Columns(source, target, features, features_separator)
+        columns.check_names()
     if chosen == "parquet":
         return read_parquet(paths, columns)
     rows = _json_examples if chosen == "jsonl" else _table(_csv_cells if chosen == "csv" else _tsv_cells)
@@ -102,7 +98,7 @@ def _numbered(parts: Iterator[Iterator[Example]]) -> Iterator[Example]:
     index = 0
     for part in parts:
         for example in part:
-            yield Example(example.source, example.target, index, example.origin, example.features)
+            yield replace(example, index=index)
             index += 1
 
 
@@ -129,7 +125,7 @@ def _json_examples(path: Path, columns: Columns) -> Iterator[Example]:
             raise DataError(f"{path}:{number}: is no JSON ({error})") from error
         if not isinstance(row, dict):
             raise DataError(f"{path}:{number}: is no JSON object with columns: {line[:80]}")
-        yield columns.example(row, 0, f"{path}:{number}")
+        yield columns.example(row, 0, f"{path}:{number}", path.parent)
 
 
 def _table(cells_of: Callable[[Path], Cells]) -> Callable[[Path, Columns], Iterator[Example]]:
@@ -147,8 +143,8 @@ def _table(cells_of: Callable[[Path], Cells]) -> Callable[[Path, Columns], Itera
                 raise DataError(
                     f"{origin}: has {len(cells)} columns where {needed} are needed: {printable(' | '.join(cells)[:80])}"
                 )
-            tags = () if columns.features is None else columns.tags(cells[places[2]], origin)
-            yield Example(cells[places[0]], cells[places[1]], 0, origin, tags)
+            row = {str(column): cells[place] for column, place in zip(columns.wanted(), places, strict=True)}
+            yield columns.example(row, 0, origin, path.parent)
 
     return examples
 

@@ -178,6 +178,11 @@ def _learn(
     return VocabularyTokenizer(kind, splitter, normalizer, by_frequency(Counter(features)), symbols[:max_size])
 
 
+def no_words() -> VocabularyTokenizer:
+    """The tokenizer of a source that is an image alone: no text has a symbol."""
+    return VocabularyTokenizer("words", Words(), Normalizer(), (), ())
+
+
 def by_frequency(counts: Counter[str]) -> tuple[str, ...]:
     """The keys, the most frequent first, those that are equally frequent in the order of their text."""
     return tuple(sorted(counts, key=lambda symbol: (-counts[symbol], symbol)))

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqcli.data.encoded import make_batch
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.translator import SearchSettings, Translator
 from seqcli.nn.trace import trace_attention
@@ -59,7 +58,7 @@ def _maps_of(translator: Translator, example: Example, settings: SearchSettings)
     target = _target_ids(translator, example, settings)
     if len(source) < 2 or not target:
         raise SeqcliError(f"there is nothing to look at: the source {example.source!r} or its translation is empty")
-    batch = make_batch([source], [target], [0]).to(next(translator.model.parameters()).device)
+    batch = translator.batch([example], [target])
     translator.model.eval()
     with torch.inference_mode(), trace_attention(translator.model) as maps:
         translator.model(batch)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from seqcli import __version__
 from seqcli.data.batching import plan_sorted
-from seqcli.data.encoded import make_batch
 from seqcli.evaluation.metrics import TEXT_METRICS, LengthBucket, by_length, text_metrics
 from seqcli.evaluation.translator import SearchSettings, Translator
 from seqcli.models.seq2seq import Seq2Seq
@@ -20,6 +19,7 @@ from seqcli.types import Batch, Metric
 
 MODEL_METRICS = ("loss", "perplexity", "token_accuracy")
 MODEL_BATCH_TOKENS = 4096
+MODEL_BATCH_IMAGES = 64
 LENGTH_EDGES = (5, 10, 15, 20, 30, 40, 60, 100)
 
 
@@ -115,5 +115,7 @@ def reference_batches(translator: Translator, examples: Sequence[Example]) -> It
     sources = [translator.encode(example) for example in examples]
     targets = [translator.encode_target(example.target or "") for example in examples]
     lengths = [np.array([len(ids) for ids in side], dtype=np.int32) for side in (sources, targets)]
-    for rows in plan_sorted(*lengths, batch_tokens=MODEL_BATCH_TOKENS, batch_sentences=None):
-        yield make_batch([sources[row] for row in rows], [targets[row] for row in rows], rows)
+    most = None if translator.image_reader is None else MODEL_BATCH_IMAGES
+    for rows in plan_sorted(*lengths, batch_tokens=MODEL_BATCH_TOKENS, batch_sentences=most):
+        batch = translator.batch([examples[row] for row in rows], [targets[row] for row in rows])
+        yield replace(batch, index=torch.from_numpy(rows))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from seqcli.data.encoded import make_batch
+from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
+from seqcli.errors import DataError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.search.beam import beam_search
 from seqcli.symbols import BOS, EOS, PAD, UNK, Example
-from seqcli.types import Hypotheses
+from seqcli.types import Batch, Hypotheses
 
 LONGEST_SOURCE = 4096
 """Symbols that are read of a source, whatever the model: time and memory of self-attention grow with the square."""
@@ -53,7 +57,8 @@ class Translator:
     """Turns sources into hypotheses, many at a time.
 
     `longest_source` and `longest_target` are what a model with learned positions can read and write, EOS counted; longer
-    sources (at most `LONGEST_SOURCE` in any case) and references are cut there. `cut` has the origins of those sources.
+    sources (at most `LONGEST_SOURCE` in any case) and references are cut there. `cut` has the origins of those sources. Where there is an
+    `image_reader`, a source is an image, or an image and a text.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class Translator:
         reverse_source: bool = False,
         longest_source: int | None = None,
         longest_target: int | None = None,
+        image_reader: ImageReader | None = None,
     ) -> None:
         self.model = model
         self.source_tokenizer = source_tokenizer
@@ -72,18 +78,19 @@ class Translator:
         self.reverse_source = reverse_source
         self.longest_source = min(longest_source or LONGEST_SOURCE, LONGEST_SOURCE)
         self.longest_target = longest_target
+        self.image_reader = image_reader
         self.cut: dict[str, None] = {}  # a set that keeps its order
 
     def translate(self, examples: Sequence[Example], settings: SearchSettings) -> list[list[Translation]]:
         """The hypotheses for each example, best first, in the order given.
 
-        The sources are sorted by length and translated side by side; a blank one is answered by an empty text.
+        The sources are sorted by length and translated side by side; one with nothing to read or to see is answered by an empty text.
         """
         encoded = [self.encode(example) for example in examples]
-        written = [row for row, example in enumerate(examples) if example.source.strip() and len(encoded[row]) > 1]
+        written = [row for row, example in enumerate(examples) if not self._blank(example, encoded[row])]
         results = [[Translation("", 0.0, 0.0, ())] for _ in examples]
         for rows in _side_by_side(written, [len(ids) for ids in encoded], settings.batch_sentences):
-            found = self.search([encoded[row] for row in rows], settings)
+            found = self.search(self.batch([examples[row] for row in rows]), settings)
             for row, translations in zip(rows, self.spell(found), strict=True):
                 results[row] = translations
         return results
@@ -96,16 +103,30 @@ class Translator:
             ids = [*ids[: self.longest_source - 1], EOS]
         return ids
 
+    def _blank(self, example: Example, ids: Sequence[int]) -> bool:
+        if self.image_reader is not None:
+            return example.image is None
+        return not example.source.strip() or len(ids) < 2
+
+    def batch(self, examples: Sequence[Example], targets: Sequence[Sequence[int]] | None = None) -> Batch:
+        """The examples side by side, on the model's device. Raises `DataError` for an image that cannot be read."""
+        images = None
+        if self.image_reader is not None:
+            images = [_read(self.image_reader, example) for example in examples]
+        sources = [self.encode(example) for example in examples]
+        batch = make_batch(sources, targets, range(len(sources)), images)
+        return batch.to(next(self.model.parameters()).device)
+
     def encode_target(self, text: str) -> list[int]:
         """The ids that the decoder should write, EOS last."""
         ids = self.target_tokenizer.encode(text)
         return [*(ids if self.longest_target is None else ids[: self.longest_target - 1]), EOS]
 
-    def search(self, sources: Sequence[Sequence[int]], settings: SearchSettings) -> Hypotheses:
-        """Search for encoded sources side by side."""
-        device = next(self.model.parameters()).device
-        batch = make_batch(sources, None, range(len(sources))).to(device)
-        limits = [min(settings.limit(len(source)), self.longest_target or settings.max_length) for source in sources]
+    def search(self, batch: Batch, settings: SearchSettings) -> Hypotheses:
+        """Search for the sources of a batch side by side. The length of a text bounds its hypothesis, an image does not."""
+        lengths = batch.source_mask.sum(dim=1).tolist()
+        longest = [settings.limit(length) if batch.image is None else settings.max_length for length in lengths]
+        limits = [min(limit, self.longest_target or limit) for limit in longest]
         self.model.eval()
         with torch.inference_mode():
             return beam_search(
@@ -126,6 +147,12 @@ class Translator:
                 for ids, length, score, log_prob in zip(*row, strict=True)
                 if length > 0
             ]
+
+
+def _read(reader: ImageReader, example: Example) -> NDArray[Any]:
+    if example.image is None:
+        raise DataError(f"{example.origin}: has no image")
+    return reader.read(example.image, example.origin)
 
 
 def _side_by_side(rows: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:

@@ -38,7 +38,10 @@ def initialize(
                 fill(block, weights, scale)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.LayerNorm):
+        elif isinstance(module, nn.Conv2d):
+            # a kernel is a matrix from all that it sees to its channels
+            fill(module.weight.data.flatten(1), weights, scale)
+        elif isinstance(module, (nn.LayerNorm, nn.GroupNorm)):
             module.reset_parameters()
         elif isinstance(module, Recurrence):
             _fill_recurrence(module, weights, recurrent, scale, forget_bias)

@@ -72,3 +72,28 @@ class NoPositions(nn.Module):
     def forward(self, embedded: Tensor, offset: int = 0) -> Tensor:
         """The embeddings as they are."""
         return embedded
+
+
+class SinusoidalGrid(nn.Module):
+    """Adds fixed waves to cells (B,rows,columns,D): the first half of D tells the row, the second the column, each as a symbol's waves tell
+    its place (Vaswani et al. 2017, §3.5). D must be a multiple of 4."""
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """The cells, each with its waves."""
+        rows, columns, width = cells.shape[1:]
+        down = sinusoidal(rows, width // 2, like=cells)[:, None].expand(-1, columns, -1)
+        across = sinusoidal(columns, width // 2, like=cells)[None].expand(rows, -1, -1)
+        return cells + torch.cat((down, across), dim=-1)
+
+
+class LearnedGrid(nn.Module):
+    """Adds a learned vector for each cell of a grid of one size (Dosovitskiy et al. 2021, §3.1)."""
+
+    def __init__(self, rows: int, columns: int, width: int) -> None:
+        super().__init__()
+        self.columns = columns
+        self.embedding = nn.Embedding(rows * columns, width)
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """The cells (B,rows,columns,D), each with its vector."""
+        return cells + self.embedding.weight.view(-1, self.columns, cells.shape[-1])

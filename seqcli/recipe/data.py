@@ -13,12 +13,22 @@ class Columns(Section):
     """Where a row keeps what: by column name (a dot goes into a nested column, `translation.en`), or by number, counted from
     0, in a CSV or TSV file without a header line."""
 
-    source: Column = "source"
-    """The column to read from."""
-    target: Column = "target"
-    """The column to write."""
+    source: Column | None = "source"
+    """The column of the text to read; null where the source is an image alone."""
+    target: Column | Annotated[list[Column], Field(min_length=1)] = "target"
+    """The column to write. Several columns, or a column of lists, hold what several people wrote: each is learnt, and all are
+    references."""
     features: Column | None = None
     """A column of tags that go before the source as symbols of their own (inflection)."""
+    image: Column | None = None
+    """A column of images: files' bytes, paths (seen from the data file's folder), or features computed beforehand."""
+    references: Column | None = None
+    """A column of lists of all answers that count as right, as several annotators gave them; only `target` is learnt."""
+    group: Column | None = None
+    """A column that says which kind of example it is (a question's type), so that `seqcli eval --by-group` scores them apart."""
+    boxes: Column | None = None
+    """A column of lists of places in the image, [left, right] or [left, top, right, bottom] in pixels or null, one for each symbol of the
+    target: where the thing is that it names."""
 
 
 class Splits(Section):
@@ -42,7 +52,7 @@ class DataSection(Section):
 
 
 class HubData(DataSection):
-    """A data set of the Hugging Face hub, or a local folder laid out like one."""
+    """A data set of the Hugging Face hub, or a local folder laid out like one (`train.parquet`, or images with a `metadata.jsonl`)."""
 
     kind: Literal["hub"]
     name: str
@@ -55,6 +65,8 @@ class HubData(DataSection):
     """What its splits are called."""
     columns: Columns = Columns()
     """Which of its columns to read."""
+    split_column: str | None = None
+    """A column that says which split a row belongs to, where the data set has only one: splits are then its values."""
     streaming: bool = False
     """Read it as a stream, without storing the data set itself on this machine."""
 

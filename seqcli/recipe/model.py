@@ -108,10 +108,9 @@ class RecurrentDecoder(Section):
     """How the first state is made: a dense layer over the encoder's summary, its own states layer by layer, or zeros."""
 
 
-class TransformerSection(Section):
-    """A Transformer stack (Vaswani et al. 2017)."""
+class TransformerStack(Section):
+    """Layers of a Transformer (Vaswani et al. 2017)."""
 
-    kind: Literal["transformer"]
     hidden_size: Count = 256
     """Width of the embeddings and of every layer."""
     layers: Count = 3
@@ -122,12 +121,18 @@ class TransformerSection(Section):
     """Width inside the feed-forward sublayers."""
     norm: Literal["pre", "post"] = "pre"
     """Layer normalisation before each sublayer (steadier), or after it (as published)."""
+    activation: Literal["relu", "gelu"] = "relu"
+    """The nonlinearity of the feed-forward sublayers."""
+
+
+class TransformerSection(TransformerStack):
+    """A Transformer over symbols."""
+
+    kind: Literal["transformer"]
     positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
     """How a symbol knows its place: fixed waves, a learned table, or rotated queries and keys (Su et al. 2021)."""
     max_positions: Count = 512
     """Rows of the learned table; longer inputs are refused (the other kinds have no limit)."""
-    activation: Literal["relu", "gelu"] = "relu"
-    """The nonlinearity of the feed-forward sublayers."""
 
 
 class TransformerEncoder(TransformerSection):
@@ -138,12 +143,79 @@ class TransformerDecoder(TransformerSection):
     """The Transformer's decoder."""
 
 
-Encoder = Annotated[Union[FeedforwardEncoder, RecurrentEncoder, TransformerEncoder], Field(discriminator="kind")]
+GridPositions = Literal["sinusoidal", "learned", "none"]
+
+
+class ConvEncoder(Section):
+    """A residual network (He et al. 2016) over an image's pixels; each cell of its last feature map is a state of the memory."""
+
+    kind: Literal["conv"]
+    hidden_size: Count = 256
+    """Width of the states."""
+    channels: Annotated[list[Count], Field(min_length=1)] = [32, 64, 128]
+    """Channels of each stage; each halves width and height, so three of them make a cell of 8 × 8 pixels."""
+    blocks: Count = 1
+    """Residual blocks in a stage, of two convolutions each."""
+    positions: GridPositions = "sinusoidal"
+    """How a cell knows its place: fixed waves over rows and columns, a learned table, or not at all."""
+
+
+class PatchEncoder(TransformerStack):
+    """A Transformer over patches of an image's pixels (Dosovitskiy et al. 2021)."""
+
+    kind: Literal["patch"]
+    patch_size: Count = 8
+    """Pixels of a patch's side."""
+    positions: GridPositions = "sinusoidal"
+    """How a patch knows its place: fixed waves over rows and columns, a learned table, or not at all."""
+
+
+class FeaturesEncoder(Section):
+    """A dense layer over a grid of features that any network has computed beforehand."""
+
+    kind: Literal["features"]
+    hidden_size: Count = 256
+    """Width of the states."""
+    positions: GridPositions = "none"
+    """How a cell knows its place: fixed waves over rows and columns, a learned table, or only as its features tell it."""
+
+
+TextEncoder = Union[FeedforwardEncoder, RecurrentEncoder, TransformerEncoder]
+ImageEncoder = Union[ConvEncoder, PatchEncoder, FeaturesEncoder]
+
+
+class ImageTextEncoder(Section):
+    """An image and a text (a question on it), each read by its own encoder, one after the other in the same memory."""
+
+    kind: Literal["image_text"]
+    image: Annotated[ImageEncoder, Field(discriminator="kind")]
+    """What reads the image."""
+    text: Annotated[TextEncoder, Field(discriminator="kind")]
+    """What reads the text; its summary is what the decoder starts from."""
+
+
+Encoder = Annotated[Union[TextEncoder, ImageEncoder, ImageTextEncoder], Field(discriminator="kind")]
 Decoder = Annotated[Union[FeedforwardDecoder, RecurrentDecoder, TransformerDecoder], Field(discriminator="kind")]
+
+
+def text_encoder(encoder: Encoder) -> TextEncoder | None:
+    """What reads the source's text, if anything does."""
+    if isinstance(encoder, ImageTextEncoder):
+        return encoder.text
+    return None if isinstance(encoder, (ConvEncoder, PatchEncoder, FeaturesEncoder)) else encoder
+
+
+def image_encoder(encoder: Encoder) -> ImageEncoder | None:
+    """What reads the source's image, if anything does."""
+    if isinstance(encoder, ImageTextEncoder):
+        return encoder.image
+    return encoder if isinstance(encoder, (ConvEncoder, PatchEncoder, FeaturesEncoder)) else None
 
 
 def memory_width(encoder: Encoder) -> int:
     """How wide the encoder's states are: its hidden_size, twice that if it reads from both ends."""
+    if isinstance(encoder, ImageTextEncoder):
+        return memory_width(encoder.text)
     both_ends = isinstance(encoder, RecurrentEncoder) and encoder.bidirectional
     return 2 * encoder.hidden_size if both_ends else encoder.hidden_size
 

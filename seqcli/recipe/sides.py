@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Union
 
 from pydantic import Field
 
-from seqcli.recipe.section import Count, Section
+from seqcli.recipe.section import Count, Section, Share
 
 
 class CharacterTokenizer(Section):
@@ -73,11 +73,70 @@ class Side(Section):
     """Leave out training examples with more symbols than this (they are counted and told); null means none."""
 
 
-class Source(Side):
-    """How the source becomes symbols."""
+class Augmentation(Section):
+    """How a training image is changed each time it is looked at, at random, from the recipe's seed."""
 
-    tokenizer: SourceTokenizer
-    """What a symbol is."""
+    crop: Share = 0.0
+    """Cut off up to this share of width and height, at any side, and enlarge the rest."""
+    flip: bool = False
+    """Mirror every other image, left and right."""
+    colour: Share = 0.0
+    """Change brightness, contrast and saturation by up to this share."""
+    rotate: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    """Turn by up to so many degrees, either way."""
+    shift: Share = 0.0
+    """Move by up to this share of width and height."""
+    scale: Share = 0.0
+    """Enlarge or shrink by up to this share."""
+    shear: Annotated[float, Field(ge=0.0, le=60.0)] = 0.0
+    """Slant by up to so many degrees."""
+
+
+class ImageSection(Section):
+    """What every kind of image has."""
+
+    corrupt_limit: Annotated[int, Field(ge=0)] = 0
+    """How many images of a split may be unreadable; they are left out and told. One more is an error."""
+
+
+class Pixels(ImageSection):
+    """Images as pixels, all brought to one size."""
+
+    kind: Literal["pixels"]
+    width: Count
+    """Pixels across."""
+    height: Count
+    """Pixels down."""
+    channels: Literal[1, 3] = 3
+    """3 for colours, 1 for shades of grey."""
+    fit: Literal["stretch", "pad"] = "stretch"
+    """How an image of another shape gets there: stretched, or enlarged as a whole and filled up with its own edge at right and bottom."""
+    augment: Augmentation | None = None
+    """How training images are varied; null means they are not."""
+
+
+class FeatureGrid(ImageSection):
+    """Images as grids of features that another network has computed beforehand, for the encoder of kind features."""
+
+    kind: Literal["features"]
+    rows: Count
+    """Rows of the grid."""
+    columns: Count
+    """Columns of the grid."""
+    size: Count
+    """Features of a cell."""
+
+
+ImageSource = Annotated[Union[Pixels, FeatureGrid], Field(discriminator="kind")]
+
+
+class Source(Side):
+    """How the source becomes symbols, or an image pixels."""
+
+    tokenizer: SourceTokenizer | None = None
+    """What a symbol is; null where the source is an image alone."""
+    image: ImageSource | None = None
+    """How images are read, where the source is an image, or a text and an image."""
     reverse: bool = False
     """Read the source backwards (Sutskever et al. 2014, §3.3)."""
 

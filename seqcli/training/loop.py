@@ -76,7 +76,7 @@ def fit(
     schedule: Schedule,
     learning_rate: float,
     plan: Callable[[int], Sequence[Rows]],
-    load: Callable[[Rows], Batch],
+    load: Callable[[Rows, int], Batch],
     position: Position,
     limits: Limits,
     objective: Objective,
@@ -88,8 +88,8 @@ def fit(
 ) -> Iterator[Progress]:
     """Train from `position` on, changing model, optimizer and position in place; yield a record whenever there is news.
 
-    `plan(epoch)` lists the batches of an epoch, the same each time it is asked; `load` makes one, a step ahead and in a thread of its
-    own, so it must not draw random numbers. Ends when `limits` are reached, when patience is out, or after `hooks.stop()`; a
+    `plan(epoch)` lists the batches of an epoch, the same each time it is asked; `load(rows, epoch)` makes one, a step ahead and in a thread of
+    its own, so it must not draw from torch's random numbers. Ends when `limits` are reached, when patience is out, or after `hooks.stop()`; a
     checkpoint is saved in each case.
 
     A step whose loss or gradient is not a number changes nothing and is counted; after several in a row, `SeqcliError`. A
@@ -154,22 +154,22 @@ def done(position: Position, limits: Limits) -> bool:
 
 def _planned(
     plan: Callable[[int], Sequence[Rows]], position: Position, limits: Limits, accumulation: int
-) -> Iterator[tuple[Sequence[Rows], bool]]:
-    """The batches of each step from `position` on, epoch after epoch, and whether they are the last of their epoch."""
+) -> Iterator[tuple[Sequence[Rows], int, bool]]:
+    """The batches of each step from `position` on, epoch after epoch, their epoch, and whether they are its last."""
     first = position.batch
     for epoch in count(position.epoch) if limits.epochs is None else range(position.epoch, limits.epochs):
         batches = plan(epoch)
         for start in range(first, len(batches), accumulation):
-            yield batches[start : start + accumulation], start + accumulation >= len(batches)
+            yield batches[start : start + accumulation], epoch, start + accumulation >= len(batches)
         first = 0
 
 
 def _load_group(
-    load: Callable[[Rows], Batch], team: Team, pin: bool, planned: tuple[Sequence[Rows], bool]
+    load: Callable[[Rows, int], Batch], team: Team, pin: bool, planned: tuple[Sequence[Rows], int, bool]
 ) -> tuple[list[Batch], bool]:
     """This process's share of the batches of a step; `pin` keeps them where a GPU copies from while we go on."""
-    batches, ends_epoch = planned
-    group = [team.batch(load, rows) for rows in batches]
+    batches, epoch, ends_epoch = planned
+    group = [team.batch(lambda share: load(share, epoch), rows) for rows in batches]
     return [batch.pinned() for batch in group] if pin else group, ends_epoch
 
 

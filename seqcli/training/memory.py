@@ -58,11 +58,12 @@ def keep_freed_memory() -> None:
 
 @dataclass(frozen=True)
 class Shape:
-    """The rectangle of a batch: B rows, S source symbols, T labels."""
+    """The rectangle of a batch: B rows, S source symbols, T labels, and images of a shape where there are any."""
 
     rows: int
     source: int
     target: int
+    image: tuple[int, ...] | None = None
 
     def cells(self) -> int:
         """Symbols, padding counted."""
@@ -76,7 +77,8 @@ class Shape:
         """A batch of this shape without padding."""
         source = torch.full((self.rows, self.source), UNK)
         target = torch.full((self.rows, self.target + 1), UNK)
-        return Batch(source, torch.ones_like(source, dtype=torch.bool), target, torch.arange(self.rows))
+        image = None if self.image is None else torch.zeros(self.rows, *self.image)
+        return Batch(source, torch.ones_like(source, dtype=torch.bool), target, torch.arange(self.rows), image)
 
 
 @dataclass(frozen=True)

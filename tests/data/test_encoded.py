@@ -15,6 +15,7 @@ import torch
 
 import seqcli.data.encoded as encoded_module
 from seqcli.data.cache import cache_folder, cache_key
+from seqcli.data.columns import Columns
 from seqcli.data.corpus import Corpus
 from seqcli.data.encoded import encode_corpus, make_batch, open_encoded
 from seqcli.data.files import read_files
@@ -180,10 +181,11 @@ def test_neither_local_files_nor_the_cache_need_datasets(tmp_path: Path) -> None
     program = f"""
 import sys
 from pathlib import Path
+from seqcli.data.columns import Columns
 from seqcli.data.encoded import encode_corpus
 from seqcli.data.files import read_files
 from seqcli.data.vocabulary import learn_characters
-corpus = read_files([{str(tmp_path / "x.tsv")!r}], source=0, target=1)
+corpus = read_files([{str(tmp_path / "x.tsv")!r}], Columns(source=0, target=1))
 tokenizer = learn_characters(["abxy"])
 print(len(encode_corpus(corpus, tokenizer, tokenizer, Path({str(tmp_path)!r}))))
 print([name for name in ("datasets", "pandas", "matplotlib", "pydantic") if name in sys.modules])
@@ -195,7 +197,7 @@ print([name for name in ("datasets", "pandas", "matplotlib", "pydantic") if name
 
 def test_a_line_of_a_megabyte(tokenizer: VocabularyTokenizer, tmp_path: Path) -> None:
     (tmp_path / "x.tsv").write_text("a" * 1_000_000 + "\tx\n")
-    encoded = encode_corpus(read_files([str(tmp_path / "x.tsv")], source=0, target=1), tokenizer, tokenizer, tmp_path)
+    encoded = encode_corpus(read_files([str(tmp_path / "x.tsv")], Columns(source=0, target=1)), tokenizer, tokenizer, tmp_path)
     assert encoded.source_lengths.tolist() == [1_000_001]
 
 

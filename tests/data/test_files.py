@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from seqcli.data.columns import Columns
 from seqcli.data.corpus import Corpus
 from seqcli.data.files import read_files, read_lines, read_text
 from seqcli.errors import DataError
@@ -40,7 +41,7 @@ def test_words_that_look_like_values_stay_text(tmp_path: Path, ending: str) -> N
         "jsonl": [json.dumps({"source": word, "xsource": f"x{word}"}) for word in WORDS],
     }
     write(path, "\n".join(rows[ending]) + "\n")
-    assert pairs(read_files([str(path)], target="xsource")) == [(word, f"x{word}") for word in WORDS]
+    assert pairs(read_files([str(path)], Columns(target="xsource"))) == [(word, f"x{word}") for word in WORDS]
 
 
 def test_only_a_newline_ends_a_line(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_only_a_newline_ends_a_line(tmp_path: Path) -> None:
 
 def test_lines_are_counted_the_same_in_tables(tmp_path: Path) -> None:
     table = write(tmp_path / "x.tsv", "a\rb\t1\r\nc\u2028d\t2\r\n")
-    assert pairs(read_files([table], source=0, target=1)) == [("a\rb", "1"), ("c\u2028d", "2")]
+    assert pairs(read_files([table], Columns(source=0, target=1))) == [("a\rb", "1"), ("c\u2028d", "2")]
 
 
 def test_unequal_files_name_both_and_their_counts(tmp_path: Path) -> None:
@@ -81,10 +82,10 @@ def test_a_damaged_gz_file_is_told(tmp_path: Path, keep: float) -> None:
 
 def test_a_missing_column_lists_those_there_are(tmp_path: Path) -> None:
     table = write(tmp_path / "x.tsv", "en\tde\na\tb\n")
-    assert message(read_files([table], source="en")) == f"{table}:1: there is no column 'target'; there are: en, de"
+    assert message(read_files([table], Columns(source="en"))) == f"{table}:1: there is no column 'target'; there are: en, de"
     lines = write(tmp_path / "x.jsonl", '{"translation": {"en": "a", "de": "b"}}\n')
-    assert "there are: en, de" in message(read_files([lines], source="translation.en", target="translation.fr"))
-    assert pairs(read_files([lines], source="translation.en", target="translation.de")) == [("a", "b")]
+    assert "there are: en, de" in message(read_files([lines], Columns(source="translation.en", target="translation.fr")))
+    assert pairs(read_files([lines], Columns(source="translation.en", target="translation.de"))) == [("a", "b")]
 
 
 @pytest.mark.parametrize(
@@ -113,13 +114,13 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot tell the format"):
         read_files(["data.xls"])
     with pytest.raises(DataError, match="is a number"):
-        read_files(["data.jsonl"], source=0)
+        read_files(["data.jsonl"], Columns(source=0))
 
 
 def test_several_files_follow_each_other(tmp_path: Path) -> None:
     for name in "ba":
         write(tmp_path / f"{name}.tsv", f"{name}1\tx\n{name}2\ty\n")
-    corpus = read_files([str(tmp_path / "*.tsv")], source=0, target=1)
+    corpus = read_files([str(tmp_path / "*.tsv")], Columns(source=0, target=1))
     examples = list(corpus.read())
     assert [example.source for example in examples] == ["a1", "a2", "b1", "b2"]
     assert [example.index for example in examples] == [0, 1, 2, 3]
@@ -145,8 +146,8 @@ def test_null_is_an_empty_text(tmp_path: Path) -> None:
 def test_features(tmp_path: Path) -> None:
     table = write(tmp_path / "x.tsv", "a\tb\tN;PL\nc\td\t\n")
     lines = write(tmp_path / "x.jsonl", '{"source": "a", "target": "b", "tags": ["N", "PL"]}\n')
-    assert [e.features for e in read_files([table], source=0, target=1, features=2).read()] == [("N", "PL"), ()]
-    assert [e.features for e in read_files([lines], features="tags").read()] == [("N", "PL")]
+    assert [e.features for e in read_files([table], Columns(source=0, target=1, features=2)).read()] == [("N", "PL"), ()]
+    assert [e.features for e in read_files([lines], Columns(features="tags")).read()] == [("N", "PL")]
 
 
 def test_lines_with_a_pattern(tmp_path: Path, shared_data: Path) -> None:
@@ -165,15 +166,15 @@ def test_lines_with_a_pattern(tmp_path: Path, shared_data: Path) -> None:
 
 def test_the_digest_follows_the_bytes_and_the_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "x.tsv", "a\tb\n")
-    corpus = read_files([path], source=0, target=1)
+    corpus = read_files([path], Columns(source=0, target=1))
     before = corpus.digest()
-    other = read_files([path], source=1, target=0).digest()
+    other = read_files([path], Columns(source=1, target=0)).digest()
     stat = (tmp_path / "x.tsv").stat()
-    assert before == read_files([path], source=0, target=1).digest()
+    assert before == read_files([path], Columns(source=0, target=1)).digest()
     write(tmp_path / "x.tsv", "a\tc\n")
     assert stat.st_size == (tmp_path / "x.tsv").stat().st_size
     (tmp_path / "y.tsv").write_bytes((tmp_path / "x.tsv").read_bytes())
-    moved = read_files([str(tmp_path / "y.tsv")], source=0, target=1).digest()
+    moved = read_files([str(tmp_path / "y.tsv")], Columns(source=0, target=1)).digest()
     assert len({before, other, moved, corpus.digest(), corpus.first(1).digest()}) == 5
 
 
@@ -181,7 +182,7 @@ def test_every_real_table_can_be_read(shared_data: Path) -> None:
     counts = {}
     for path in sorted(shared_data.glob("g2p/*.tsv")) + sorted(shared_data.glob("inflection/*.tsv")):
         features = 2 if path.parent.name == "inflection" else None
-        counts[path.name] = len(list(read_files([str(path)], source=0, target=1, features=features).read()))
+        counts[path.name] = len(list(read_files([str(path)], Columns(source=0, target=1, features=features)).read()))
     assert len(counts) == 15
     assert counts["hun_train.tsv"] == 8000
     assert counts["turkish_dev.tsv"] == 1000

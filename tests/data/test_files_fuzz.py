@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from seqcli.data.columns import Columns
 from seqcli.data.corpus import Corpus
 from seqcli.data.files import read_files, read_lines, read_text
 from seqcli.errors import DataError
@@ -53,7 +54,7 @@ def joined(pattern: str) -> bytes:
 
 
 def table(path: Path) -> Corpus:
-    return read_files([str(path)], source="s", target="t")
+    return read_files([str(path)], Columns(source="s", target="t"))
 
 
 TSV = b"s\tt\n" + joined("{}\t{}\n")

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from seqcli.data.batching import plan_batches
+from seqcli.data.columns import Columns
 from seqcli.data.corpus import Corpus, read_disk, read_hub
 from seqcli.data.encoded import encode_corpus
 from seqcli.data.files import read_files, read_lines, read_text
@@ -40,7 +41,7 @@ def as_table(ending: str) -> Callable[[Path, list[Pair]], Corpus]:
         data = table_text(pairs, ending.removesuffix(".gz")).encode()
         path = folder / f"data.{ending}"
         path.write_bytes(gzip.compress(data) if ending.endswith(".gz") else data)
-        return read_files([str(path)], source="en", target="de")
+        return read_files([str(path)], Columns(source="en", target="de"))
 
     return write
 
@@ -62,7 +63,7 @@ def as_lines(folder: Path, pairs: list[Pair]) -> Corpus:
 
 def as_parquet(folder: Path, pairs: list[Pair]) -> Corpus:
     save_parquet(folder / "x.parquet", pairs)
-    return read_files([str(folder / "x.parquet")], source="en", target="de")
+    return read_files([str(folder / "x.parquet")], Columns(source="en", target="de"))
 
 
 def as_hub_folder(folder: Path, pairs: list[Pair]) -> Corpus:
@@ -72,7 +73,7 @@ def as_hub_folder(folder: Path, pairs: list[Pair]) -> Corpus:
     save_parquet(folder / "data" / "train-00000-of-00002.parquet", pairs[:600], nested=True)
     save_parquet(folder / "data" / "train-00001-of-00002.parquet", pairs[600:], nested=True)
     (folder / "data" / "test-00000-of-00001.parquet").unlink()
-    return read_hub(str(folder), split="train", source="translation.en", target="translation.de", streaming=True)
+    return read_hub(str(folder), Columns(source="translation.en", target="translation.de"), split="train", streaming=True)
 
 
 def as_disk(folder: Path, pairs: list[Pair]) -> Corpus:
@@ -80,7 +81,7 @@ def as_disk(folder: Path, pairs: list[Pair]) -> Corpus:
 
     rows = {"en": [pair[0] for pair in pairs], "de": [pair[1] for pair in pairs], "id": list(range(len(pairs)))}
     datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows)}).save_to_disk(str(folder / "saved"))
-    return read_disk(str(folder / "saved"), split="train", source="en", target="de")
+    return read_disk(str(folder / "saved"), Columns(source="en", target="de"), split="train")
 
 
 def save_parquet(path: Path, pairs: list[Pair], nested: bool = False) -> None:
@@ -169,7 +170,7 @@ def test_origins_name_file_and_row(tmp_path: Path) -> None:
         (lambda folder: read_disk(str(folder / "saved"), split="dev"), "has no split 'dev'; there are: train"),
         (lambda folder: read_disk(str(folder / "saved"), split="train"), "no column 'source'; there are: en, de, id"),
         (
-            lambda folder: read_disk(str(folder / "saved"), split="train", source="id", target="en"),
+            lambda folder: read_disk(str(folder / "saved"), Columns(source="id", target="en"), split="train"),
             "column 'id' holds 0, but a text is needed",
         ),
         (lambda folder: read_disk(str(folder / "gone"), split="train"), "no such folder"),
@@ -197,7 +198,7 @@ def test_images_beside_the_text_are_not_decoded(shared_data: Path, monkeypatch: 
 
     monkeypatch.setattr(datasets.Image, "decode_example", refuse)
     path = str(shared_data / "digits" / "test.parquet")
-    examples = list(read_files([path], source="text", target="text").read())
+    examples = list(read_files([path], Columns(source="text", target="text")).read())
     assert len(examples) == 1000
     assert all(example.source.isdigit() for example in examples)
 

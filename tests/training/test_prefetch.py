@@ -71,11 +71,11 @@ def test_an_error_in_loading_is_raised_in_its_turn_as_it_is() -> None:
     """Of the third batch: two steps are taken, and the traceback names the function that failed."""
     loaded: list[int] = []
 
-    def broken(rows: Rows) -> Batch:
+    def broken(rows: Rows, epoch: int) -> Batch:
         loaded.append(int(rows[0]))
         if len(loaded) == 3:
             raise Unreadable("line 7")
-        return load(rows)
+        return load(rows, epoch)
 
     run = Run(SMALLEST, seed=1)
     with pytest.raises(Unreadable, match="line 7") as caught:
@@ -111,7 +111,7 @@ def test_a_limit_within_an_epoch_loads_at_most_one_batch_more() -> None:
 
     def counted(rows: Rows) -> Batch:
         loaded.append(rows.tolist())
-        return load(rows)
+        return load(rows, epoch)
 
     list(steps(Run(SMALLEST, seed=1), counted, replace(FOR_EVER, steps=7)))
     planned = [rows.tolist() for epoch in (0, 1) for rows in plan(epoch)]

@@ -1,0 +1,119 @@
+"""The images of an encoded corpus: decoded once, by processes side by side, and kept as arrays in a file that is mapped into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqcli.data.images import ImageReader
+from seqcli.errors import DataError
+from seqcli.symbols import Example, Image
+
+ARRAYS, ABOUT = "images.bin", "images.json"
+FEWEST_FOR_PROCESSES = 64
+"""With fewer images at a time it takes longer to start processes than to decode."""
+CHUNK = 16
+"""Images that a process is given at once."""
+
+Read = Union[NDArray[Any], str]
+
+
+class ImageFile:
+    """The arrays that `ImageWriter` has left in a folder, by number; each is a view on the file's memory. KeyError or OSError if there are
+    none."""
+
+    def __init__(self, folder: Path) -> None:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        shape = tuple(about["shape"])
+        self._arrays = np.memmap(folder / ARRAYS, dtype=np.dtype(about["dtype"]), mode="r", shape=shape)
+
+    def __getitem__(self, number: int) -> NDArray[Any]:
+        array: NDArray[Any] = self._arrays[number]
+        return array
+
+
+class ImageWriter:
+    """Decodes images into one file, each different one once. A context manager; what it wrote is whole when it ends."""
+
+    def __init__(self, folder: Path, reader: ImageReader) -> None:
+        self._folder, self._reader = folder, reader
+        self._numbers: dict[bytes, int | str] = {}
+        self._count = 0
+        self._files = ExitStack()
+        self._processes: Executor | None = None
+
+    def __enter__(self) -> ImageWriter:
+        self._stream = self._files.enter_context((self._folder / ARRAYS).open("wb"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+        about = {"shape": [self._count, *self._reader.shape], "dtype": np.dtype(self._reader.dtype).name}
+        (self._folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+    def add(self, examples: Sequence[Example]) -> list[int | str]:
+        """The number of each example's image in the file; or, where it cannot be read, the sentence that says why."""
+        keys = [_digest(example.image) for example in examples]
+        new: dict[bytes, Example] = {}
+        for key, example in zip(keys, examples, strict=True):
+            if key not in self._numbers:
+                new.setdefault(key, example)
+        for key, read in zip(new, self._read_all(list(new.values())), strict=True):
+            self._numbers[key] = read if isinstance(read, str) else self._write(read)
+        return [self._numbers[key] for key in keys]
+
+    def _write(self, array: NDArray[Any]) -> int:
+        self._stream.write(np.ascontiguousarray(array).tobytes())
+        self._count += 1
+        return self._count - 1
+
+    def _read_all(self, examples: Sequence[Example]) -> list[Read]:
+        work = [(example.image, example.origin) for example in examples]
+        read = partial(read_image, self._reader)
+        drawn = all(isinstance(image, np.ndarray) for image, _ in work)
+        if drawn or len(work) < FEWEST_FOR_PROCESSES or (os.cpu_count() or 1) < 2:
+            return [read(one) for one in work]
+        try:
+            return list(self._workers().map(read, work, chunksize=CHUNK))
+        except BrokenProcessPool as error:
+            raise DataError(
+                f"a process that decodes images was ended, at one of {work[0][1]} to {work[-1][1]}: memory may be short, or an image "
+                "may break its decoder"
+            ) from error
+
+    def _workers(self) -> Executor:
+        """Processes that stay until the writer ends; started anew, since a copy of this one would have its threads' locks."""
+        if self._processes is None:
+            pool = ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))
+            self._processes = self._files.enter_context(pool)
+        return self._processes
+
+
+def read_image(reader: ImageReader, work: tuple[Image | None, str]) -> Read:
+    """The image as an array, or the sentence that says why it cannot be read."""
+    image, origin = work
+    if image is None:
+        return f"{origin}: has no image"
+    try:
+        return reader.read(image, origin)
+    except DataError as error:
+        return str(error)
+
+
+def _digest(image: Image | None) -> bytes:
+    content = image.tobytes() if isinstance(image, np.ndarray) else image or ""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(content if isinstance(content, bytes) else b"path " + content.encode())
+    return digest.digest()

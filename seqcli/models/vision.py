@@ -1,0 +1,170 @@
+"""Encoders of images. An image becomes a grid of cells, each a state of the memory, and any attention over a memory is then spatial
+attention (Xu et al. 2015); a text may follow the cells in the same memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqcli.models.transformer import EncoderLayer
+from seqcli.nn.dropout import Dropout
+from seqcli.types import Batch, Memory
+
+
+class ResidualBlock(nn.Module):
+    """relu(norm(conv(relu(norm(conv(x))))) + x), the basic block of He et al. 2016, figure 2; with a stride above 1, or more channels, x
+    goes through a convolution of 1 × 1 (option B of §3.3).
+
+    Its norms are over groups of channels (Wu & He 2018), so that an image's features do not depend on the others of its batch.
+    """
+
+    GROUP = 8
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.first_norm = channel_norm(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.second_norm = channel_norm(outputs)
+        alike = stride == 1 and inputs == outputs
+        self.shortcut = nn.Identity() if alike else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B,C,h,w) → (B,outputs,h/stride,w/stride), rounded up."""
+        changed = torch.relu(self.first_norm(self.first(features)))
+        return torch.relu(self.second_norm(self.second(changed)) + self.shortcut(features))
+
+
+def channel_norm(channels: int) -> nn.GroupNorm:
+    """A norm over groups of about 8 channels."""
+    groups = max(1, channels // ResidualBlock.GROUP)
+    return nn.GroupNorm(groups if channels % groups == 0 else 1, channels)
+
+
+class GridMemory(nn.Module):
+    """What the encoders of images share: cells that know their place, and a memory of them."""
+
+    def __init__(self, positions: nn.Module, *, dropout: float) -> None:
+        super().__init__()
+        self.positions = positions
+        self.dropout = Dropout(dropout)
+
+    def placed(self, cells: Tensor) -> Tensor:
+        """Cells (B,rows,columns,D) → states (B,G,D), row by row, each with its place."""
+        placed: Tensor = self.dropout(self.positions(cells).flatten(1, 2))
+        return placed
+
+    def memory(self, states: Tensor, grid: tuple[int, int]) -> Memory:
+        """States (B,G,D) as a memory, all of which may be attended to; the summary is their mean (Xu et al. 2015, §3.1.2)."""
+        mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+        return Memory(states, mask, states.mean(dim=1, keepdim=True), grid=grid)
+
+
+class ConvEncoder(GridMemory):
+    """A residual network (He et al. 2016); the memory is its last feature map, cell by cell (Xu et al. 2015, §3.1.1)."""
+
+    def __init__(
+        self,
+        image_channels: int,
+        channels: Sequence[int],
+        blocks: int,
+        hidden_size: int,
+        positions: nn.Module,
+        *,
+        dropout: float,
+    ) -> None:
+        super().__init__(positions, dropout=dropout)
+        stages: list[nn.Module] = []
+        before = image_channels
+        for width in channels:
+            stages.append(ResidualBlock(before, width, stride=2))
+            stages.extend(ResidualBlock(width, width, stride=1) for _ in range(blocks - 1))
+            before = width
+        self.stages = nn.Sequential(*stages)
+        self.states = nn.Linear(before, hidden_size)
+
+    def forward(self, batch: Batch) -> Memory:
+        """Pixels (B,C,h,w) → Memory with states (B,G,D), G = (h/2^stages) × (w/2^stages), rounded up."""
+        features = self.stages(_image(batch).contiguous(memory_format=torch.channels_last))
+        cells = self.states(features.permute(0, 2, 3, 1))
+        return self.memory(self.placed(cells), _grid(cells))
+
+
+class PatchEncoder(GridMemory):
+    """A Transformer over patches (Dosovitskiy et al. 2021, §3.1), each projected to the layers' width."""
+
+    def __init__(
+        self,
+        image_channels: int,
+        patch_size: int,
+        hidden_size: int,
+        layers: Sequence[EncoderLayer],
+        norm: nn.Module,
+        positions: nn.Module,
+        *,
+        dropout: float,
+    ) -> None:
+        super().__init__(positions, dropout=dropout)
+        self.patch_size = patch_size
+        self.patches = nn.Linear(image_channels * patch_size**2, hidden_size)
+        self.layers = nn.ModuleList(layers)
+        self.norm = norm
+
+    def forward(self, batch: Batch) -> Memory:
+        """Pixels (B,C,h,w) → Memory with states (B,G,D), G = (h/patch) × (w/patch)."""
+        pixels, size = _image(batch), self.patch_size
+        rows, columns = pixels.shape[2] // size, pixels.shape[3] // size
+        patches = F.pixel_unshuffle(pixels, size).permute(0, 2, 3, 1)
+        states = self.placed(self.patches(patches))
+        mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+        for layer in self.layers:
+            states = layer(states, mask)
+        return self.memory(self.norm(states), (rows, columns))
+
+
+class FeaturesEncoder(GridMemory):
+    """A dense layer over grids of features that another network has computed beforehand, as Xu et al. 2015, §4.3, took theirs."""
+
+    def __init__(self, feature_size: int, hidden_size: int, positions: nn.Module, *, dropout: float) -> None:
+        super().__init__(positions, dropout=dropout)
+        self.norm = nn.LayerNorm(feature_size)
+        self.states = nn.Linear(feature_size, hidden_size)
+
+    def forward(self, batch: Batch) -> Memory:
+        """Features (B,rows,columns,F) → Memory with states (B,rows·columns,D)."""
+        cells = self.states(self.norm(_image(batch)))
+        return self.memory(self.placed(cells), _grid(cells))
+
+
+class ImageTextEncoder(nn.Module):
+    """An image and a text (a question on it) as one memory: the image's cells, then the text's states.
+
+    The summary is the text's, so that a decoder starts from the question (Yang et al. 2016, §3.2) and looks for the answer.
+    """
+
+    def __init__(self, image: Any, text: Any) -> None:
+        super().__init__()
+        self.image = image
+        self.text = text
+
+    def forward(self, batch: Batch) -> Memory:
+        """Memory with states (B,G+S,D)."""
+        seen, read = self.image(batch), self.text(batch)
+        states = torch.cat((seen.states, read.states), dim=1)
+        mask = torch.cat((seen.mask, read.mask), dim=1)
+        return Memory(states, mask, read.summary, read.cell, seen.grid)
+
+
+def _image(batch: Batch) -> Tensor:
+    if batch.image is None:
+        raise ValueError("this batch has no images")
+    return batch.image
+
+
+def _grid(cells: Tensor) -> tuple[int, int]:
+    return (cells.shape[1], cells.shape[2])
