@@ -136,7 +136,7 @@ def _bleu_up_to(order: int, tokenize: str, hypotheses: Sequence[str], references
 def _by_sacrebleu(metric: BLEU | CHRF | TER, hypotheses: Sequence[str], references: References) -> _Found:
     # sacrebleu takes the references by columns: the first of every item, the second of every item, …; None where there is none.
     most = max(map(len, references))
-    columns = [[each[place] if place < len(each) else None for each in references] for place in range(most)]
+    columns: list[Any] = [[each[place] if place < len(each) else None for each in references] for place in range(most)]
     # These two methods are how sacrebleu's own significance tests get at the counts; no public way leads to chrF's.
     counts = np.array(metric._extract_corpus_statistics(hypotheses, columns))
     _, _, settings = str(metric.get_signature()).partition("|")  # without nrefs, which comes first
@@ -165,7 +165,7 @@ def _error_rate(
         nearest(split(text), [split(reference) for reference in accepted])
         for text, accepted in zip(hypotheses, references, strict=True)
     ]
-    return np.array(counts, dtype=np.float64), _rate, f"unit:{unit}|{OWN_SETTINGS}"
+    return np.array(counts, dtype=np.int64), _rate, f"unit:{unit}|{OWN_SETTINGS}"
 
 
 def nearest(hypothesis: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[int, int]:
@@ -174,7 +174,7 @@ def nearest(hypothesis: Sequence[str], references: Sequence[Sequence[str]]) -> t
     The nearest is the one with the fewest edits per symbol; the shortest of those where several are as near.
     """
     found = [(edit_distance(hypothesis, reference), len(reference)) for reference in references]
-    return min(found, key=lambda pair: (_rate(np.array(pair)), pair[1]))
+    return min(found, key=lambda pair: (pair[0] / max(pair[1], 1), pair[1]))
 
 
 def _whole(text: str) -> list[str]:

@@ -41,6 +41,7 @@ def _misspelt() -> dict[str, str]:
             first, *rest = word.split("'")
             for kept in product(("", "'"), repeat=len(rest)):
                 found[first + "".join(mark + part for mark, part in zip(kept, rest, strict=True))] = word
+            del found[word]  # all of its apostrophes were kept
     return found
 
 

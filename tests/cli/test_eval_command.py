@@ -31,7 +31,7 @@ def test_json_of_every_metric(call: Callable[..., Any], copy_run: Path) -> None:
     assert set(record) == {"split", "metrics"}
     assert record["split"] == "test"
     assert list(record["metrics"]) == list(ALL)
-    assert len(ALL) == 10
+    assert len(ALL) == 16
     for name, metric in record["metrics"].items():
         assert metric["signature"], f"{name} without a signature"
         assert isinstance(metric["value"], float)
