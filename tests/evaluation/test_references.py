@@ -114,17 +114,13 @@ def test_of_references_as_near_the_shortest_counts() -> None:
     assert nearest([], [["a"], []]) == (0, 0)
 
 
-def test_the_order_of_references_does_not_matter_and_more_can_only_help_a_match() -> None:
+def test_the_order_of_references_does_not_matter() -> None:
     hypotheses, references = captions(25, 3, 3)
-    names = [name for name in TEXT_METRICS if name != "cider"]
-    first = score(names, hypotheses, references)
+    first = score([*TEXT_METRICS], hypotheses, references)
     for order in permutations(range(3)):
-        found = score([*names, "cider"], hypotheses, [[each[place] for place in order] for each in references])
-        for name in names:
+        found = score([*TEXT_METRICS], hypotheses, [[each[place] for place in order] for each in references])
+        for name in TEXT_METRICS:
             assert found[name].value == pytest.approx(first[name].value, abs=1e-9), name
-    fewer = score(["exact_match", "chrf"], hypotheses, [each[:1] for each in references])
-    for name in ("exact_match", "chrf"):
-        assert fewer[name].value <= first[name].value
 
 
 def test_an_item_without_a_reference_is_refused() -> None:
