@@ -1,7 +1,7 @@
 """CIDEr-D: how much of what is said about one image in particular a caption says too.
 
-Vedantam, Zitnick & Parikh 2015, "CIDEr: Consensus-based Image Description Evaluation", sections 4 and 6 (CIDEr-D), as the caption
-server of COCO computes it (Chen et al. 2015, "Microsoft COCO Captions: Data Collection and Evaluation Server", section 3.4).
+Vedantam, Zitnick & Parikh 2015, "CIDEr: Consensus-based Image Description Evaluation" (CIDEr-D), as the caption server of COCO computes
+it (Chen et al. 2015, "Microsoft COCO Captions: Data Collection and Evaluation Server").
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Accuracy of answers to questions about images, where several people have answered each.
 
-Antol et al. 2015, "VQA: Visual Question Answering", section 4, with the averaging and the form of answers that the challenge's evaluation
+Antol et al. 2015, "VQA: Visual Question Answering", with the averaging and the form of answers that the challenge's evaluation
 has published (visualqa.org/evaluation).
 """
 

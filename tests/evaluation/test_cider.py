@@ -18,7 +18,7 @@ SETTINGS = {"bleu_tokenize": "13a", "split": str.split, "one_word": False}
 
 
 def brute_force(hypotheses: list[str], references: list[list[str]]) -> list[float]:
-    """The formula of the paper's section 6 written down with dense vectors over all n-grams of the corpus."""
+    """The paper's formula, written down with dense vectors over all n-grams of the corpus."""
 
     def grams(text: str, n: int) -> list[str]:
         words = text.split()
