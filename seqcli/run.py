@@ -90,10 +90,12 @@ class Run:
         beam_size: int | None = None,
         intervals: int = 0,
         lengths: bool = False,
+        groups: bool = False,
     ) -> Evaluation:
         """Score the model on a split of its recipe's data, or on any `corpus`.
 
-        `metrics` are those of the recipe if not given; `intervals` is the number of bootstrap resamples (0: no intervals).
+        `metrics` are those of the recipe if not given; `intervals` is the number of bootstrap resamples (0: no intervals). With
+        `lengths` short and long sources are also scored apart, with `groups` each group of examples.
         """
         found = corpus or open_split(self.recipe.data, split)
         if found is None:
@@ -109,6 +111,7 @@ class Run:
             bleu_tokenize=self.recipe.evaluation.bleu_tokenize,
             intervals=intervals,
             lengths=lengths,
+            groups=groups,
         )
 
     def attention(

@@ -38,6 +38,9 @@ def evaluate(
         Path | None, typer.Option("--output", "-o", help="Write the hypotheses to this file, one a line.")
     ] = None,
     by_length: Annotated[bool, typer.Option("--by-length", help="Also score short and long sources apart.")] = False,
+    by_group: Annotated[
+        bool, typer.Option("--by-group", help="Also score each group of examples apart, as types of questions.")
+    ] = False,
     intervals: Annotated[bool, typer.Option("--intervals/--no-intervals", help="95 % bootstrap intervals.")] = True,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -62,6 +65,7 @@ def evaluate(
             beam_size=beam_size,
             intervals=RESAMPLES if intervals else 0,
             lengths=by_length,
+            groups=by_group,
         )
     tell_cut(loaded.translator)
     if output is not None:
@@ -130,11 +134,20 @@ def _as_json(name: str, result: Evaluation) -> dict[str, object]:
             }
             for bucket in result.lengths
         ]
+    if result.groups:
+        record["groups"] = [
+            {
+                "group": each.group,
+                "count": each.count,
+                "metrics": {key: metric.as_json() for key, metric in each.metrics.items()},
+            }
+            for each in result.groups
+        ]
     return record
 
 
 def _print_tables(name: str, result: Evaluation) -> None:
-    from seqcli.cli.console import data, figure, metrics_table, table
+    from seqcli.cli.console import data, excerpt, figure, metrics_table, table
 
     data.print(metrics_table(name, result.metrics))
     data.print()
@@ -153,3 +166,11 @@ def _print_tables(name: str, result: Evaluation) -> None:
         ]
         data.print()
         data.print(table("by source length", ["symbols", "examples", *names], rows))
+    if result.groups:
+        names = list(result.groups[0].metrics)
+        rows = [
+            [excerpt(each.group) or "(none)", f"{each.count:,}", *(figure(each.metrics[key].value) for key in names)]
+            for each in result.groups
+        ]
+        data.print()
+        data.print(table("by group", ["group", "examples", *names], rows))

@@ -10,7 +10,9 @@ import torch
 
 from seqcli import __version__
 from seqcli.data.batching import plan_sorted
-from seqcli.evaluation.metrics import TEXT_METRICS, LengthBucket, by_length, text_metrics
+from seqcli.data.tokenizer import Tokenizer
+from seqcli.errors import DataError
+from seqcli.evaluation.metrics import TEXT_METRICS, GroupScores, LengthBucket, by_group, by_length, text_metrics
 from seqcli.evaluation.translator import SearchSettings, Translator
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.nn.loss import perplexity
@@ -27,13 +29,15 @@ LENGTH_EDGES = (5, 10, 15, 20, 30, 40, 60, 100)
 class Evaluation:
     """What a model made of a corpus: its metrics by name, and the examples with the hypothesis for each.
 
-    `lengths` are the same text metrics for short and long sources apart, if they were asked for.
+    `lengths` are the same text metrics for short and long sources apart, and `groups` those for each group of examples, where they
+    were asked for.
     """
 
     metrics: dict[str, Metric]
     examples: list[Example]
     hypotheses: list[str]
     lengths: list[LengthBucket]
+    groups: list[GroupScores]
 
 
 def evaluate(
@@ -45,44 +49,46 @@ def evaluate(
     bleu_tokenize: str = "13a",
     intervals: int = 0,
     lengths: bool = False,
+    groups: bool = False,
 ) -> Evaluation:
     """The metrics called `names`, in that order; hypotheses are searched for only if one of them needs text.
 
-    References are put into the form that the target was learnt in (case, Unicode form) before text is compared. `intervals` is
-    the number of bootstrap resamples behind each interval, 0 for none.
+    A hypothesis is scored against all references of its example, or against the target where there are none. They are put into
+    the form that the target was learnt in (case, Unicode form) before text is compared. `intervals` is the number of bootstrap
+    resamples behind each interval, 0 for none; `lengths` and `groups` also break the scores down. DataError where groups are asked for
+    and no example has one.
     """
+    if groups and not any(example.group for example in examples):
+        raise DataError("no scores by group: the data names no group (a type of question, say) for any example")
     wanted = [name for name in names if name in TEXT_METRICS]
     hypotheses: list[str] = []
     buckets: list[LengthBucket] = []
+    found_groups: list[GroupScores] = []
     metrics: dict[str, Metric] = {}
     if wanted:
         tokenizer = translator.target_tokenizer
         hypotheses = [found[0].text if found else "" for found in translator.translate(examples, settings)]
-        references = [tokenizer.normalizer(example.target or "") for example in examples]
-        one_word = tokenizer.kind == "symbols"
+        texts = wanted, hypotheses, [references_of(example, tokenizer) for example in examples]
+        split, one_word = tokenizer.split, tokenizer.kind == "symbols"
         metrics |= text_metrics(
-            wanted,
-            hypotheses,
-            references,
-            bleu_tokenize=bleu_tokenize,
-            split=tokenizer.split,
-            one_word=one_word,
-            intervals=intervals,
+            *texts, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word, intervals=intervals
         )
         if lengths:
+            symbols = [len(translator.encode(example)) - 1 for example in examples]
             buckets = by_length(
-                wanted,
-                hypotheses,
-                references,
-                [len(translator.encode(example)) - 1 for example in examples],
-                LENGTH_EDGES,
-                bleu_tokenize=bleu_tokenize,
-                split=tokenizer.split,
-                one_word=one_word,
+                *texts, symbols, LENGTH_EDGES, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word
             )
+        if groups:
+            named = [example.group for example in examples]
+            found_groups = by_group(*texts, named, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)
     if set(names) - set(wanted):
         metrics |= model_metrics(translator.model, reference_batches(translator, examples))
-    return Evaluation({name: metrics[name] for name in names}, list(examples), hypotheses, buckets)
+    return Evaluation({name: metrics[name] for name in names}, list(examples), hypotheses, buckets, found_groups)
+
+
+def references_of(example: Example, tokenizer: Tokenizer) -> list[str]:
+    """The texts that would be right for an example, in the form that the target was learnt in."""
+    return [tokenizer.normalizer(text) for text in example.references or (example.target or "",)]
 
 
 def model_metrics(model: Seq2Seq, batches: Iterable[Batch]) -> dict[str, Metric]:

@@ -1,35 +1,24 @@
-"""What a hypothesis is worth against its reference: BLEU, chrF and TER by sacrebleu, exact match and error rates by hand.
+"""What a hypothesis is worth against its references, in figures that can be quoted, whole and broken down.
 
-Every metric here is a matter of counts that add up over items (matching n-grams, edits, symbols). They are counted once; the
-value, its bootstrap interval and the breakdown by length are all sums of some of the rows.
+BLEU, chrF and TER are sacrebleu's; what each metric counts stands in `counting`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
-from sacrebleu.metrics.ter import TER
 
-from seqcli import __version__
-from seqcli.errors import DataError, RecipeError
-from seqcli.evaluation.edit_distance import edit_distance
-from seqcli.evaluation.significance import bootstrap_interval
+from seqcli.errors import DataError
+from seqcli.evaluation.counting import References, Split, count
 from seqcli.types import Metric
 
-TEXT_METRICS = ("bleu", "chrf", "ter", "exact_match", "wer", "per", "cer")
+BLEU_UP_TO = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
+TEXT_METRICS = ("bleu", *BLEU_UP_TO, "chrf", "ter", "cider", "vqa_accuracy", "exact_match", "wer", "per", "cer")
 LOWER_IS_BETTER = ("loss", "perplexity", "ter", "wer", "per", "cer")
-HIGHER_IS_BETTER = ("token_accuracy", "exact_match", "bleu", "chrf")
-
-OWN_SETTINGS = f"n:{{n}}|version:seqcli-{__version__}"
-
-Split = Callable[[str], list[str]]
+HIGHER_IS_BETTER = ("token_accuracy", "exact_match", "vqa_accuracy", "bleu", *BLEU_UP_TO, "chrf", "cider")
 
 
 @dataclass(frozen=True)
@@ -38,6 +27,15 @@ class LengthBucket:
 
     low: int
     high: int | None
+    count: int
+    metrics: dict[str, Metric]
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """The scores of the `count` items of one group; the group of items that name none is called ""."""
+
+    group: str
     count: int
     metrics: dict[str, Metric]
 
@@ -64,7 +62,7 @@ def is_better(name: str, new: float, old: float) -> bool:
 def text_metrics(
     names: Sequence[str],
     hypotheses: Sequence[str],
-    references: Sequence[str],
+    references: References,
     *,
     bleu_tokenize: str,
     split: Split,
@@ -72,21 +70,31 @@ def text_metrics(
     intervals: int = 0,
     seed: int = 12345,
 ) -> dict[str, Metric]:
-    """The metrics called `names` (out of `TEXT_METRICS`), each on the scale 0–100 and with its signature.
+    """The metrics called `names` (out of `TEXT_METRICS`), each in hundredths and with its signature.
+
+    `references` has for each hypothesis one or more texts that would be right; items may have different numbers of them. BLEU, chrF
+    and TER treat them as sacrebleu does, an exact match is one with any of them, and the error rates count edits from the nearest:
+    the one with the fewest edits per symbol.
+
+    `bleu_1` … `bleu_4` are cumulative BLEU up to that order (Papineni et al. 2002, section 2.3); `bleu` is `bleu_4`. Like the scripts of
+    COCO's captions they take the reference closest in length, the shorter of two as close; unlike these, they smooth an order that no
+    n-gram of the whole corpus matches (sacrebleu's `exp`), and keep case and punctuation, as `bleu_tokenize` leaves them.
+    `cider` is CIDEr-D (`cider.cider_scores`) as papers quote it, 100 times what the COCO server counts from 0 to 10: 94.0 is its
+    0.940, and 1000 the most there is. `vqa_accuracy` takes an item's references as the answers of several people (`vqa.vqa_score`).
 
     `bleu_tokenize` is sacrebleu's tokenizer for BLEU. `split` takes a text apart into the symbols that the error rate `per`
     counts. Where `one_word` holds, the symbols of a target spell one word (as phonemes do), and `wer` is the share of items
     that are not exactly right. `intervals` is the number of bootstrap resamples, drawn from `seed`, behind each 95 %
-    interval; 0 means no intervals. DataError if there is nothing to score or the two sides differ in number.
+    interval; 0 means no intervals. DataError if there is nothing to score, the two sides differ in number, or an item has no reference.
     """
-    counted = _count(names, hypotheses, references, bleu_tokenize, split, one_word)
+    counted = count(names, hypotheses, references, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)
     return {name: counts.metric(intervals, seed) for name, counts in counted.items()}
 
 
 def by_length(
     names: Sequence[str],
     hypotheses: Sequence[str],
-    references: Sequence[str],
+    references: References,
     source_lengths: Sequence[int],
     edges: Sequence[int],
     *,
@@ -98,11 +106,12 @@ def by_length(
 ) -> list[LengthBucket]:
     """The same metrics for short and for long sources apart, shortest first; lengths that no source has are left out.
 
-    `edges`, rising, are the greatest lengths of the buckets: [10, 20] makes 0–10, 11–20 and 21 upwards.
+    `edges`, rising, are the greatest lengths of the buckets: [10, 20] makes 0–10, 11–20 and 21 upwards. The document frequencies
+    of `cider` are those of all items.
     """
     if len(source_lengths) != len(hypotheses):
         raise DataError(f"{len(hypotheses)} hypotheses, but the lengths of {len(source_lengths)} sources")
-    counted = _count(names, hypotheses, references, bleu_tokenize, split, one_word)
+    counted = count(names, hypotheses, references, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)
     bucket_of = np.searchsorted(np.asarray(edges), np.asarray(source_lengths), side="left")
     found = []
     for bucket in range(len(edges) + 1):
@@ -115,104 +124,33 @@ def by_length(
     return found
 
 
-@dataclass(frozen=True)
-class _Counts:
-    """What a metric counts, `(N,C)`, one row an item; how their sum becomes its value; and how it was set, as the signature
-    tells it, with {n} where the number of items goes."""
-
-    counts: NDArray[Any]
-    value: Callable[[NDArray[Any]], float]
-    settings: str
-
-    def only(self, rows: NDArray[np.intp]) -> _Counts:
-        return _Counts(self.counts[rows], self.value, self.settings)
-
-    def metric(self, intervals: int, seed: int) -> Metric:
-        interval = None
-        if intervals:
-            interval = bootstrap_interval(self.counts, self.value, resamples=intervals, seed=seed)
-        drawn = f"|bs:{intervals}|seed:{seed}" if intervals else ""
-        signature = f"nrefs:1{drawn}|{self.settings.format(n=len(self.counts))}"
-        return Metric(self.value(self.counts.sum(axis=0)), signature, interval)
-
-
-def _count(
+def by_group(
     names: Sequence[str],
     hypotheses: Sequence[str],
-    references: Sequence[str],
+    references: References,
+    groups: Sequence[str],
+    *,
     bleu_tokenize: str,
     split: Split,
     one_word: bool,
-) -> dict[str, _Counts]:
-    # sacrebleu zips the two sides, and would score the shorter one's length without a word.
-    if len(hypotheses) != len(references):
-        raise DataError(f"{len(hypotheses)} hypotheses cannot be scored against {len(references)} references")
-    if not hypotheses:
-        raise DataError("there is nothing to score: no hypotheses and no references")
+    intervals: int = 0,
+    seed: int = 12345,
+) -> list[GroupScores]:
+    """The same metrics for each group of items apart (questions of one type), the largest group first.
 
-    def one(name: str) -> _Counts:
-        match name:
-            case "bleu":
-                return _by_sacrebleu(_bleu(bleu_tokenize), hypotheses, references)
-            case "chrf":
-                return _by_sacrebleu(CHRF(), hypotheses, references)
-            case "ter":
-                return _by_sacrebleu(TER(), hypotheses, references)
-            case "exact_match":
-                return _exact_match(hypotheses, references)
-            case "wer":
-                return _error_rate(
-                    "item" if one_word else "word", _whole if one_word else str.split, hypotheses, references
-                )
-            case "per":
-                return _error_rate("symbol", split, hypotheses, references)
-            case "cer":
-                return _error_rate("character", list, hypotheses, references)
-        raise ValueError(f"{name!r} is not one of the metrics of texts: {', '.join(TEXT_METRICS)}")
-
-    return {name: one(name) for name in names}
-
-
-def _bleu(tokenize: str) -> BLEU:
-    try:
-        # force: text that is tokenised already is not worth a warning on stderr; the signature says how it was treated.
-        return BLEU(tokenize=tokenize, force=True)
-    except RuntimeError as error:
-        extra = tokenize.partition("-")[0]
-        raise RecipeError(
-            f"evaluation.bleu_tokenize: {tokenize} needs more packages; pip install 'sacrebleu[{extra}]'"
-        ) from error
-
-
-def _by_sacrebleu(metric: BLEU | CHRF | TER, hypotheses: Sequence[str], references: Sequence[str]) -> _Counts:
-    # These two methods are how sacrebleu's own significance tests get at the counts; no public way leads to chrF's.
-    counts = metric._extract_corpus_statistics(hypotheses, [references])
-    settings = str(metric.get_signature()).removeprefix("nrefs:1|")
-    return _Counts(np.array(counts), lambda total: float(metric._compute_score_from_stats(list(total)).score), settings)
-
-
-def _exact_match(hypotheses: Sequence[str], references: Sequence[str]) -> _Counts:
-    right = [(hypothesis == reference, 1) for hypothesis, reference in zip(hypotheses, references, strict=True)]
-    return _Counts(np.array(right, dtype=np.int64), _rate, f"unit:item|{OWN_SETTINGS}")
-
-
-def _error_rate(
-    unit: str, split: Callable[[str], list[str]], hypotheses: Sequence[str], references: Sequence[str]
-) -> _Counts:
-    counts = []
-    for hypothesis, reference in zip(hypotheses, references, strict=True):
-        symbols = split(reference)
-        counts.append((edit_distance(split(hypothesis), symbols), len(symbols)))
-    return _Counts(np.array(counts, dtype=np.int64), _rate, f"unit:{unit}|{OWN_SETTINGS}")
-
-
-def _whole(text: str) -> list[str]:
-    return [text]
-
-
-def _rate(total: NDArray[np.int64]) -> float:
-    """Counted things in a hundred; against empty references any error at all is 100, as in sacrebleu's TER."""
-    count, out_of = (int(part) for part in total)
-    if out_of == 0:
-        return 100.0 if count else 0.0
-    return 100.0 * count / out_of
+    `groups` has the name of each item's group. The document frequencies of `cider` are those of all items.
+    """
+    if len(groups) != len(hypotheses):
+        raise DataError(f"{len(hypotheses)} hypotheses, but the groups of {len(groups)} items")
+    counted = count(names, hypotheses, references, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)
+    members: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    return [
+        GroupScores(
+            group,
+            len(rows),
+            {name: counts.only(np.array(rows)).metric(intervals, seed) for name, counts in counted.items()},
+        )
+        for group, rows in sorted(members.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]

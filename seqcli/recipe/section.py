@@ -6,7 +6,24 @@ from typing import Annotated, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MetricName = Literal["loss", "perplexity", "token_accuracy", "exact_match", "bleu", "chrf", "ter", "wer", "per", "cer"]
+MetricName = Literal[
+    "loss",
+    "perplexity",
+    "token_accuracy",
+    "exact_match",
+    "bleu",
+    "bleu_1",
+    "bleu_2",
+    "bleu_3",
+    "bleu_4",
+    "chrf",
+    "ter",
+    "cider",
+    "vqa_accuracy",
+    "wer",
+    "per",
+    "cer",
+]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]

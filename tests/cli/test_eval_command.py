@@ -13,7 +13,9 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
+from seqcli.data.corpus import Corpus
 from seqcli.recipe.section import MetricName
+from seqcli.symbols import Example
 
 ALL = get_args(MetricName)
 
@@ -31,7 +33,7 @@ def test_json_of_every_metric(call: Callable[..., Any], copy_run: Path) -> None:
     assert set(record) == {"split", "metrics"}
     assert record["split"] == "test"
     assert list(record["metrics"]) == list(ALL)
-    assert len(ALL) == 10
+    assert len(ALL) == 16
     for name, metric in record["metrics"].items():
         assert metric["signature"], f"{name} without a signature"
         assert isinstance(metric["value"], float)
@@ -82,6 +84,58 @@ def test_the_table(call: Callable[..., Any], copy_run: Path) -> None:
     assert lines[-1].split()[:2] == ["0–5", "100"]
 
 
+@pytest.fixture
+def in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five examples as the test split: groups, and more references than one; the model copies its source."""
+    rows = [
+        ("abcd", ("abcd", "abca"), "what"),
+        ("aabb", ("bbaa", "AABB"), "where"),
+        ("dcba", ("abcd", "abcb", "aaaa"), "what"),
+        ("abab", (), "what"),
+        ("bbcc", ("bbcc",), ""),
+    ]
+    examples = [
+        Example(text, (references or ("abab",))[0], row, f"row {row}", references=references, group=group)
+        for row, (text, references, group) in enumerate(rows)
+    ]
+    corpus = Corpus("five", lambda: iter(examples), lambda: "five")
+    monkeypatch.setattr("seqcli.run.open_split", lambda *_: corpus)
+
+
+@pytest.mark.usefixtures("in_groups")
+def test_scores_by_group_and_several_references(call: Callable[..., Any], copy_run: Path) -> None:
+    names = "exact_match,cer,bleu_1,cider,vqa_accuracy"
+    ended = call("eval", copy_run, "--metrics", names, "--by-group", "--json", "--no-intervals")
+    assert ended.code == 0
+    record = json.loads(ended.out)
+    # Right are rows 0, 3 and 4; row 1 would be only in lower case, which is the form that answers to questions are compared in: of two
+    # people one gave that answer, so one of the two leave-one-out sets has it: (0 + 1/3) / 2 = 1/6; row 0 likewise.
+    assert record["metrics"]["exact_match"]["value"] == pytest.approx(60.0)
+    assert record["metrics"]["exact_match"]["signature"].startswith("nrefs:var|")
+    assert record["metrics"]["vqa_accuracy"]["value"] == pytest.approx(100 * (1 / 6 + 1 / 6 + 0 + 1 + 1) / 5)
+    assert [(each["group"], each["count"]) for each in record["groups"]] == [("what", 3), ("", 1), ("where", 1)]
+    exact = {each["group"]: each["metrics"]["exact_match"]["value"] for each in record["groups"]}
+    assert exact == {"what": pytest.approx(100 * 2 / 3), "": 100.0, "where": 0.0}
+    # "dcba" is 4 edits from "abcd" (1 a letter), 3 from "aaaa": 3 of the 12 letters of its group
+    assert record["groups"][0]["metrics"]["cer"]["value"] == pytest.approx(100 * 3 / 12)
+    assert list(record["groups"][0]["metrics"]) == names.split(",")
+    assert "|df:5|n:3|" in record["groups"][0]["metrics"]["cider"]["signature"]
+
+
+@pytest.mark.usefixtures("in_groups")
+def test_the_table_of_groups(call: Callable[..., Any], copy_run: Path) -> None:
+    ended = call("eval", copy_run, "--metrics", "exact_match", "--by-group")
+    assert ended.code == 0
+    lines = [line.split() for line in ended.out.splitlines()[-5:]]
+    assert lines == [
+        ["by", "group"],
+        ["group", "examples", "exact_match"],
+        ["what", "3", "66.67"],
+        ["(none)", "1", "100.00"],
+        ["where", "1", "0.00"],
+    ]
+
+
 def test_long_sources_are_cut_and_told(call: Callable[..., Any], copy_run: Path) -> None:
     Path("in").write_text("ab\n" + "abcd" * 2000 + "\n")
     ended = call("eval", copy_run, "--source", "in", "--target", "in")
@@ -95,6 +149,7 @@ def test_long_sources_are_cut_and_told(call: Callable[..., Any], copy_run: Path)
         (["--split", "dev"], 2, "train, validation and test"),
         (["--metrics", "blue"], 2, "blue"),
         (["--metrics", ""], 2, "there are loss"),
+        (["--by-group"], 3, "the data names no group"),
         (["--source", "two"], 2, "--target"),
         (["--source", "two", "--target", "three"], 3, "two has 2 lines, but three has 3"),
         (["--source", "nothere", "--target", "two"], 3, "nothere"),

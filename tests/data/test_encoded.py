@@ -197,7 +197,9 @@ print([name for name in ("datasets", "pandas", "matplotlib", "pydantic") if name
 
 def test_a_line_of_a_megabyte(tokenizer: VocabularyTokenizer, tmp_path: Path) -> None:
     (tmp_path / "x.tsv").write_text("a" * 1_000_000 + "\tx\n")
-    encoded = encode_corpus(read_files([str(tmp_path / "x.tsv")], Columns(source=0, target=1)), tokenizer, tokenizer, tmp_path)
+    encoded = encode_corpus(
+        read_files([str(tmp_path / "x.tsv")], Columns(source=0, target=1)), tokenizer, tokenizer, tmp_path
+    )
     assert encoded.source_lengths.tolist() == [1_000_001]
 
 

@@ -82,9 +82,14 @@ def test_a_damaged_gz_file_is_told(tmp_path: Path, keep: float) -> None:
 
 def test_a_missing_column_lists_those_there_are(tmp_path: Path) -> None:
     table = write(tmp_path / "x.tsv", "en\tde\na\tb\n")
-    assert message(read_files([table], Columns(source="en"))) == f"{table}:1: there is no column 'target'; there are: en, de"
+    assert (
+        message(read_files([table], Columns(source="en")))
+        == f"{table}:1: there is no column 'target'; there are: en, de"
+    )
     lines = write(tmp_path / "x.jsonl", '{"translation": {"en": "a", "de": "b"}}\n')
-    assert "there are: en, de" in message(read_files([lines], Columns(source="translation.en", target="translation.fr")))
+    assert "there are: en, de" in message(
+        read_files([lines], Columns(source="translation.en", target="translation.fr"))
+    )
     assert pairs(read_files([lines], Columns(source="translation.en", target="translation.de"))) == [("a", "b")]
 
 
@@ -146,7 +151,10 @@ def test_null_is_an_empty_text(tmp_path: Path) -> None:
 def test_features(tmp_path: Path) -> None:
     table = write(tmp_path / "x.tsv", "a\tb\tN;PL\nc\td\t\n")
     lines = write(tmp_path / "x.jsonl", '{"source": "a", "target": "b", "tags": ["N", "PL"]}\n')
-    assert [e.features for e in read_files([table], Columns(source=0, target=1, features=2)).read()] == [("N", "PL"), ()]
+    assert [e.features for e in read_files([table], Columns(source=0, target=1, features=2)).read()] == [
+        ("N", "PL"),
+        (),
+    ]
     assert [e.features for e in read_files([lines], Columns(features="tags")).read()] == [("N", "PL")]
 
 

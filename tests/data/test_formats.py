@@ -73,7 +73,9 @@ def as_hub_folder(folder: Path, pairs: list[Pair]) -> Corpus:
     save_parquet(folder / "data" / "train-00000-of-00002.parquet", pairs[:600], nested=True)
     save_parquet(folder / "data" / "train-00001-of-00002.parquet", pairs[600:], nested=True)
     (folder / "data" / "test-00000-of-00001.parquet").unlink()
-    return read_hub(str(folder), Columns(source="translation.en", target="translation.de"), split="train", streaming=True)
+    return read_hub(
+        str(folder), Columns(source="translation.en", target="translation.de"), split="train", streaming=True
+    )
 
 
 def as_disk(folder: Path, pairs: list[Pair]) -> Corpus:

@@ -32,7 +32,7 @@ def score(names: list[str], hypotheses: list[str], references: list[str], **sett
     return text_metrics(
         names,
         hypotheses,
-        references,
+        [[reference] for reference in references],
         **{"bleu_tokenize": "13a", "split": str.split, "one_word": False, **settings},  # type: ignore[arg-type]
     )
 
@@ -98,7 +98,7 @@ def test_every_interval_holds_its_value_and_shrinks_as_items_grow(translations: 
     hypotheses, references = translations
     few = score([*TEXT_METRICS], hypotheses[:100], references[:100], intervals=200)
     many = score([*TEXT_METRICS], hypotheses, references, intervals=200)
-    assert len(many) == 7
+    assert len(many) == 13
     for name in TEXT_METRICS:
         widths = []
         for metric in (few[name], many[name]):
@@ -152,13 +152,14 @@ def test_sides_of_different_length_or_of_none_are_refused() -> None:
 def test_short_and_long_sources_apart_are_the_same_items() -> None:
     hypotheses, references, lengths = ["a", "b x", "c", "d d d"], ["a", "b y", "z", "d d d"], [1, 5, 6, 11]
     settings = {"bleu_tokenize": "13a", "split": str.split, "one_word": False}
-    buckets = by_length(["wer"], hypotheses, references, lengths, [5, 10, 20], **settings)  # type: ignore[arg-type]
+    accepted = [[reference] for reference in references]
+    buckets = by_length(["wer"], hypotheses, accepted, lengths, [5, 10, 20], **settings)  # type: ignore[arg-type]
     assert [(each.low, each.high, each.count) for each in buckets] == [(0, 5, 2), (6, 10, 1), (11, 20, 1)]
     for bucket in buckets:
         rows = [row for row, length in enumerate(lengths) if bucket.low <= length <= (bucket.high or math.inf)]
         alone = score(["wer"], [hypotheses[row] for row in rows], [references[row] for row in rows])
         assert bucket.metrics == alone
-    open_ended = by_length(["wer"], hypotheses, references, lengths, [5], **settings)  # type: ignore[arg-type]
+    open_ended = by_length(["wer"], hypotheses, accepted, lengths, [5], **settings)  # type: ignore[arg-type]
     assert [(each.low, each.high, each.count) for each in open_ended] == [(0, 5, 2), (6, None, 2)]
 
 

@@ -35,7 +35,7 @@ SENTENCES = 10
 LENGTHS = [(number % 5 + 2, (number * 3) % 5 + 2) for number in range(SENTENCES)]
 
 
-def load(rows: Rows, epoch: int) -> Batch:
+def load(rows: Rows, epoch: int = 0) -> Batch:
     """The sentences of these numbers, always the same for the same number."""
     one = [batch([LENGTHS[row][0]], [LENGTHS[row][1]], seed=int(row)) for row in rows]
 

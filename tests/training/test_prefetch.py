@@ -32,7 +32,7 @@ def steps(run: Run, how: object, limits: loop.Limits = FOR_EVER, team: Team | No
     return fit(run.model, run.optimizer, constant(), 0.01, plan, how, run.position, *rest, team=team)  # type: ignore[arg-type]
 
 
-def one_epoch() -> Iterator[tuple[list[np.ndarray], bool]]:
+def one_epoch() -> Iterator[tuple[list[np.ndarray], int, bool]]:
     limits = replace(FOR_EVER, epochs=1)
     return loop._planned(plan, Run(SMALLEST, seed=1).position, limits, 1)  # type: ignore[return-value]
 
@@ -109,7 +109,7 @@ def test_no_thread_is_left(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_limit_within_an_epoch_loads_at_most_one_batch_more() -> None:
     loaded: list[list[int]] = []
 
-    def counted(rows: Rows) -> Batch:
+    def counted(rows: Rows, epoch: int) -> Batch:
         loaded.append(rows.tolist())
         return load(rows, epoch)
 
