@@ -1,0 +1,105 @@
+"""Whether attention points at the thing that is being named: its mass, and its highest point, against gold boxes.
+
+After the pointing game of Zhang et al. 2018, "Top-down neural attention by excitation backprop", and the attention correctness of Liu et
+al. 2017, "Attention correctness in neural image captioning" (the mass of attention inside the box).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqcli import __version__
+from seqcli.errors import DataError
+from seqcli.evaluation.attention import cross_attention
+from seqcli.evaluation.counting import Counts
+from seqcli.evaluation.translator import Translator
+from seqcli.symbols import Box, Example
+from seqcli.types import Metric
+
+POINTING_METRICS = ("pointing", "pointing_game")
+BATCH = 64
+
+Boxes = Sequence[tuple[int, Box]]
+
+
+def pointing_metrics(
+    translator: Translator, examples: Sequence[Example], names: Sequence[str], *, intervals: int = 0, seed: int = 12345
+) -> dict[str, Metric]:
+    """The metrics called `names`, 0–100, over all target symbols whose box is known, while the reference is written.
+
+    `pointing` is the share of the attention on the image that lies inside the box, a cell counting by as much of it as is inside;
+    `pointing_game` is how often the cell with the most attention is inside, by its centre or, in a box without a centre of a cell, by any
+    part. Attention is that of the last layer (or hop), averaged over its heads. DataError where no example has boxes.
+    """
+    rows = [counts for counts in _counts(translator, [one for one in examples if any(one.boxes)])]
+    if not rows:
+        raise DataError(f"{', '.join(names)}: the data tells of no symbol where in the image the thing is (data.columns.boxes)")
+    table = np.array(rows)
+    settings = f"unit:symbol|attention:last-layer-mean|symbols:{int(table[:, 0].sum())}|n:{{n}}|version:seqcli-{__version__}"
+    found = {}
+    for name in names:
+        column = 1 + POINTING_METRICS.index(name)
+        counts = Counts(table[:, [column, 0]], _percentage, settings, np.ones(len(table), dtype=np.int64))
+        found[name] = counts.metric(intervals, seed)
+    return found
+
+
+def inside(grid: tuple[int, int], box: Box) -> NDArray[np.float64]:
+    """How much of each cell of a grid (rows, columns) lies inside a box: (rows,columns), from 0 to 1."""
+    left, top, right, bottom = box
+    down, across = (
+        np.clip(np.minimum(np.arange(1, count + 1), end * count) - np.maximum(np.arange(count), start * count), 0, 1)
+        for count, start, end in ((grid[0], top, bottom), (grid[1], left, right))
+    )
+    share: NDArray[np.float64] = down[:, None] * across[None, :]
+    return share
+
+
+def _percentage(total: NDArray[np.float64]) -> float:
+    return float(100.0 * total[0] / total[1])
+
+
+def _counts(translator: Translator, examples: Sequence[Example]) -> Iterator[tuple[float, float, float]]:
+    """Of each example: symbols with a box, the attention inside their boxes, and how often its highest point is inside."""
+    for start in range(0, len(examples), BATCH):
+        group = examples[start : start + BATCH]
+        targets = [translator.encode_target(example.target or "") for example in group]
+        cross, grid = cross_attention(translator, translator.batch(group, targets))
+        if grid is None:
+            raise DataError("there is no image to point at: this model's sources are texts")
+        weights = cross[-1].mean(dim=1)[..., : grid[0] * grid[1]].unflatten(-1, grid).double().cpu().numpy()
+        for one, example, ids in zip(weights, group, targets, strict=True):
+            yield _pointed(one, _placed(translator, example, ids))
+
+
+def _pointed(weights: NDArray[np.float64], boxes: Boxes) -> tuple[float, float, float]:
+    """Of weights (T,rows,columns) and the boxes of some of the T symbols."""
+    mass = hits = 0.0
+    for place, box in boxes:
+        seen, share = weights[place], inside(weights.shape[1:], box)  # type: ignore[arg-type]
+        mass += float((seen * share).sum() / seen.sum())
+        # a box smaller than a cell has no centre in it
+        hits += float(share.flat[int(seen.argmax())] >= min(0.25, share.max()))
+    return float(len(boxes)), mass, hits
+
+
+def _placed(translator: Translator, example: Example, ids: Sequence[int]) -> Boxes:
+    """The positions of target symbols that have a box, EOS not being one of them."""
+    tokenizer = translator.target_tokenizer
+    symbols = [(place, place + 1) for place in range(len(ids) - 1)]
+    spans = symbols if len(symbols) == len(example.boxes) else tokenizer.words(ids[:-1])
+    if len(spans) != len(example.boxes):
+        raise DataError(
+            f"{example.origin}: {len(example.boxes)} boxes for {len(symbols)} symbols of the target; there must be one, or null, for each"
+        )
+    return [
+        (place, box)
+        for (start, end), box in zip(spans, example.boxes, strict=True)
+        if box is not None
+        for place in range(start, end)
+    ]
