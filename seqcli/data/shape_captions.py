@@ -19,7 +19,6 @@ from random import Random
 from seqcli.data.builtin import Split
 from seqcli.data.corpus import Corpus
 from seqcli.data.shapes import (
-    COLOURS,
     SIZES,
     VERSION,
     Scene,
@@ -64,7 +63,7 @@ def read_shape_captions(split: Split, *, seed: int = 1, size: int = 64, examples
 
 def caption_scenes(split: Split, *, seed: int = 1, size: int = 64) -> Iterator[Scene]:
     """The scenes of a split, without end, in the order in which `read_shape_captions` reads them."""
-    return scenes_of(split, seed, lambda random: _draw(random, size), _is_clear)
+    return scenes_of(split, seed, lambda random: _draw(random, size))
 
 
 def describe(scene: Scene) -> tuple[str, tuple[Box | None, ...]]:
@@ -93,16 +92,16 @@ def _name(one: SceneObject) -> Phrase:
     return f"a {one.size} {one.colour} {one.shape}", one
 
 
-def _draw(random: Random, size: int) -> Scene | None:
-    """A scene whose objects have room, or None."""
+def _draw(random: Random, size: int) -> Scene:
+    """A scene that is clear. What is in it is chosen once, so that one, two and three objects are equally frequent."""
     colours = random.sample(CAPTION_COLOURS, random.randint(1, MOST_OBJECTS))
     looks = [(random.choice(CAPTION_SHAPES), colour, random.choice(tuple(SIZES))) for colour in colours]
     radii = [radius_of(word, size) for _, _, word in looks]
-    places = draw_places(random, radii, size)
-    if places is None:
-        return None
-    rows = zip(looks, places, radii, strict=True)
-    return Scene(tuple(SceneObject(*look, *place, radius) for look, place, radius in rows), size)
+    while True:
+        rows = zip(looks, draw_places(random, radii, size), radii, strict=True)
+        scene = Scene(tuple(SceneObject(*look, *place, radius) for look, place, radius in rows), size)
+        if _is_clear(scene):
+            return scene
 
 
 def _is_clear(scene: Scene) -> bool:

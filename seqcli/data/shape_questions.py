@@ -90,7 +90,7 @@ def read_shape_questions(
 
 def question_scenes(split: Split, *, seed: int = 1, size: int = 75) -> Iterator[Scene]:
     """The scenes of a split, without end, in the order in which `read_shape_questions` reads them."""
-    return scenes_of(split, seed, lambda random: _draw(random, size), _is_clear)
+    return scenes_of(split, seed, lambda random: _draw(random, size))
 
 
 def answer_question(scene: Scene, template: str, one: SceneObject) -> tuple[str, SceneObject | None]:
@@ -118,17 +118,16 @@ def _chosen_questions(scene: Scene, seed: int, count: int) -> Iterator[tuple[str
         yield from random.sample(possible, count // 2)
 
 
-def _draw(random: Random, size: int) -> Scene | None:
-    """A scene whose objects have room, or None."""
+def _draw(random: Random, size: int) -> Scene:
+    """A scene that is clear."""
     radius = radius_of("small", size)
-    places = draw_places(random, [radius] * len(QUESTION_COLOURS), size)
-    if places is None:
-        return None
-    objects = (
-        SceneObject(random.choice(QUESTION_SHAPES), colour, "small", x, y, radius)
-        for colour, (x, y) in zip(QUESTION_COLOURS, places, strict=True)
-    )
-    return Scene(tuple(objects), size)
+    shapes = [random.choice(QUESTION_SHAPES) for _ in QUESTION_COLOURS]
+    while True:
+        places = draw_places(random, [radius] * len(shapes), size)
+        rows = zip(shapes, QUESTION_COLOURS, places, strict=True)
+        scene = Scene(tuple(SceneObject(shape, colour, "small", *place, radius) for shape, colour, place in rows), size)
+        if _is_clear(scene):
+            return scene
 
 
 def _is_clear(scene: Scene) -> bool:

@@ -81,17 +81,15 @@ class Scene:
         return left, top, right, bottom
 
 
-def scenes_of(
-    split: Split, seed: int, draw: Callable[[Random], Scene | None], is_clear: Callable[[Scene], bool]
-) -> Iterator[Scene]:
-    """Endless scenes of a split: those of `draw` that can be read in one way only, as `is_clear` tells.
+def scenes_of(split: Split, seed: int, draw: Callable[[Random], Scene]) -> Iterator[Scene]:
+    """Those scenes of `draw`, without end, that belong to a split.
 
     Which split a scene is in follows from what is in it, so that the splits never meet.
     """
     random = Random(f"{seed} {split}")
     while True:
         scene = draw(random)
-        if scene is not None and split_of(scene.key, seed) == split and is_clear(scene):
+        if split_of(scene.key, seed) == split:
             yield scene
 
 
@@ -108,20 +106,30 @@ def radius_of(word: str, size: int) -> float:
     return round(SIZES[word] * size * GRID) / GRID
 
 
-def draw_places(random: Random, radii: Sequence[float], size: int) -> list[tuple[float, float]] | None:
-    """Centres for objects of `radii`, in pixels, whose boxes keep their distance; None where an object finds no room."""
-    gap, places = GAP * size, list[tuple[float, float]]()
-    for radius in radii:
-        lowest = math.ceil((radius + gap) * GRID)
-        for _ in range(100):
-            x, y = (random.randint(lowest, size * GRID - lowest) / GRID for _ in range(2))
-            taken = zip(places, radii, strict=False)
-            if all(max(abs(x - left), abs(y - top)) >= radius + other + gap for (left, top), other in taken):
-                places.append((x, y))
+def draw_places(random: Random, radii: Sequence[float], size: int) -> list[tuple[float, float]]:
+    """Centres for a few objects of `radii`, in pixels, whose boxes keep their distance from each other and from the edge."""
+    while True:
+        places: list[tuple[float, float]] = []
+        for radius in radii:
+            place = _free_place(random, radius, list(zip(places, radii, strict=False)), size)
+            if place is None:  # the others lie in its way: all are placed anew
                 break
+            places.append(place)
         else:
-            return None
-    return places
+            return places
+
+
+def _free_place(
+    random: Random, radius: float, taken: Sequence[tuple[tuple[float, float], float]], size: int
+) -> tuple[float, float] | None:
+    """A centre that is far enough from those that are `taken`, each with its radius; None if it is not found soon."""
+    gap = GAP * size
+    lowest = math.ceil((radius + gap) * GRID)
+    for _ in range(100):
+        x, y = random.randint(lowest, size * GRID - lowest) / GRID, random.randint(lowest, size * GRID - lowest) / GRID
+        if all(max(abs(x - left), abs(y - top)) >= radius + other + gap for (left, top), other in taken):
+            return x, y
+    return None
 
 
 def draw_scene(scene: Scene) -> NDArray[np.uint8]:
