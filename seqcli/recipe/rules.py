@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from seqcli.recipe.data import AlgorithmicData, Columns, DatesData, DiskData, FilesData, HubData, LinesData
+from seqcli.recipe.data import (
+    AlgorithmicData,
+    Columns,
+    DatesData,
+    DiskData,
+    FilesData,
+    HubData,
+    LinesData,
+    ShapeCaptionsData,
+    ShapeQuestionsData,
+)
 from seqcli.recipe.model import (
     DotAttention,
     FeedforwardDecoder,
@@ -150,7 +160,7 @@ def _ties(recipe: Recipe) -> Broken:
 
 def _has_validation(recipe: Recipe) -> bool:
     data = recipe.data
-    if isinstance(data, (DatesData, AlgorithmicData)):
+    if isinstance(data, (DatesData, AlgorithmicData, ShapeCaptionsData, ShapeQuestionsData)):
         return True
     return (data.splits.validation if isinstance(data, (HubData, DiskData)) else data.validation) is not None
 
