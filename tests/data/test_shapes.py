@@ -8,12 +8,13 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import combinations, islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seqcli.data.builtin import Split
+from seqcli.data.builtin import Split, split_of
 from seqcli.data.corpus import Corpus
 from seqcli.data.shape_captions import caption_scenes, describe, read_shape_captions
 from seqcli.data.shape_questions import QUESTIONS, question_scenes, read_shape_questions
@@ -52,9 +53,10 @@ def test_a_seed_gives_the_same_pictures_in_every_pass_and_every_process() -> Non
     here = fingerprint(*small())
     assert here == fingerprint(*small())
     assert here != fingerprint(*small(seed=4))
-    script = "from tests.data.test_shapes import fingerprint, small; print(fingerprint(*small()))"
-    there = [sys.executable, "-c", script]
-    assert subprocess.run(there, capture_output=True, text=True, check=True).stdout.strip() == here
+    script = "from test_shapes import fingerprint, small; print(fingerprint(*small()))"
+    command = [sys.executable, "-c", script]
+    there = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    assert there.stdout.strip() == here
 
 
 def test_the_digest_tells_the_parameters_apart() -> None:
@@ -80,6 +82,9 @@ def test_the_splits_share_no_scene(scenes_of: Scenes) -> None:
     keys = {split: [scene.key for scene in islice(scenes_of(split, size=32), 300)] for split in SPLITS}
     for one, other in combinations(SPLITS, 2):
         assert not set(keys[one]) & set(keys[other])
+    # nor would they, however many were drawn: the scene itself says where it belongs
+    assert all(split_of(key, 1) == split for split in SPLITS for key in keys[split])
+    assert not set(keys["train"]) & {scene.key for scene in islice(scenes_of("train", seed=2, size=32), 300)}
     assert len({draw_scene(scene).tobytes() for scene in islice(scenes_of("train", size=32), 300)}) == len(
         set(keys["train"])
     )
