@@ -41,6 +41,7 @@ HOMES = {
     "yaml": "seqcli.recipe",
     "sentencepiece": "seqcli.data.subwords",
     "pyarrow": "seqcli.data",
+    "PIL": "seqcli.data seqcli.figures",  # pictures are read and made in one, painted on in the other
     "safetensors": "seqcli.training.checkpoint",
     "tensorboard": "seqcli.training.loggers",
     "wandb": "seqcli.training.loggers",
@@ -137,7 +138,9 @@ def test_each_library_has_one_home() -> None:
             library = name.split(".")[0]
             if library in HOMES:
                 found[library] += 1
-                assert inside(module_of(file), HOMES[library]), f"{file} imports {library}"
+                assert any(inside(module_of(file), home) for home in HOMES[library].split()), (
+                    f"{file} imports {library}"
+                )
             else:
                 assert library in EVERYWHERE or library in sys.stdlib_module_names, f"{file} imports {library}"
     assert all(found.values()), found

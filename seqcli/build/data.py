@@ -17,6 +17,8 @@ from seqcli.data.corpus import Corpus, read_disk, read_hub
 from seqcli.data.encoded import EncodedCorpus, encode_corpus
 from seqcli.data.files import read_files, read_lines, read_text
 from seqcli.data.images import FeatureReader, ImageReader, PixelReader
+from seqcli.data.shape_captions import read_shape_captions
+from seqcli.data.shape_questions import read_shape_questions
 from seqcli.data.subwords import learn_subwords
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words, no_words
@@ -150,6 +152,10 @@ def _open(section: recipe.Data, split: Split) -> Corpus | None:
                 longest=section.longest,
                 examples=section.examples,
             )
+        case recipe.ShapeCaptionsData():
+            return read_shape_captions(split, seed=section.seed, size=section.size, examples=section.examples)
+        case recipe.ShapeQuestionsData():
+            return read_shape_questions(split, seed=section.seed, size=section.size, scenes=section.scenes)
         case _:
             assert_never(section)
 
@@ -232,6 +238,8 @@ def has_features(section: recipe.Data) -> bool:
         case recipe.HubData() | recipe.DiskData() | recipe.FilesData():
             return section.columns.features is not None
         case recipe.TextData() | recipe.DatesData() | recipe.AlgorithmicData():
+            return False
+        case recipe.ShapeCaptionsData() | recipe.ShapeQuestionsData():
             return False
         case _:
             assert_never(section)

@@ -91,13 +91,14 @@ def _draw(random: Random, split: Split, seed: int, letters: str, shortest: int, 
     """A string of the split. Which split a string is in follows from the string itself, so the splits never meet."""
     for _ in range(1000):
         text = "".join(random.choices(letters, k=random.randint(shortest, longest)))
-        if _split_of(text, seed) == split:
+        if split_of(text, seed) == split:
             return text
     # With a handful of strings in all, a split may have none of its own.
     return text
 
 
-def _split_of(text: str, seed: int) -> Split:
+def split_of(text: str, seed: int) -> Split:
+    """The split that an example made of `text` belongs to: one in `HELD_OUT_SHARE` is validation, one test, the rest train."""
     place = hashlib.blake2b(f"{seed} {text}".encode(), digest_size=8).digest()
     match int.from_bytes(place, "big") % HELD_OUT_SHARE:
         case 0:

@@ -38,9 +38,13 @@ def pointing_metrics(
     """
     rows = [counts for counts in _counts(translator, [one for one in examples if any(one.boxes)])]
     if not rows:
-        raise DataError(f"{', '.join(names)}: the data tells of no symbol where in the image the thing is (data.columns.boxes)")
+        raise DataError(
+            f"{', '.join(names)}: the data tells of no symbol where in the image the thing is (data.columns.boxes)"
+        )
     table = np.array(rows)
-    settings = f"unit:symbol|attention:last-layer-mean|symbols:{int(table[:, 0].sum())}|n:{{n}}|version:seqcli-{__version__}"
+    settings = (
+        f"unit:symbol|attention:last-layer-mean|symbols:{int(table[:, 0].sum())}|n:{{n}}|version:seqcli-{__version__}"
+    )
     found = {}
     for name in names:
         column = 1 + POINTING_METRICS.index(name)

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from seqcli.recipe.section import Column, Count, Paths, Section
 
+PictureSize = Annotated[int, Field(ge=32, le=1024)]
+
 
 class Columns(Section):
     """Where a row keeps what: by column name (a dot goes into a nested column, `translation.en`), or by number, counted from
@@ -158,6 +160,41 @@ class AlgorithmicData(DataSection):
     """How many training examples; validation and test have a twentieth of that each, at least 100."""
 
 
+class ShapeCaptionsData(DataSection):
+    """Builtin, made at run time from `seed`: pictures of one to three coloured shapes → a sentence that says which, and where."""
+
+    kind: Literal["shapes_captions"]
+    seed: int = 1
+    """The seed that the pictures are drawn from."""
+    size: PictureSize = 64
+    """Pixels from left to right, and from top to bottom."""
+    examples: Count = 10000
+    """How many training examples; validation and test have a twentieth of that each, at least 100."""
+
+
+class ShapeQuestionsData(DataSection):
+    """Builtin, made at run time from `seed`: 20 questions about each picture of six coloured shapes → answers of one word."""
+
+    kind: Literal["shapes_questions"]
+    seed: int = 1
+    """The seed that the pictures are drawn from."""
+    size: PictureSize = 75
+    """Pixels from left to right, and from top to bottom."""
+    scenes: Count = 2000
+    """How many pictures to learn from; validation and test have a twentieth of that each, at least 100."""
+
+
 Data = Annotated[
-    Union[HubData, DiskData, FilesData, TextData, LinesData, DatesData, AlgorithmicData], Field(discriminator="kind")
+    Union[
+        HubData,
+        DiskData,
+        FilesData,
+        TextData,
+        LinesData,
+        DatesData,
+        AlgorithmicData,
+        ShapeCaptionsData,
+        ShapeQuestionsData,
+    ],
+    Field(discriminator="kind"),
 ]

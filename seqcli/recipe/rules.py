@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from seqcli.recipe.data import AlgorithmicData, Columns, DatesData, DiskData, FilesData, HubData, LinesData
+from seqcli.recipe.data import (
+    AlgorithmicData,
+    Columns,
+    DatesData,
+    DiskData,
+    FilesData,
+    HubData,
+    LinesData,
+    ShapeCaptionsData,
+    ShapeQuestionsData,
+)
 from seqcli.recipe.model import (
     ConvEncoder,
     DotAttention,
@@ -91,6 +101,8 @@ def _source_columns(recipe: Recipe) -> Broken:
     if not isinstance(data, (HubData, DiskData, FilesData)):
         if source.image is not None and not _draws_images(recipe):
             yield ("source", "image"), f"data of kind {data.kind} has no images; choose hub, disk or files"
+        if source.tokenizer is not None and isinstance(data, ShapeCaptionsData):
+            yield ("source", "tokenizer"), "shapes_captions has no text to read; set it to null"
         return
     path = ("data", "columns")
     if source.image is not None and data.columns.image is None:
@@ -105,7 +117,7 @@ def _source_columns(recipe: Recipe) -> Broken:
 
 def _draws_images(recipe: Recipe) -> bool:
     """Whether the data is made at run time, images and all."""
-    return False
+    return isinstance(recipe.data, (ShapeCaptionsData, ShapeQuestionsData))
 
 
 def _image_text(recipe: Recipe) -> Broken:
@@ -274,7 +286,7 @@ def _ties(recipe: Recipe) -> Broken:
 
 def _has_validation(recipe: Recipe) -> bool:
     data = recipe.data
-    if isinstance(data, (DatesData, AlgorithmicData)):
+    if isinstance(data, (DatesData, AlgorithmicData, ShapeCaptionsData, ShapeQuestionsData)):
         return True
     return (data.splits.validation if isinstance(data, (HubData, DiskData)) else data.validation) is not None
 

@@ -13,7 +13,7 @@ from seqcli.recipe.load import load_recipe, recipe_name
 from seqcli.recipe.shipped import shipped_recipes
 
 ATTENTIONS = "none, dot, scaled_dot, multiplicative, additive, content"
-SOURCES = "hub, disk, files, text, lines, dates, copy, reverse, sort"
+SOURCES = "hub, disk, files, text, lines, dates, copy, reverse, sort, shapes_captions, shapes_questions"
 KIND = "r.yaml:7:59  model.decoder.attention.kind"
 
 
