@@ -28,16 +28,17 @@ LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of paper and ink, and where the scale of weights starts and ends (OKLab lightness)."""
+    """The colours of paper, ink and a marker's stroke under it, and where the scale of weights starts and ends (OKLab lightness)."""
 
     paper: str
     ink: str
     faint: str
+    mark: str
     lightness: tuple[float, float]
 
 
-LIGHT = Theme(paper="#ffffff", ink="#1a1a1a", faint="#767676", lightness=(1.0, 0.28))
-DARK = Theme(paper="#16181d", ink="#e8e8e8", faint="#9a9a9a", lightness=(0.22, 0.97))
+LIGHT = Theme(paper="#ffffff", ink="#1a1a1a", faint="#767676", mark="#56B4E9", lightness=(1.0, 0.28))
+DARK = Theme(paper="#16181d", ink="#e8e8e8", faint="#9a9a9a", mark="#0072B2", lightness=(0.22, 0.97))
 
 
 @contextmanager
