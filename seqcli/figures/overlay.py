@@ -14,10 +14,11 @@ from seqcli.figures.picture import (
     MAP_COLOUR,
     cell_weights,
     check_picture,
+    draw_map,
+    draw_picture,
     enlarged,
     greyed,
     largest,
-    see_through,
 )
 from seqcli.figures.scene import Scene, make_scene, scale_bar
 from seqcli.figures.style import BODY, DARK, DPI, LIGHT, POINTS, SMALL, add_axes, add_title, cut_to_fit, drawing, paper
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 PANEL = 2.3  # square inches
 SMALL_PANELS = 10.0, 0.35, 1.0  # inches: of all columns, and of one at least and at most
 TITLE, GAP = 0.22, 0.14  # inches
+EDGE, LAYER_EDGE = 6, 14  # dots between two small panels, and more between two layers
 WIDEST, LANDSCAPE = 10.5, 1.4  # inches of a sheet; wider than high by this where it can be
 
 
@@ -96,36 +98,16 @@ def overlay_sheet(
     The words stand above the first row only, the titles of rows at the left: "layer 1, head 1", … unless given (L·H of them).
     All maps share one scale, from 0 to the largest weight of a cell. ValueError for shapes that do not fit each other.
     """
-    check_picture(image)
-    if weights.ndim != 5 or weights.shape[2] != len(words) or weights.size == 0:
-        raise ValueError(
-            f"weights of shape {weights.shape} with {len(words)} words; they must be (L,H,words,rows,columns)"
-        )
-    layers, heads = weights.shape[:2]
-    row_titles = row_titles or _head_names(layers, heads)
-    if len(row_titles) != layers * heads:
-        raise ValueError(f"{layers}×{heads} rows of maps, but {len(row_titles)} titles")
+    row_titles = _checked_titles(image, weights, words, row_titles)
     theme = DARK if dark else LIGHT
     total, least, most = SMALL_PANELS
     across = max(least, min(total / len(words), most))
     picture = enlarged(image, across**2 * image.shape[0] / image.shape[1])
     with drawing(theme, [*words, *row_titles, title or ""]):
-        tiled = np.tile(_framed(greyed(picture)), (layers * heads, len(words), 1))
-        figure = paper(tiled.shape[1] / DPI, tiled.shape[0] / DPI)
-        axes = add_axes(figure, 0.0, 0.0, *figure.get_size_inches())
-        axes.imshow(tiled, interpolation="nearest", aspect="auto")
-        axes.imshow(
-            _tiled_maps(weights, picture),
-            cmap=see_through(MAP_COLOUR),
-            vmin=0,
-            vmax=largest(weights),
-            interpolation="nearest",
-            aspect="auto",
-        )
-        axes.spines[:].set_visible(False)
-        _label_edges(axes, words, row_titles, picture)
+        figure = _draw_tiles(picture, weights)
         right, top = figure.get_size_inches()
-        scale_bar(figure, MAP_COLOUR, largest(weights), "weight of a cell", right + 0.1, top, min(top, 1.2))
+        _label_edges(figure.axes[0], words, row_titles, weights.shape[1], picture)
+        scale_bar(figure, MAP_COLOUR, largest(weights), "weight of a cell", right + 0.1, top)
         if title:
             add_title(figure, title)
         cut_to_fit(figure)
@@ -150,36 +132,55 @@ def _name_panel(axes: Axes, word: str, scene: Scene, place: int) -> None:
     axes.set_title(part, loc="right", pad=3, size=SMALL - 1, color=scene.theme.faint)
 
 
-def _head_names(layers: int, heads: int) -> list[str]:
-    return [f"layer {layer + 1}, head {head + 1}" for layer in range(layers) for head in range(heads)]
+def _checked_titles(
+    image: NDArray[Any], weights: NDArray[Any], words: Sequence[str], titles: Sequence[str] | None
+) -> Sequence[str]:
+    """The titles of the sheet's rows; ValueError for shapes that do not fit."""
+    check_picture(image)
+    if weights.ndim != 5 or weights.shape[2] != len(words) or weights.size == 0:
+        found = f"weights of shape {weights.shape} with {len(words)} words"
+        raise ValueError(f"{found}; they must be (layers,heads,words,rows,columns)")
+    layers, heads = weights.shape[:2]
+    if titles is None:
+        return [f"layer {layer + 1}, head {head + 1}" for layer in range(layers) for head in range(heads)]
+    if len(titles) != layers * heads:
+        raise ValueError(f"{layers}×{heads} rows of maps, but {len(titles)} titles")
+    return titles
 
 
-EDGE = 6  # dots of paper between two small panels
+def _draw_tiles(picture: NDArray[np.uint8], weights: NDArray[Any]) -> Figure:
+    """A figure of all panels as two images, since axes for each of hundreds would take long."""
+    opaque = np.pad(greyed(picture), ((0, 0), (0, 0), (0, 1)), constant_values=255)
+    pictures = _tiled(np.broadcast_to(opaque, (*weights.shape[:3], *opaque.shape)))
+    maps = _tiled(cell_weights(weights, *picture.shape[:2])[..., None])[..., 0]
+    figure = paper(pictures.shape[1] / DPI, pictures.shape[0] / DPI)
+    axes = add_axes(figure, 0.0, 0.0, *figure.get_size_inches())
+    draw_picture(axes, pictures)
+    draw_map(axes, maps, largest(weights))
+    axes.spines[:].set_visible(False)
+    return figure
 
 
-def _framed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture (h,w,4) with see-through dots at its right and below it."""
-    opaque = np.full((*picture.shape[:2], 1), 255, dtype=np.uint8)
-    return np.pad(np.concatenate((picture, opaque), axis=-1), ((0, EDGE), (0, EDGE), (0, 0)))
+def _tiled(panels: NDArray[Any]) -> NDArray[Any]:
+    """All panels (L,H,T,h,w,C) as one array, a row a head and a column a word, with zeros between them."""
+    panels = np.pad(panels, ((0, 0), (0, 0), (0, 0), (0, EDGE), (0, EDGE), (0, 0)))
+    layers, heads, words, height, width, channels = panels.shape
+    bands = panels.transpose(0, 1, 3, 2, 4, 5).reshape(layers, heads * height, words * width, channels)
+    bands = np.pad(bands, ((0, 0), (0, LAYER_EDGE), (0, 0), (0, 0)))
+    return bands.reshape(-1, words * width, channels)[: -EDGE - LAYER_EDGE, :-EDGE]
 
 
-def _tiled_maps(weights: NDArray[Any], picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """All maps of `weights (L,H,T,rows,columns)` as one of (L·H·height, T·width), as the pictures are tiled."""
-    layers, heads, words = weights.shape[:3]
-    smooth = cell_weights(weights, *picture.shape[:2]).reshape(layers * heads, words, *picture.shape[:2])
-    padded = np.pad(smooth, ((0, 0), (0, 0), (0, EDGE), (0, EDGE)))
-    _, _, height, width = padded.shape
-    return padded.transpose(0, 2, 1, 3).reshape(layers * heads * height, words * width)
-
-
-def _label_edges(axes: Axes, words: Sequence[str], row_titles: Sequence[str], picture: NDArray[np.uint8]) -> None:
+def _label_edges(
+    axes: Axes, words: Sequence[str], row_titles: Sequence[str], heads: int, picture: NDArray[np.uint8]
+) -> None:
     height, width = picture.shape[:2]
     labels = [visible(word) for word in words]
     # Words stand upright; as soon as one is wider than its column, all are turned.
     turned = any(wide > width / DPI for wide in widths_of(labels, SMALL))
     columns = np.arange(len(words)) * (width + EDGE) + (width - 1) / 2
-    rows = np.arange(len(row_titles)) * (height + EDGE) + (height - 1) / 2
+    row = np.arange(len(row_titles))
     axes.xaxis.tick_top()
     axes.set_xticks(columns, labels, size=SMALL, rotation=90 if turned else 0)
-    axes.set_yticks(rows, row_titles, size=min(SMALL, 0.8 * height / DPI * POINTS))
+    middles = row * (height + EDGE) + row // heads * LAYER_EDGE + (height - 1) / 2
+    axes.set_yticks(middles, row_titles, size=min(SMALL, 0.8 * height / DPI * POINTS))
     axes.tick_params(length=0, pad=3)

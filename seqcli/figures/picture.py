@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 # Orange is far from every grey, light or dark (Okabe and Ito's palette). What is below stays to be seen at full weight.
-MAP_COLOUR, MOST_OPAQUE = "#E8590C", 0.85
-LIGHTEST, DARKEST = 245, 30  # of the grey picture under a map: neither paper nor ink
+MAP_COLOUR, MOST_OPAQUE = "#FF6200", 0.85
+LIGHTEST, DARKEST = 245, 55  # of the grey picture under a map: neither paper nor ink
+STEPS = 4096  # of opacity; it grows fastest near 0, where fewer would be seen as contours
 PIXELATED = 3  # an image of which each pixel is drawn this many dots wide, or wider, is drawn in squares
 WIDEST, HIGHEST = 4.0, 2.5  # inches
 
@@ -45,7 +46,7 @@ def _spread(cells: int, size: int) -> NDArray[np.float64]:
 def _below_tent(place: NDArray[np.float64]) -> NDArray[np.float64]:
     """The area left of `place` below a tent of height 1 that stands from -1 to 1."""
     place = np.clip(place, -1.0, 1.0)
-    return np.where(place < 0, (1 + place) ** 2 / 2, 1 - (1 - place) ** 2 / 2)
+    return np.asarray(np.where(place < 0, (1 + place) ** 2 / 2, 1 - (1 - place) ** 2 / 2))
 
 
 def cell_weights(grid_weights: NDArray[Any], height: int, width: int) -> NDArray[np.float64]:
@@ -86,12 +87,12 @@ def greyed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def see_through(colour: str) -> ListedColormap:
     """A scale from 0, nothing at all, to 1, `colour` nearly opaque.
 
-    Opacity grows with the square root of the weight: a weight a tenth of the largest is still seen, at a third of its strength.
+    Opacity grows as the weight to the power of 2/3: a weight a tenth of the largest is still seen, at a fifth of its strength.
     """
     from matplotlib.colors import ListedColormap, to_rgb
 
-    opacity = MOST_OPAQUE * np.sqrt(np.linspace(0.0, 1.0, 256))
-    return ListedColormap(np.column_stack([np.tile(to_rgb(colour), (256, 1)), opacity]))
+    opacity = MOST_OPAQUE * np.linspace(0.0, 1.0, STEPS) ** (2 / 3)
+    return ListedColormap(np.column_stack([np.tile(to_rgb(colour), (STEPS, 1)), opacity]))
 
 
 def largest(weights: NDArray[Any]) -> float:
@@ -106,10 +107,8 @@ def draw_picture(axes: Axes, picture: NDArray[np.uint8]) -> None:
     axes.set_yticks([])
 
 
-def draw_weights(axes: Axes, grid_weights: NDArray[Any], most: float) -> AxesImage:
-    """Lay the map of `grid_weights (rows,columns)` over the picture in `axes`; `most` is where its scale ends."""
-    height, width = axes.images[0].get_size()
-    smooth = cell_weights(grid_weights, height, width)
+def draw_map(axes: Axes, smooth: NDArray[np.float64], most: float) -> AxesImage:
+    """Lay a map as large as the picture in `axes` over it; `most` is where its scale ends."""
     return axes.imshow(smooth, cmap=see_through(MAP_COLOUR), vmin=0, vmax=most, interpolation="nearest", aspect="auto")
 
 
@@ -121,5 +120,5 @@ def draw_box(axes: Axes, box: Box) -> None:
     left, top, right, bottom = box
     place = (left * width - 0.5, top * height - 0.5)
     size = ((right - left) * width, (bottom - top) * height)
-    for colour, line in (("white", 2.2), ("#005A9C", 1.1)):
+    for colour, line in (("white", 1.7), ("#005A9C", 0.8)):
         axes.add_patch(Rectangle(place, *size, fill=False, edgecolor=colour, linewidth=line))

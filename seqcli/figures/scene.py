@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from seqcli.figures.labels import RunningText, draw_text, set_text
 from seqcli.figures.picture import (
     MAP_COLOUR,
+    cell_weights,
     check_picture,
     draw_box,
+    draw_map,
     draw_picture,
-    draw_weights,
     enlarged,
     greyed,
     largest,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNDER = 0.06  # inches between the picture and the text below it
-BAR, BAR_STEP = 0.09, 0.62  # inches: the width of a scale, and from one to the next
+BAR, BAR_STEP = (0.09, 1.0), 0.75  # inches: the width and height of a scale, and from one to the next
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,12 @@ class Scene:
     @property
     def width(self) -> float:
         """Of the picture and all below it, in inches."""
-        return self.picture.shape[1] / DPI
+        return float(self.picture.shape[1] / DPI)
 
     @property
     def picture_height(self) -> float:
         """Of the picture alone, in inches."""
-        return self.picture.shape[0] / DPI
+        return float(self.picture.shape[0] / DPI)
 
     @property
     def height(self) -> float:
@@ -66,7 +67,8 @@ class Scene:
         axes = add_axes(figure, left, top - self.picture_height, self.width, self.picture_height)
         draw_picture(axes, self.picture if place is None else greyed(self.picture))
         if place is not None:
-            draw_weights(axes, self.weights[place], largest(self.weights))
+            smooth = cell_weights(self.weights[place], *self.picture.shape[:2])
+            draw_map(axes, smooth, largest(self.weights))
             box = self.boxes[place] if self.boxes else None
             if box is not None:
                 draw_box(axes, box)
@@ -77,11 +79,10 @@ class Scene:
 
     def draw_scales(self, figure: Figure, left: float, top: float) -> None:
         """Draw what the colours mean, from 0 to the largest weight: of the picture's map and of the words below it."""
-        height = min(self.picture_height, 1.2)
-        scale_bar(figure, MAP_COLOUR, largest(self.weights), "weight of a cell", left, top, height)
+        scale_bar(figure, MAP_COLOUR, largest(self.weights), "weight of a cell", left, top)
         if self.text_weights is not None:
             most = largest(self.text_weights)
-            scale_bar(figure, self.theme.mark, most, "weight of a word", left + BAR_STEP, top, height)
+            scale_bar(figure, self.theme.mark, most, "weight of a word", left + BAR_STEP, top)
 
     def _marks(self, place: int | None) -> list[Any]:
         assert self.text is not None
@@ -129,9 +130,10 @@ def check_words(
         raise ValueError(f"{len(boxes)} boxes with {len(words)} words; there is one for each, or None")
 
 
-def scale_bar(figure: Figure, colour: str, most: float, label: str, left: float, top: float, height: float) -> None:
+def scale_bar(figure: Figure, colour: str, most: float, label: str, left: float, top: float) -> None:
     """A bar of the colours from 0 to `most`, which stand beside it; `label` says of what."""
-    axes = add_axes(figure, left, top - height, BAR, height)
+    width, height = BAR
+    axes = add_axes(figure, left, top - height, width, height)
     steps = np.linspace(0.0, most, 256)[:, None]
     extent = (0.0, 1.0, 0.0, most)
     axes.imshow(steps, cmap=see_through(colour), vmin=0, vmax=most, aspect="auto", origin="lower", extent=extent)
@@ -140,4 +142,4 @@ def scale_bar(figure: Figure, colour: str, most: float, label: str, left: float,
     axes.yaxis.set_label_position("right")
     axes.set_yticks([0.0, most], ["0", f"{most:.2g}"])
     axes.tick_params(labelsize=SMALL - 1, length=2)
-    axes.set_ylabel(label, size=SMALL - 1, labelpad=-6)
+    axes.set_ylabel(label, size=SMALL - 1, labelpad=1)
