@@ -62,6 +62,7 @@ def overlay_figure(
             weights,
             words,
             area=PANEL,
+            text_size=SMALL,
             context_weights=context_weights,
             context_words=context_words,
             boxes=boxes,
@@ -124,7 +125,7 @@ def _columns(panels: int, across: float, down: float) -> int:
 
 def _name_panel(axes: Axes, word: str, scene: Scene, place: int) -> None:
     """The word above its panel, in letters that fit; where a text was read too, the image's part of the attention at the right."""
-    part = f"image {scene.weights[place].sum():.0%}" if scene.text else ""
+    part = scene.image_part(place)
     (aside,) = widths_of([part], SMALL - 1)
     room = scene.width - (aside + 0.1 if part else 0.0)
     (wide,) = widths_of([visible(word)], BODY)

@@ -45,8 +45,8 @@ def _spread(cells: int, size: int) -> NDArray[np.float64]:
 
 def _below_tent(place: NDArray[np.float64]) -> NDArray[np.float64]:
     """The area left of `place` below a tent of height 1 that stands from -1 to 1."""
-    place = np.clip(place, -1.0, 1.0)
-    return np.asarray(np.where(place < 0, (1 + place) ** 2 / 2, 1 - (1 - place) ** 2 / 2))
+    inside = np.clip(place, -1.0, 1.0)
+    return 0.5 + inside - inside * np.abs(inside) / 2
 
 
 def cell_weights(grid_weights: NDArray[Any], height: int, width: int) -> NDArray[np.float64]:

@@ -77,6 +77,10 @@ class Scene:
             draw_text(below, self.text, [self.theme.ink] * len(self.text.words), self._marks(place))
         return axes
 
+    def image_part(self, place: int) -> str:
+        """How much of a word's attention the image got, where a text was read beside it; else nothing."""
+        return f"image {self.weights[place].sum():.0%}" if self.text else ""
+
     def draw_scales(self, figure: Figure, left: float, top: float) -> None:
         """Draw what the colours mean, from 0 to the largest weight: of the picture's map and of the words below it."""
         scale_bar(figure, MAP_COLOUR, largest(self.weights), "weight of a cell", left, top)
@@ -97,16 +101,17 @@ def make_scene(
     words: Sequence[str],
     *,
     area: float,
+    text_size: float,
     context_weights: NDArray[Any] | None,
     context_words: Sequence[str] | None,
     boxes: Sequence[Box | None] | None,
     theme: Theme,
 ) -> Scene:
-    """The scene on about `area` square inches. ValueError for shapes that do not fit. Called within `drawing`."""
+    """The scene on about `area` square inches, its text in `text_size` points. ValueError for shapes that do not fit. Called within `drawing`."""
     check_picture(image)
     check_words(weights, words, context_weights, context_words, boxes)
     picture = enlarged(image, area)
-    text = set_text(context_words, SMALL, picture.shape[1] / DPI) if context_words else None
+    text = set_text(context_words, text_size, picture.shape[1] / DPI) if context_words else None
     return Scene(picture, weights, text, context_weights if context_words else None, boxes, theme)
 
 
