@@ -85,14 +85,15 @@ def _frame(scene: Scene, sentence: RunningText, place: int, title: str | None) -
 
 
 def _pixels(figure: Figure) -> Image:
-    """The figure as an image of 256 colours, chosen for it alone; no dithering, which would flicker."""
+    """The figure as an image of the 256 colours that leave none far from its own; no dithering, which would flicker."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    colours = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-    return colours.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    dots = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    colours = Image.fromarray(np.ascontiguousarray(dots))
+    return colours.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 
 
 def _gif(frames: Sequence[Image]) -> bytes:

@@ -46,13 +46,14 @@ def _spread(cells: int, size: int) -> NDArray[np.float64]:
 def _below_tent(place: NDArray[np.float64]) -> NDArray[np.float64]:
     """The area left of `place` below a tent of height 1 that stands from -1 to 1."""
     inside = np.clip(place, -1.0, 1.0)
-    return 0.5 + inside - inside * np.abs(inside) / 2
+    return np.asarray(0.5 + inside - inside * np.abs(inside) / 2)
 
 
 def cell_weights(grid_weights: NDArray[Any], height: int, width: int) -> NDArray[np.float64]:
     """The smooth map (…,height,width) in units of the grid: at the centre of a cell it is that cell's weight."""
     *_, rows, columns = grid_weights.shape
-    return upsample(grid_weights, height, width) * (height * width / (rows * columns))
+    cells_of_a_pixel = rows * columns / (height * width)
+    return np.asarray(upsample(grid_weights, height, width) / cells_of_a_pixel)
 
 
 def check_picture(image: NDArray[Any]) -> None:
