@@ -188,7 +188,7 @@ def test_a_sheet_has_a_row_a_head_and_a_column_a_word(dark: bool) -> None:
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2, 3)]
     assert [label.get_text() for label in axes.get_xticklabels()] == WORDS
-    down, across = np.unravel_index(axes.images[1].get_array().argmax(), axes.images[1].get_size())
+    down, across = np.unravel_index(axes.images[1].get_array()[..., 3].argmax(), axes.images[1].get_size())
     rows, columns = axes.get_yticks(), axes.get_xticks()
     assert np.abs(rows - down).argmin() == 5
     assert down < rows[5]
