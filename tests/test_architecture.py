@@ -1,4 +1,4 @@
-"""Who may import whom: the order of the rooms, and one home for each third-party library. Read from the source with `ast`."""
+"""Who may import whom: the order of the rooms, and one home (of Pillow: two) for each third-party library. Read from the source with `ast`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LEVELS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
-HOMES = {
+HOMES: dict[str, str] = {
     "typer": "seqcli.cli",
     "rich": "seqcli.cli",
     "datasets": "seqcli.data.corpus",

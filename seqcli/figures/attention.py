@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.figures.style import BODY, DARK, LIGHT, POINTS, SMALL, Theme, add_title, cut_to_fit, drawing, weight_colours
+from seqcli.figures.labels import letters_wide, visible
+from seqcli.figures.style import (
+    BODY,
+    DARK,
+    LIGHT,
+    POINTS,
+    SMALL,
+    Theme,
+    add_axes,
+    add_title,
+    cut_to_fit,
+    drawing,
+    paper,
+    weight_colours,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
-
-VISIBLE = str.maketrans({" ": "␣", "\t": "⇥", "\n": "↵"})
 
 
 def attention_figure(
@@ -36,8 +47,8 @@ def attention_figure(
     cell = _between(0.17, 6.0 / max(len(source), len(target)), 0.3)
     width, height = len(source) * cell, len(target) * cell
     with drawing(theme, [*source, *target, title or ""]):
-        figure = _paper(width, height)
-        axes = _add_axes(figure, 0.0, 0.0, width, height)
+        figure = paper(width, height)
+        axes = add_axes(figure, 0.0, 0.0, width, height)
         image = _draw_map(axes, weights, theme)
         size = min(BODY + 1, cell * POINTS * 0.66)
         _label_source(axes, source, size)
@@ -77,12 +88,12 @@ def attention_sheet(
     width, height, gap = len(source) * cell, len(target) * cell, 0.12
     total = layers * (height + gap) - gap
     with drawing(theme, [*source, *target, title or "", *row_titles, *col_titles]):
-        figure = _paper(heads * (width + gap), total)
+        figure = paper(heads * (width + gap), total)
         size = min(SMALL, cell * POINTS * 0.85)
         for layer in range(layers):
             for head in range(heads):
                 left, bottom = head * (width + gap), total - height - layer * (height + gap)
-                axes = _add_axes(figure, left, bottom, width, height)
+                axes = add_axes(figure, left, bottom, width, height)
                 image = _draw_map(axes, weights[layer, head], theme)
                 if layer == 0:
                     _label_source(axes, source, size)
@@ -124,19 +135,6 @@ def _between(low: float, value: float, high: float) -> float:
     return max(low, min(value, high))
 
 
-def _paper(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches; `cut_to_fit` gives it the margins that its labels need."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height))
-
-
-def _add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes at a place in inches."""
-    across, up = figure.get_size_inches()
-    return figure.add_axes((left / across, bottom / up, width / across, height / up))
-
-
 def _draw_map(axes: Axes, weights: NDArray[Any], theme: Theme) -> AxesImage:
     image = axes.imshow(weights, cmap=weight_colours(theme), vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     axes.set_xticks([])
@@ -146,34 +144,20 @@ def _draw_map(axes: Axes, weights: NDArray[Any], theme: Theme) -> AxesImage:
 
 
 def _label_source(axes: Axes, source: Sequence[str], size: float) -> None:
-    labels = [_visible(symbol) for symbol in source]
+    labels = [visible(symbol) for symbol in source]
     # Letters stand upright; as soon as one label is wider than its column, all are turned.
-    turned = any(_columns(label) > 2 for label in labels)
+    turned = any(letters_wide(label) > 2 for label in labels)
     axes.set_xticks(range(len(labels)), labels, size=size, rotation=90 if turned else 0)
     axes.tick_params(axis="x", length=0, pad=3)
 
 
 def _label_target(axes: Axes, target: Sequence[str], size: float) -> None:
-    axes.set_yticks(range(len(target)), [_visible(symbol) for symbol in target], size=size)
+    axes.set_yticks(range(len(target)), [visible(symbol) for symbol in target], size=size)
     axes.tick_params(axis="y", length=0, pad=3)
 
 
-def _visible(symbol: str) -> str:
-    """The symbol with its white space drawn, and a combining mark that stands alone on a dotted circle."""
-    mark_alone = symbol and unicodedata.category(symbol[0])[0] == "M"
-    return ("\N{DOTTED CIRCLE}" if mark_alone else "") + symbol.translate(VISIBLE)
-
-
-def _columns(label: str) -> int:
-    """How wide a label is, in Latin letters: two for a letter of East Asia, none for an accent."""
-    return sum(
-        0 if unicodedata.category(each)[0] == "M" else 2 if unicodedata.east_asian_width(each) in "WF" else 1
-        for each in label
-    )
-
-
 def _colour_bar(figure: Figure, image: AxesImage, *, left: float, height: float, top: float) -> None:
-    axes = _add_axes(figure, left, top - height, 0.09, height)
+    axes = add_axes(figure, left, top - height, 0.09, height)
     bar = figure.colorbar(image, cax=axes, ticks=[0, 0.5, 1])
     bar.outline.set_linewidth(0.5)
     axes.tick_params(labelsize=SMALL - 1, length=2)

@@ -40,8 +40,10 @@ def save_figures(figures: Sequence[Figure], path: Path) -> list[Path]:
 
 
 def save_arrays(path: Path, maps: Mapping[str, NDArray[Any]], source: Sequence[str], target: Sequence[str]) -> Path:
-    """Write the weights in `maps`, under their names, and the labels as `source` and `target` into one .npz file.
+    """Write the arrays in `maps`, under their names, and the labels as `source` and `target` into one .npz file.
 
+    Of a text these are `cross (L,H,T,S)`, `encoder` and `decoder`; of an image `image (h,w,3)`, `cross (L,H,T,rows,columns)`, and
+    `text (L,H,T,S)` where a text was read beside it, whose symbols `source` are then. Each comes back with its shape and type.
     It is read with `numpy.load`, without pickle. RecipeError for another ending, StorageError if it cannot be written.
     """
     if path.suffix.lower() != ".npz":

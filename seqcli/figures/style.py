@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
@@ -27,16 +28,17 @@ LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of paper and ink, and where the scale of weights starts and ends (OKLab lightness)."""
+    """The colours of paper, ink and a marker's stroke under it, and where the scale of weights starts and ends (OKLab lightness)."""
 
     paper: str
     ink: str
     faint: str
+    mark: str
     lightness: tuple[float, float]
 
 
-LIGHT = Theme(paper="#ffffff", ink="#1a1a1a", faint="#767676", lightness=(1.0, 0.28))
-DARK = Theme(paper="#16181d", ink="#e8e8e8", faint="#9a9a9a", lightness=(0.22, 0.97))
+LIGHT = Theme(paper="#ffffff", ink="#1a1a1a", faint="#767676", mark="#56B4E9", lightness=(1.0, 0.28))
+DARK = Theme(paper="#16181d", ink="#e8e8e8", faint="#9a9a9a", mark="#0072B2", lightness=(0.22, 0.97))
 
 
 @contextmanager
@@ -119,6 +121,19 @@ def _oklab_to_srgb(
     linear = np.clip(to_linear @ cones**3, 0.0, 1.0)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.asarray(np.clip(srgb, 0.0, 1.0).T)
+
+
+def paper(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches; `cut_to_fit` gives it the margins that its labels need."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height))
+
+
+def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches."""
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
 def add_title(figure: Figure, title: str) -> None:

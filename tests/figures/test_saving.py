@@ -73,6 +73,22 @@ def test_arrays_come_back_without_pickle(tmp_path: Path) -> None:
         assert kept["target"].tolist() == ["x", "", "</s>"]
 
 
+def test_grids_and_pictures_keep_their_shapes(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    arrays = {
+        "image": generator.integers(0, 256, (6, 8, 3), dtype=np.uint8),
+        "cross": generator.random((2, 4, 3, 5, 7), dtype=np.float32),
+        "text": generator.random((2, 4, 3, 2), dtype=np.float32),
+    }
+    first, second = (save_arrays(tmp_path / name, arrays, ["what", "?"], list("abc")) for name in ("a.npz", "b.npz"))
+    assert first.read_bytes() == second.read_bytes()
+    with np.load(first, allow_pickle=False) as kept:
+        assert sorted(kept) == ["cross", "image", "source", "target", "text"]
+        assert all(
+            np.array_equal(kept[name], array) and kept[name].dtype == array.dtype for name, array in arrays.items()
+        )
+
+
 def test_a_fresh_process_without_a_display_says_nothing(tmp_path: Path) -> None:
     code = """
 import numpy as np, sys
