@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from seqcli.data.encoded import make_batch
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.translator import SearchSettings, Translator
+from seqcli.models.seq2seq import over_memory
 from seqcli.nn.trace import trace_attention
 from seqcli.symbols import EOS, Example
 
@@ -63,9 +64,7 @@ def _maps_of(translator: Translator, example: Example, settings: SearchSettings)
     translator.model.eval()
     with torch.inference_mode(), trace_attention(translator.model) as maps:
         translator.model(batch)
-    cross = _stack(
-        [weights for name, weights in maps.items() if name.endswith(("cross_attention", "decoder.attention"))]
-    )
+    cross = _stack(over_memory(maps))
     if cross is None:
         raise SeqcliError("this model has no attention: its decoder's attention is none, or it is feed-forward")
     encoder = _stack([weights for name, weights in maps.items() if name.startswith("encoder.")])
