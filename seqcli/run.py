@@ -34,7 +34,7 @@ from seqcli.evaluation.translator import SearchSettings, Translation, Translator
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
-from seqcli.symbols import Example
+from seqcli.symbols import Example, Image
 from seqcli.training.checkpoint import load_weights, replaced, step_folder, step_folders
 
 RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
@@ -60,20 +60,45 @@ class Run:
         """What stands between two feature tags; None if the run's sources have no tags."""
         return self.recipe.data.features_separator if has_features(self.recipe.data) else None
 
-    def translate(self, texts: Sequence[str], *, beam_size: int | None = None) -> list[str]:
-        """The best hypothesis for each text (see `examples`); a blank text gives an empty one."""
-        return [
-            found[0].text if found else "" for found in self.hypotheses(self.examples(texts), self.settings(beam_size))
-        ]
+    @property
+    def reads_images(self) -> bool:
+        """Whether its sources are images, or images and texts."""
+        return self.recipe.source.image is not None
 
-    def examples(self, texts: Sequence[str], targets: Sequence[str] | None = None) -> list[Example]:
-        """The texts as this run reads them: where it has feature tags, a text is the source, a tab, and the tags."""
-        if targets is not None and len(targets) != len(texts):
-            raise DataError(f"{len(texts)} texts, but {len(targets)} targets")
-        return [
-            as_example(text, row, f"text {row + 1}", self.features_separator, None if targets is None else targets[row])
-            for row, text in enumerate(texts)
-        ]
+    @property
+    def reads_texts(self) -> bool:
+        """Whether its sources are texts, or images and texts."""
+        return self.recipe.source.tokenizer is not None
+
+    def translate(
+        self, texts: Sequence[str] = (), *, images: Sequence[Image] = (), beam_size: int | None = None
+    ) -> list[str]:
+        """The best hypothesis for each source (see `examples`); a blank text gives an empty one."""
+        examples = self.examples(texts, images=images)
+        return [found[0].text if found else "" for found in self.hypotheses(examples, self.settings(beam_size))]
+
+    def examples(
+        self, texts: Sequence[str] = (), targets: Sequence[str] | None = None, *, images: Sequence[Image] = ()
+    ) -> list[Example]:
+        """The sources as this run reads them: texts; images, each a path, a file's bytes or pixels `uint8 (C,h,w)`; or one of both for each
+        example. Where the run has feature tags, a text is the source, a tab, and the tags."""
+        for given, read, name in ((texts, self.reads_texts, "texts"), (images, self.reads_images, "images")):
+            if len(given) and not read:
+                raise DataError(f"this run reads no {name}")
+        count = max(len(texts), len(images))
+        for given, read, name in ((texts, self.reads_texts, "texts"), (images, self.reads_images, "images")):
+            if read and len(given) != count:
+                raise DataError(f"this run reads {name}: one for each source, but there are {len(given)} for {count}")
+        if targets is not None and len(targets) != count:
+            raise DataError(f"{count} sources, but {len(targets)} targets")
+        found = []
+        for row in range(count):
+            target = None if targets is None else targets[row]
+            text = texts[row] if self.reads_texts else ""
+            origin = f"{'text' if self.reads_texts else 'image'} {row + 1}"
+            example = as_example(text, row, origin, self.features_separator, target)
+            found.append(replace(example, image=images[row]) if self.reads_images else example)
+        return found
 
     def hypotheses(
         self, examples: Sequence[Example], settings: SearchSettings | None = None
@@ -115,10 +140,16 @@ class Run:
         )
 
     def attention(
-        self, texts: Sequence[str], targets: Sequence[str] | None = None, *, beam_size: int | None = None
+        self,
+        texts: Sequence[str] = (),
+        targets: Sequence[str] | None = None,
+        *,
+        images: Sequence[Image] = (),
+        beam_size: int | None = None,
     ) -> list[AttentionMaps]:
-        """What the model looks at while it writes its own translation of each text, or the given target."""
-        return attention_maps(self.translator, self.examples(texts, targets), self.settings(beam_size))
+        """What the model looks at while it writes its own translation of each source (see `examples`), or the given target."""
+        examples = self.examples(texts, targets, images=images)
+        return attention_maps(self.translator, examples, self.settings(beam_size))
 
 
 def load(folder: str | Path, overrides: Sequence[str] = (), *, checkpoint: str | None = None) -> Run:

@@ -6,6 +6,7 @@ Each kind is a case of a `match`, so that the type checker names the place where
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Union
 
 from torch import nn
 from typing_extensions import assert_never
@@ -29,7 +30,12 @@ from seqcli.nn.layers import ACTIVATIONS, FeedForward, Readout
 from seqcli.nn.multihead import CrossAttention, SelfAttention
 from seqcli.nn.positions import LearnedGrid, LearnedPositions, NoPositions, SinusoidalGrid, SinusoidalPositions
 from seqcli.nn.recurrence import Recurrence
+from seqcli.nn.stacked_attention import StackedAttention
 from seqcli.recipe import model as recipe
+
+AnyAttention = Union[
+    recipe.DotAttention, recipe.MultiplicativeAttention, recipe.AdditiveAttention, recipe.ContentAttention
+]
 
 
 def build_model(
@@ -222,7 +228,7 @@ def _recurrent_decoder(
         return PlainDecoder(
             embedding, recurrence(embedded + memory), bridge, readout(hidden + memory + embedded), **dropouts
         )
-    attention = Attention(_score(section.attention, hidden, memory))
+    attention = _attention(section.attention, hidden, memory)
     if section.order == "bahdanau":
         return BahdanauDecoder(
             embedding, recurrence(embedded + memory), bridge, attention, readout(hidden + memory + embedded), **dropouts
@@ -234,11 +240,15 @@ def _recurrent_decoder(
     return LuongDecoder(embedding, recurrence(embedded), bridge, attention, readout(hidden + memory), **dropouts)
 
 
-def _score(
-    section: recipe.DotAttention | recipe.MultiplicativeAttention | recipe.AdditiveAttention | recipe.ContentAttention,
-    query_size: int,
-    memory: int,
-) -> Score:
+def _attention(section: AnyAttention, query_size: int, memory: int) -> Attention | StackedAttention:
+    hops = [
+        Attention(_score(section, query_size, memory), nn.Linear(query_size, 1) if section.gate else None)
+        for _ in range(section.hops)
+    ]
+    return hops[0] if len(hops) == 1 else StackedAttention(hops, query_size, memory)
+
+
+def _score(section: AnyAttention, query_size: int, memory: int) -> Score:
     match section:
         case recipe.DotAttention(kind="dot"):
             return DotScore()

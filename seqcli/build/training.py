@@ -87,6 +87,7 @@ def build_objective(section: recipe.Training) -> Objective:
         accumulation=section.accumulation,
         norms_by_part=section.gradient_norms,
         r_drop=section.r_drop,
+        doubly_stochastic=section.doubly_stochastic,
         precision=section.precision,
         compiled=section.compile,
     )

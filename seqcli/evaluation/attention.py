@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqcli.errors import SeqcliError
+from seqcli.data.tokenizer import Tokenizer
+from seqcli.errors import DataError, SeqcliError
 from seqcli.evaluation.translator import SearchSettings, Translator
+from seqcli.models.seq2seq import over_memory
 from seqcli.nn.trace import trace_attention
-from seqcli.symbols import EOS, Example
+from seqcli.symbols import EOS, Box, Example
+from seqcli.types import Batch
 
 Span = tuple[int, int]
 
@@ -25,6 +28,11 @@ class AttentionMaps:
     `encoder (L,H,S,S)` and `decoder (L,H,T,T)` are self-attention, None where the model has none. Decoder rows are steps: the
     columns of `decoder` are what each step had read, BOS first. `source_words` and `target_words` are the spans of symbols that make
     up a word, the space after it included; together they cover all symbols.
+
+    Where the source is an image, `image` is what the model saw of it, pixels `uint8 (h,w,3)` or `(h,w)`, None where it saw features;
+    `cells (L,H,T,rows,columns)` is the attention over it, which together with that over the text sums to 1; S is 0 where there is no text;
+    and `encoder` is that of the text, or, where there is none, of the cells (L,H,G,G). `boxes` are where the things are that the target names,
+    one for each symbol, if the example tells.
     """
 
     source: tuple[str, ...]
@@ -34,6 +42,9 @@ class AttentionMaps:
     decoder: NDArray[np.float32] | None
     source_words: tuple[Span, ...]
     target_words: tuple[Span, ...]
+    image: NDArray[np.uint8] | None = None
+    cells: NDArray[np.float32] | None = None
+    boxes: tuple[Box | None, ...] | None = None
 
     @property
     def mean(self) -> NDArray[np.float32]:
@@ -53,39 +64,105 @@ def attention_maps(
     return [_maps_of(translator, example, settings) for example in examples]
 
 
+@dataclass(frozen=True)
+class Traced:
+    """The attention of one pass over a batch: `maps` by the module's name; and of the decoder over the memory `cross`, a layer each,
+    (B,H,T,S), whose first columns are the cells of a `grid` (rows, columns) where the source is an image."""
+
+    maps: dict[str, torch.Tensor]
+    cross: list[torch.Tensor]
+    grid: tuple[int, int] | None
+
+
+def traced_pass(translator: Translator, batch: Batch) -> Traced:
+    """Write the batch's targets with the weights computed explicitly. Raises `SeqcliError` for a model without attention."""
+    model = translator.model
+    model.eval()
+    with torch.inference_mode(), trace_attention(model) as maps:
+        memory = model.encoder(batch)
+        model.decoder(batch.inputs, model.decoder.start(memory))
+    cross = over_memory(maps)
+    if not cross:
+        raise SeqcliError("this model has no attention: its decoder's attention is none, or it is feed-forward")
+    return Traced(maps, cross, memory.grid)
+
+
 def _maps_of(translator: Translator, example: Example, settings: SearchSettings) -> AttentionMaps:
     source = translator.encode(example)
     target = _target_ids(translator, example, settings)
-    if len(source) < 2 or not target:
-        raise SeqcliError(f"there is nothing to look at: the source {example.source!r} or its translation is empty")
+    if (len(source) < 2 and example.image is None) or not target:
+        raise SeqcliError(
+            f"there is nothing to look at: the source {example.source or example.origin!r} or its translation is empty"
+        )
     batch = translator.batch([example], [target])
-    translator.model.eval()
-    with torch.inference_mode(), trace_attention(translator.model) as maps:
-        translator.model(batch)
-    cross = _stack(
-        [weights for name, weights in maps.items() if name.endswith(("cross_attention", "decoder.attention"))]
-    )
-    if cross is None:
-        raise SeqcliError("this model has no attention: its decoder's attention is none, or it is feed-forward")
-    encoder = _stack([weights for name, weights in maps.items() if name.startswith("encoder.")])
-    decoder = _stack(
-        [
-            weights
-            for name, weights in maps.items()
-            if name.endswith(".attention") and ".layers." in name and name.startswith("decoder.")
-        ]
-    )
+    traced = traced_pass(translator, batch)
+    cells, cross = _apart(_stack(traced.cross), traced.grid)
+    # a text without words beside an image is EOS alone, and is shown only where the model reads it
     order = _reading_order(len(source), cross.shape[-1], translator.reverse_source)
     shown = [source[place] for place in order]
+    encoder = _encoder_maps(traced)
+    decoder = [
+        weights
+        for name, weights in traced.maps.items()
+        if name.endswith(".attention") and ".layers." in name and name.startswith("decoder.")
+    ]
     return AttentionMaps(
         tuple(translator.source_tokenizer.tokens(shown)),
         tuple(translator.target_tokenizer.tokens(target)),
         cross[..., order],
-        None if encoder is None else encoder[..., order, :][..., order],
-        decoder,
+        encoder[..., order, :][..., order] if encoder is not None and order else encoder,
+        _stack(decoder) if decoder else None,
         covering(translator.source_tokenizer.words(shown), len(shown)),
         covering(translator.target_tokenizer.words(target), len(target)),
+        _picture(batch),
+        cells,
+        symbol_boxes(translator.target_tokenizer, example, target) if any(example.boxes) else None,
     )
+
+
+def symbol_boxes(tokenizer: Tokenizer, example: Example, ids: Sequence[int]) -> tuple[Box | None, ...]:
+    """The box of each of a target's `ids`, EOS last: the example's own, where it has one for each symbol, or for each word.
+
+    DataError where there are more boxes, or fewer.
+    """
+    symbols = [(place, place + 1) for place in range(len(ids) - 1)]
+    spans = symbols if len(symbols) == len(example.boxes) else tokenizer.words(ids[:-1])
+    if len(spans) != len(example.boxes):
+        raise DataError(
+            f"{example.origin}: {len(example.boxes)} boxes for {len(symbols)} symbols of the target; there must be one, or null, for each"
+        )
+    boxes: list[Box | None] = [None] * len(ids)
+    for (start, end), box in zip(spans, example.boxes, strict=True):
+        boxes[start:end] = [box] * (end - start)
+    return tuple(boxes)
+
+
+def _apart(
+    cross: NDArray[np.float32], grid: tuple[int, int] | None
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
+    """Attention (L,H,T,G+S) over the cells of an image, (L,H,T,rows,columns), and over a text, (L,H,T,S)."""
+    if grid is None:
+        return None, cross
+    cells = grid[0] * grid[1]
+    return cross[..., :cells].reshape(*cross.shape[:-1], *grid), cross[..., cells:]
+
+
+def _encoder_maps(traced: Traced) -> NDArray[np.float32] | None:
+    """Self-attention of what reads the text, or of what reads the image where there is no text."""
+    named = {name: weights for name, weights in traced.maps.items() if name.startswith("encoder.")}
+    text = [weights for name, weights in named.items() if name.startswith("encoder.text.")]
+    image = [name for name in named if name.startswith("encoder.image.")]
+    layers = text if text or image else list(named.values())
+    return _stack(layers) if layers else None
+
+
+def _picture(batch: Batch) -> NDArray[np.uint8] | None:
+    """The pixels of a batch's first image, `uint8 (h,w,3)` or `(h,w)`; None where it is features."""
+    if batch.image is None or batch.image.shape[1] not in (1, 3):
+        return None
+    pixels = ((batch.image[0] + 1.0) * 127.5).round().to(torch.uint8).cpu().numpy()
+    picture: NDArray[np.uint8] = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
+    return picture
 
 
 def _target_ids(translator: Translator, example: Example, settings: SearchSettings) -> list[int]:
@@ -107,6 +184,7 @@ def _reading_order(length: int, seen: int, reverse: bool) -> list[int]:
     return [place for place in places if place < seen]
 
 
-def _stack(layers: list[torch.Tensor]) -> NDArray[np.float32] | None:
-    """(1,H,T,S) a layer → (L,H,T,S); None if there are no layers."""
-    return torch.cat(layers).float().cpu().numpy() if layers else None
+def _stack(layers: Sequence[torch.Tensor]) -> NDArray[np.float32]:
+    """(1,H,T,S) a layer → (L,H,T,S)."""
+    stacked: NDArray[np.float32] = torch.cat(list(layers)).float().cpu().numpy()
+    return stacked

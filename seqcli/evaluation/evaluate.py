@@ -12,7 +12,16 @@ from seqcli import __version__
 from seqcli.data.batching import plan_sorted
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import DataError
-from seqcli.evaluation.metrics import TEXT_METRICS, GroupScores, LengthBucket, by_group, by_length, text_metrics
+from seqcli.evaluation.metrics import (
+    POINTING_METRICS,
+    TEXT_METRICS,
+    GroupScores,
+    LengthBucket,
+    by_group,
+    by_length,
+    text_metrics,
+)
+from seqcli.evaluation.pointing import pointing_metrics
 from seqcli.evaluation.translator import SearchSettings, Translator
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.nn.loss import perplexity
@@ -81,7 +90,10 @@ def evaluate(
         if groups:
             named = [example.group for example in examples]
             found_groups = by_group(*texts, named, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)
-    if set(names) - set(wanted):
+    pointing = [name for name in names if name in POINTING_METRICS]
+    if pointing:
+        metrics |= pointing_metrics(translator, examples, pointing, intervals=intervals)
+    if set(names) - set(wanted) - set(pointing):
         metrics |= model_metrics(translator.model, reference_batches(translator, examples))
     return Evaluation({name: metrics[name] for name in names}, list(examples), hypotheses, buckets, found_groups)
 

@@ -18,7 +18,17 @@ from seqcli.types import Metric
 BLEU_UP_TO = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
 TEXT_METRICS = ("bleu", *BLEU_UP_TO, "chrf", "ter", "cider", "vqa_accuracy", "exact_match", "wer", "per", "cer")
 LOWER_IS_BETTER = ("loss", "perplexity", "ter", "wer", "per", "cer")
-HIGHER_IS_BETTER = ("token_accuracy", "exact_match", "vqa_accuracy", "bleu", *BLEU_UP_TO, "chrf", "cider")
+POINTING_METRICS = ("pointing", "pointing_game")
+HIGHER_IS_BETTER = (
+    "token_accuracy",
+    "exact_match",
+    "vqa_accuracy",
+    "bleu",
+    *BLEU_UP_TO,
+    "chrf",
+    "cider",
+    *POINTING_METRICS,
+)
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,19 @@ al. 2017, "Attention correctness in neural image captioning" (the mass of attent
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from seqcli import __version__
 from seqcli.errors import DataError
-from seqcli.evaluation.attention import cross_attention
+from seqcli.evaluation.attention import symbol_boxes, traced_pass
 from seqcli.evaluation.counting import Counts
+from seqcli.evaluation.metrics import POINTING_METRICS
 from seqcli.evaluation.translator import Translator
 from seqcli.symbols import Box, Example
 from seqcli.types import Metric
 
-POINTING_METRICS = ("pointing", "pointing_game")
 BATCH = 64
 
 Boxes = Sequence[tuple[int, Box]]
@@ -36,7 +34,7 @@ def pointing_metrics(
     `pointing_game` is how often the cell with the most attention is inside, by its centre or, in a box without a centre of a cell, by any
     part. Attention is that of the last layer (or hop), averaged over its heads. DataError where no example has boxes.
     """
-    rows = [counts for counts in _counts(translator, [one for one in examples if any(one.boxes)])]
+    rows = list(_counts(translator, [one for one in examples if any(one.boxes)]))
     if not rows:
         raise DataError(
             f"{', '.join(names)}: the data tells of no symbol where in the image the thing is (data.columns.boxes)"
@@ -73,37 +71,23 @@ def _counts(translator: Translator, examples: Sequence[Example]) -> Iterator[tup
     for start in range(0, len(examples), BATCH):
         group = examples[start : start + BATCH]
         targets = [translator.encode_target(example.target or "") for example in group]
-        cross, grid = cross_attention(translator, translator.batch(group, targets))
-        if grid is None:
+        traced = traced_pass(translator, translator.batch(group, targets))
+        if traced.grid is None:
             raise DataError("there is no image to point at: this model's sources are texts")
-        weights = cross[-1].mean(dim=1)[..., : grid[0] * grid[1]].unflatten(-1, grid).double().cpu().numpy()
+        rows, columns = traced.grid
+        weights = traced.cross[-1].mean(dim=1)[..., : rows * columns].double().cpu().numpy()
         for one, example, ids in zip(weights, group, targets, strict=True):
-            yield _pointed(one, _placed(translator, example, ids))
+            boxes = symbol_boxes(translator.target_tokenizer, example, ids)
+            named = [(place, box) for place, box in enumerate(boxes) if box is not None]
+            yield _pointed(one.reshape(-1, rows, columns), named)
 
 
 def _pointed(weights: NDArray[np.float64], boxes: Boxes) -> tuple[float, float, float]:
     """Of weights (T,rows,columns) and the boxes of some of the T symbols."""
     mass = hits = 0.0
     for place, box in boxes:
-        seen, share = weights[place], inside(weights.shape[1:], box)  # type: ignore[arg-type]
+        seen, share = weights[place], inside((weights.shape[1], weights.shape[2]), box)
         mass += float((seen * share).sum() / seen.sum())
         # a box smaller than a cell has no centre in it
         hits += float(share.flat[int(seen.argmax())] >= min(0.25, share.max()))
     return float(len(boxes)), mass, hits
-
-
-def _placed(translator: Translator, example: Example, ids: Sequence[int]) -> Boxes:
-    """The positions of target symbols that have a box, EOS not being one of them."""
-    tokenizer = translator.target_tokenizer
-    symbols = [(place, place + 1) for place in range(len(ids) - 1)]
-    spans = symbols if len(symbols) == len(example.boxes) else tokenizer.words(ids[:-1])
-    if len(spans) != len(example.boxes):
-        raise DataError(
-            f"{example.origin}: {len(example.boxes)} boxes for {len(symbols)} symbols of the target; there must be one, or null, for each"
-        )
-    return [
-        (place, box)
-        for (start, end), box in zip(spans, example.boxes, strict=True)
-        if box is not None
-        for place in range(start, end)
-    ]

@@ -21,6 +21,7 @@ from seqcli.nn.attention import Attention
 from seqcli.nn.dropout import Dropout
 from seqcli.nn.layers import Readout
 from seqcli.nn.recurrence import Recurrence
+from seqcli.nn.stacked_attention import StackedAttention
 from seqcli.types import Batch, Memory, State
 
 
@@ -132,7 +133,7 @@ class AttentiveDecoder(RecurrentDecoder):
         embedding: nn.Embedding,
         recurrence: Recurrence,
         bridge: Bridge,
-        attention: Attention,
+        attention: Attention | StackedAttention,
         readout: Readout,
         *,
         dropout: float,
@@ -143,7 +144,7 @@ class AttentiveDecoder(RecurrentDecoder):
         self.readout = readout
 
     def constants(self, memory: Memory) -> dict[str, Tensor]:
-        """Projected keys (B,S,A), values (B,S,D), mask (B,S)."""
+        """Projected keys, (B,S,A) or of several hops (B,N,S,A), values (B,S,D), mask (B,S)."""
         return {"keys": self.attention.keys(memory.states), "values": memory.states, "mask": memory.mask}
 
     def look(self, query: Tensor, state: State) -> Tensor:

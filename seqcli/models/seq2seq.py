@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from seqcli.nn.doubly_stochastic import doubly_stochastic_penalty
 from seqcli.nn.loss import projected_cross_entropy
 from seqcli.nn.r_drop import projected_r_drop
+from seqcli.nn.trace import collect_attention
+from seqcli.symbols import PAD
 from seqcli.types import Batch, Memory, State
+
+OVER_MEMORY = re.compile(r"decoder\.(attention|attention\.hops\.\d+|layers\.\d+\.cross_attention)")
+"""The names of a model's attentions over the memory."""
 
 
 class Encoder(Protocol):
@@ -61,7 +68,20 @@ class Seq2Seq(nn.Module):
         With `teacher_forcing` below 1 each step reads the given symbol with that probability, one draw for the whole batch,
         and else the model's own last word (scheduled sampling at a fixed rate; Bengio et al. 2015).
         """
-        state = self.start(batch)
+        return self._walk(batch, self.start(batch), teacher_forcing)
+
+    def forward_with_penalty(self, batch: Batch, teacher_forcing: float = 1.0) -> tuple[Tensor, Tensor]:
+        """As `forward`, and beside the features the `doubly_stochastic_penalty` of the attention over the memory that they come from,
+        summed over the sentences.
+
+        A decoder without attention has no such thing.
+        """
+        memory = self.encoder(batch)
+        with collect_attention(self) as maps:
+            features = self._walk(batch, self.decoder.start(memory), teacher_forcing)
+        return features, doubly_stochastic_penalty(over_memory(maps), batch.labels != PAD, memory.mask, memory.grid)
+
+    def _walk(self, batch: Batch, state: State, teacher_forcing: float) -> Tensor:
         if teacher_forcing >= 1.0:
             return self.decoder(batch.inputs, state)[0]
         given = (torch.rand(batch.inputs.shape[1]) < teacher_forcing).tolist()
@@ -118,3 +138,8 @@ class Seq2Seq(nn.Module):
         return projected_r_drop(
             features, weight, bias, batch.labels, label_smoothing, alpha=alpha, real=batch.real_labels
         )
+
+
+def over_memory(maps: Mapping[str, Tensor]) -> list[Tensor]:
+    """Of the traced weights of a model, those of the decoder over the memory, layer by layer or hop by hop, each (B,H,T,S)."""
+    return [weights for name, weights in maps.items() if OVER_MEMORY.fullmatch(name)]

@@ -169,11 +169,16 @@ def _at_length_1(vectors: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Attention with one head and any score: the weighted average of the values, as the query asks for it."""
+    """Attention with one head and any score: the weighted average of the values, as the query asks for it.
 
-    def __init__(self, score: Score) -> None:
+    With a `gate`, a linear layer from query to 1, the context is multiplied by β = σ(gate(query)), by which a step says how much it
+    needs the memory at all (Xu et al. 2015, §4.2.1).
+    """
+
+    def __init__(self, score: Score, gate: nn.Linear | None = None) -> None:
         super().__init__()
         self.score = score
+        self.gate = gate
 
     def keys(self, states: Tensor) -> Tensor:
         """Prepare memory states (B,S,D), once a sentence."""
@@ -185,4 +190,5 @@ class Attention(nn.Module):
         # in float32 at least, whatever the products are computed in
         weights = torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
         record(self, weights[:, None])
-        return weights.to(values.dtype) @ values
+        context = weights.to(values.dtype) @ values
+        return context if self.gate is None else torch.sigmoid(self.gate(query)) * context

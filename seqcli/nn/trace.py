@@ -1,7 +1,8 @@
 """Attention weights on demand.
 
 The fast path returns no weights. Inside `with trace_attention(model) as maps:` every attention of the model computes them
-explicitly and hands them to `record`; when the block ends, `maps` holds them by the module's name.
+explicitly and hands them to `record`; when the block ends, `maps` holds them by the module's name. `collect_attention` is the same
+for a loss of the weights: through these, gradients flow.
 """
 
 from __future__ import annotations
@@ -9,11 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-_recording: ContextVar[dict[nn.Module, list[Tensor]] | None] = ContextVar("recording", default=None)
+
+@dataclass(frozen=True)
+class _Recording:
+    """The weights of each call of each module, attached to the graph of their computation or not."""
+
+    attached: bool
+    weights: dict[nn.Module, list[Tensor]] = field(default_factory=dict)
+
+
+_recording: ContextVar[_Recording | None] = ContextVar("recording", default=None)
 
 
 def tracing() -> bool:
@@ -25,25 +36,38 @@ def record(module: nn.Module, weights: Tensor) -> None:
     """Keep `weights (B,H,T,S)` of one call of `module`, if somebody is tracing."""
     recording = _recording.get() if tracing() else None
     if recording is not None:
-        recording.setdefault(module, []).append(weights.detach())
+        recording.weights.setdefault(module, []).append(weights if recording.attached else weights.detach())
 
 
 @contextmanager
 def trace_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Collect the attention weights of all calls inside the block.
+    """Collect the attention weights of all calls inside the block, to be looked at.
 
     Yields a dictionary that is filled when the block ends: the attention module's name in `model` → `(B,H,T,S)`. Calls of the
     same module, one a step, are joined along T. A causal self-attention that is called step by step sees one key more each
     time; its rows are filled with zeros on the right.
     """
+    with _recorded(model, attached=False) as maps:
+        yield maps
+
+
+@contextmanager
+def collect_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """As `trace_attention`, but the weights stay attached to the graph of their computation, to be part of a loss."""
+    with _recorded(model, attached=True) as maps:
+        yield maps
+
+
+@contextmanager
+def _recorded(model: nn.Module, *, attached: bool) -> Iterator[dict[str, Tensor]]:
     maps: dict[str, Tensor] = {}
-    token = _recording.set({})
+    recording = _Recording(attached)
+    token = _recording.set(recording)
     try:
         yield maps
-        recording = _recording.get() or {}
         for name, module in model.named_modules():
-            if module in recording:
-                maps[name] = _join(recording[module])
+            if module in recording.weights:
+                maps[name] = _join(recording.weights[module])
     finally:
         _recording.reset(token)
 

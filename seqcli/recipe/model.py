@@ -17,19 +17,28 @@ class NoAttention(Section):
     """Give that vector to every step (Cho et al. 2014), not only to the first state (Sutskever et al. 2014)."""
 
 
-class DotAttention(Section):
+class AttentionSection(Section):
+    """What every attention has."""
+
+    gate: bool = False
+    """Multiply what is found by a number from 0 to 1 that the query decides, so that a step may do without (Xu et al. 2015, §4.2.1)."""
+    hops: Count = 1
+    """How often a step looks before it goes on; each look's query knows what the one before has found (Yang et al. 2016, §3.3)."""
+
+
+class DotAttention(AttentionSection):
     """score(q, k) = q·k, or q·k/√D when scaled (Luong et al. 2015, §3.1; Vaswani et al. 2017, §3.2.1)."""
 
     kind: Literal["dot", "scaled_dot"]
 
 
-class MultiplicativeAttention(Section):
+class MultiplicativeAttention(AttentionSection):
     """score(q, k) = q·Wk, Luong's "general" (Luong et al. 2015, §3.1)."""
 
     kind: Literal["multiplicative"]
 
 
-class AdditiveAttention(Section):
+class AdditiveAttention(AttentionSection):
     """score(q, k) = v·tanh(Wq + Uk) (Bahdanau et al. 2015, §A.1.2)."""
 
     kind: Literal["additive"]
@@ -37,7 +46,7 @@ class AdditiveAttention(Section):
     """Width of v; null means the decoder's hidden_size."""
 
 
-class ContentAttention(Section):
+class ContentAttention(AttentionSection):
     """score(q, k) = β·cos(Wq, k), sharpened by a strength β that each query chooses (Graves et al. 2014, §3.3.1)."""
 
     kind: Literal["content"]

@@ -332,6 +332,25 @@ def _r_drop(recipe: Recipe) -> Broken:
         yield ("training", "r_drop"), "two passes differ in what dropout drops, and there is none; raise model.dropout"
 
 
+def _doubly_stochastic(recipe: Recipe) -> Broken:
+    decoder, training = recipe.model.decoder, recipe.training
+    if training.doubly_stochastic is None:
+        return
+    if isinstance(decoder, FeedforwardDecoder) or (
+        isinstance(decoder, RecurrentDecoder) and isinstance(decoder.attention, NoAttention)
+    ):
+        yield (
+            ("training", "doubly_stochastic"),
+            "is about what the decoder attends to, and it has no attention; choose one, or set it to null",
+        )
+    if training.compile:
+        yield (
+            ("training", "compile"),
+            "a compiled model does not show the attention that doubly_stochastic is about; set compile: false or "
+            "doubly_stochastic: null",
+        )
+
+
 def _sharding(recipe: Recipe) -> Broken:
     if recipe.training.compile and recipe.training.sharding == "full":
         yield ("training", "compile"), "a sharded model cannot be compiled; set compile: false or sharding: none"
@@ -406,6 +425,7 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _best_metric,
     _teacher_forcing,
     _r_drop,
+    _doubly_stochastic,
     _sharding,
     _string_lengths,
     _numbered_columns,

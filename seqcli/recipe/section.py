@@ -23,6 +23,8 @@ MetricName = Literal[
     "wer",
     "per",
     "cer",
+    "pointing",
+    "pointing_game",
 ]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -135,6 +135,9 @@ class Training(Section):
     r_drop: Annotated[float, Field(gt=0.0)] | None = None
     """R-Drop (Liang et al. 2021): each batch passes twice, with different dropout, and the two answers' divergence, so many times,
     is added to the loss of both; 5 in the paper's translations. null means one pass and no such thing."""
+    doubly_stochastic: Annotated[float, Field(ge=0.0)] | None = None
+    """Doubly stochastic attention (Xu et al. 2015, eq. 14): what is minimised grows by so many times Σ_i (1 - Σ_t α_ti)² a sentence, so
+    that over all steps each source position, or each cell of an image, is attended to about once. null means no such thing."""
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     """What matrix products are computed in; weights, norms, softmax and loss are float32 in any case, and so are validation and
     translation. bf16 pays on GPUs and CPUs that have it, fp16 on GPUs; elsewhere both are slower."""

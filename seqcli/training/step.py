@@ -37,6 +37,7 @@ class Objective:
     accumulation: int
     norms_by_part: bool = False
     r_drop: float | None = None
+    doubly_stochastic: float | None = None
     precision: Precision = "float32"
     compiled: bool = False
 
@@ -101,7 +102,9 @@ def train_step(
 
 def losses(replica: nn.Module, batch: Batch, objective: Objective) -> tuple[Tensor, Tensor]:
     """What is to be minimised, summed over the labels of a batch, and the summed cross-entropy, to be reported."""
-    both: tuple[Tensor, Tensor] = replica(batch, objective.label_smoothing, objective.teacher_forcing, objective.r_drop)
+    both: tuple[Tensor, Tensor] = replica(
+        batch, objective.label_smoothing, objective.teacher_forcing, objective.r_drop, objective.doubly_stochastic
+    )
     return both
 
 

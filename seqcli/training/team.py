@@ -193,7 +193,12 @@ class _Loss(nn.Module):
         self.forward_pass = torch.compile(model.forward, dynamic=True) if compiled else None
 
     def forward(
-        self, batch: Batch, label_smoothing: float, teacher_forcing: float, r_drop: float | None
+        self,
+        batch: Batch,
+        label_smoothing: float,
+        teacher_forcing: float,
+        r_drop: float | None,
+        doubly_stochastic: float | None = None,
     ) -> tuple[Tensor, Tensor]:
         """What is to be minimised, summed over the labels of a batch, and the summed cross-entropy, to be reported."""
         how: dict[str, Any] = {
@@ -201,6 +206,19 @@ class _Loss(nn.Module):
             "teacher_forcing": teacher_forcing,
             "forward": self.forward_pass,
         }
+        if doubly_stochastic is None:
+            return self._losses(batch, r_drop, how)
+        penalties: list[Tensor] = []
+
+        def forward(batch: Batch, teacher_forcing: float) -> Tensor:
+            features, penalty = self.model.forward_with_penalty(batch, teacher_forcing)
+            penalties.append(penalty)
+            return features
+
+        objective, cross_entropy = self._losses(batch, r_drop, {**how, "forward": forward})
+        return objective + doubly_stochastic * penalties[0], cross_entropy
+
+    def _losses(self, batch: Batch, r_drop: float | None, how: dict[str, Any]) -> tuple[Tensor, Tensor]:
         if r_drop is not None:
             return self.model.r_drop_loss(batch, r_drop, **how)
         loss = self.model.loss(batch, **how)

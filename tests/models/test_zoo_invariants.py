@@ -8,6 +8,7 @@ import pytest
 import torch
 from models.zoo import (
     ENCODER_KINDS,
+    TURNS,
     Specimen,
     batch,
     decoders,
@@ -57,6 +58,19 @@ def test_the_zoo_is_whole() -> None:
     assert len(decoders()) == 4 + 3 * (without_attention + with_attention) + 2 * 3 * 2
     assert len(pairs()) == 5 * len(encoders()) + len(decoders())
     assert sum(len(models_with(kind)) for kind in ENCODER_KINDS) == len(pairs())
+
+
+def test_what_every_attention_has_is_met_in_every_score_and_order() -> None:
+    assert TURNS[0] == {}
+    assert {key for turn in TURNS for key in turn} == set(sections.AttentionSection.model_fields)
+    met: dict[tuple[str, str, bool], set[tuple[bool, int]]] = {}
+    for section in pairs():
+        decoder = section.decoder
+        if isinstance(decoder, sections.RecurrentDecoder) and isinstance(decoder.attention, sections.AttentionSection):
+            way = (decoder.attention.kind, decoder.order, decoder.input_feeding)
+            met.setdefault(way, set()).add((decoder.attention.gate, decoder.attention.hops))
+    assert len(met) >= 5 * 3
+    assert {len(turns) for turns in met.values()} == {4}
 
 
 @every_encoder_kind
@@ -139,8 +153,9 @@ def expected_maps(section: sections.Model) -> set[str]:
     if isinstance(decoder, sections.TransformerDecoder):
         names |= {f"decoder.layers.{layer}.attention" for layer in range(decoder.layers)}
         names |= {f"decoder.layers.{layer}.cross_attention" for layer in range(decoder.layers)}
-    if isinstance(decoder, sections.RecurrentDecoder) and not isinstance(decoder.attention, sections.NoAttention):
-        names.add("decoder.attention")
+    if isinstance(decoder, sections.RecurrentDecoder) and isinstance(decoder.attention, sections.AttentionSection):
+        hops = decoder.attention.hops
+        names |= {"decoder.attention"} if hops == 1 else {f"decoder.attention.hops.{hop}" for hop in range(hops)}
     return names
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import product
+from itertools import cycle, product
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -36,6 +36,8 @@ SIZES: Keys = {
     "window": 12,
     "max_positions": 40,
 }
+# what every attention has goes with all the rest, so the models take turns: each way to attend gets each of these in some model
+TURNS: list[Keys] = [{}, {"gate": True}, {}, {"hops": 2}, {}, {"gate": True, "hops": 2}, {}]
 VOCABULARY = 20
 
 
@@ -51,9 +53,12 @@ class Specimen:
 
 
 def variants(section: type[Section], sizes: Keys) -> Iterator[Keys]:
-    """Every way to write a section: all values of its choices, all variants of the sections inside it, the given sizes."""
+    """Every way to write a section: all values of its choices, all variants of the sections inside it, the given sizes; without what
+    takes turns."""
     choices = []
     for name, about in section.model_fields.items():
+        if name in sections.AttentionSection.model_fields:
+            continue
         values = _values(about.annotation) or ([sizes[name]] if name in sizes else [])
         if values:
             choices.append([(name, value) for value in values])
@@ -104,8 +109,17 @@ def encoders() -> list[Keys]:
 
 @cache
 def decoders() -> list[Keys]:
-    """Every decoder that fits at least one encoder."""
-    return [decoder for decoder in kinds(sections.Decoder) if any(_fit(encoder, decoder) for encoder in encoders())]
+    """Every decoder that fits at least one encoder; those with attention take turns."""
+    found = [decoder for decoder in kinds(sections.Decoder) if any(_fit(encoder, decoder) for encoder in encoders())]
+    turns = cycle(TURNS)
+    return [
+        {**decoder, "attention": {**decoder["attention"], **next(turns)}} if _attends(decoder) else decoder
+        for decoder in found
+    ]
+
+
+def _attends(decoder: Keys) -> bool:
+    return decoder.get("attention", {"kind": "none"})["kind"] != "none"
 
 
 @cache

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqcli.nn.attention import (
     AdditiveScore,
@@ -104,6 +104,17 @@ def test_the_context_is_the_average_of_the_values_weighted_by_the_softmax_of_the
     # q₁: weights e⁵ : e¹ = σ(4) : σ(-4)   q₂: e⁻¹ : e⁰ = σ(-1) : σ(1)
     sigmoid = torch.sigmoid(torch.tensor([4.0, -1.0])).tolist()
     near(attention(QUERIES, attention.keys(KEYS), values, mask)[0], [[20 - 10 * share] for share in sigmoid])
+
+
+def test_a_gate_multiplies_the_context_by_a_number_of_the_query() -> None:
+    gate = nn.Linear(2, 1)
+    gate.weight.data, gate.bias.data = torch.tensor([[1.0, -1.0]]), torch.tensor([0.5])
+    attention, mask = Attention(DotScore(), gate), torch.tensor([[True, True]])
+    values = torch.tensor([[[10.0, 1.0], [20.0, 1.0]]])
+    # β₁ = σ(1 - 2 + 0.5)   β₂ = σ(0 + 1 + 0.5); the contexts are those of the test above, and 1
+    first, second, beta1, beta2 = torch.sigmoid(torch.tensor([4.0, -1.0, -0.5, 1.5])).tolist()
+    context = attention(QUERIES, attention.keys(KEYS), values, mask)[0]
+    near(context, [[beta1 * (20 - 10 * first), beta1], [beta2 * (20 - 10 * second), beta2]])
 
 
 def test_what_is_masked_weighs_nothing() -> None:
