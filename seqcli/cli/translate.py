@@ -30,7 +30,7 @@ WINDOW_IDLE, WINDOW_WAIT = 0.05, 0.5
 
 @dataclass(frozen=True)
 class Layout:
-    """How input lines are read and answers written."""
+    """How answers are written."""
 
     as_json: bool
     nbest: int
@@ -59,7 +59,8 @@ def translate(
         bool,
         typer.Option(
             "--json",
-            help="Lines are JSON objects: `source` (and `features`) are read, `translation` is added, the rest stays.",
+            help="Lines are JSON objects: `source` (and `features`), or `image` and `question`, are read, `translation` is added, the "
+            "rest stays.",
         ),
     ] = False,
     checkpoint: Checkpoint = None,
@@ -67,9 +68,11 @@ def translate(
 ) -> None:
     """Translate lines: one line in, one line out, blank ones too, in order.
 
-    Where the run has feature tags, a line is the source, a tab, and the tags.
+    Where the run has feature tags, a line is the source, a tab, and the tags. Where it reads images, a line is the path of one, and, where
+    there is a question to it, a tab and the question.
     """
     from seqcli.cli.console import notes, tell_cut, warn
+    from seqcli.cli.sources import Reading, read_line
     from seqcli.run import load
 
     notes.quiet = quiet
@@ -79,22 +82,26 @@ def translate(
     if length_penalty is not None:
         settings = replace(settings, length_penalty=length_penalty)
     layout = Layout(as_json, nbest, scores)
-    separator = loaded.features_separator
+    reading = Reading(as_json, loaded.reads_texts, loaded.reads_images, loaded.features_separator)
     with ExitStack() as files:
         lines = _input(input_file)
         out = _stdout() if output_file is None else files.enter_context(_output(output_file, input_file))
-        number, damaged = 0, []
+        number, damaged, unseen = 0, [], []
         for window in windows(lines):
             texts = [line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace") for line in window]
             damaged += [number + row + 1 for row, line in enumerate(window) if not _is_utf8(line)]
-            read = [read_line(text, number + row, layout, separator) for row, text in enumerate(texts)]
-            results = loaded.hypotheses([example for example, _ in read], settings)
+            read = [read_line(text, number + row, reading) for row, text in enumerate(texts)]
+            examples, complaints = loaded.translator.seen([example for example, _ in read])
+            unseen += complaints
+            results = loaded.hypotheses(examples, settings)
             for (example, fields), found in zip(read, results, strict=True):
                 out.writelines(f"{line}\n" for line in written(example, fields, found[:nbest], layout))
             out.flush()
             number += len(window)
     if damaged:
         warn(f"{len(damaged)} lines have bytes that are not UTF-8, read as \ufffd (the first is line {damaged[0]})")
+    if unseen:
+        warn(f"{len(unseen)} images cannot be read, and are answered by an empty line (the first: {unseen[0]})")
     tell_cut(loaded.translator)
 
 
@@ -126,33 +133,6 @@ def _fill(stream: BinaryIO, waiting: Queue[bytes | None]) -> None:
                 waiting.put(line)
     finally:
         waiting.put(None)
-
-
-def read_line(text: str, row: int, layout: Layout, separator: str | None) -> tuple[Example, dict[str, Any]]:
-    """An input line as an example, and, in JSON, its fields. Raises `DataError` naming the line where that cannot be."""
-    from seqcli.errors import DataError
-    from seqcli.run import as_example, split_tags
-    from seqcli.symbols import Example
-
-    origin = f"line {row + 1}"
-    text = text.removeprefix("\ufeff") if row == 0 else text
-    if not layout.as_json:
-        return as_example(text, row, origin, separator), {}
-    if not text.strip():
-        return Example("", None, row, origin), {}
-    try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{origin}: is no JSON ({error}); without --json lines are plain text") from error
-    if not isinstance(fields, dict) or not isinstance(fields.get("source"), str):
-        raise DataError(f'{origin}: needs a JSON object with a text "source": {text[:80]}')
-    if any("\ud800" <= character <= "\udfff" for character in fields["source"]):
-        raise DataError(f"{origin}: the source holds half a surrogate pair, which is no character")
-    if separator is None:
-        return Example(fields["source"], None, row, origin), fields
-    tags = fields.get("features") or ""
-    given = tuple(map(str, tags)) if isinstance(tags, list) else split_tags(str(tags), separator)
-    return Example(fields["source"], None, row, origin, given), fields
 
 
 def written(example: Example, fields: dict[str, Any], found: Sequence[Translation], layout: Layout) -> Iterable[str]:

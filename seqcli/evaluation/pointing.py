@@ -62,6 +62,14 @@ def inside(grid: tuple[int, int], box: Box) -> NDArray[np.float64]:
     return share
 
 
+def _centres_inside(grid: tuple[int, int], box: Box) -> NDArray[np.bool_]:
+    """Which cells of a grid have their centre in a box: (rows,columns)."""
+    left, top, right, bottom = box
+    down, across = ((np.arange(count) + 0.5) / count for count in grid)
+    found: NDArray[np.bool_] = ((down >= top) & (down <= bottom))[:, None] & ((across >= left) & (across <= right))
+    return found
+
+
 def _percentage(total: NDArray[np.float64]) -> float:
     return float(100.0 * total[0] / total[1])
 
@@ -88,6 +96,8 @@ def _pointed(weights: NDArray[np.float64], boxes: Boxes) -> tuple[float, float, 
     for place, box in boxes:
         seen, share = weights[place], inside((weights.shape[1], weights.shape[2]), box)
         mass += float((seen * share).sum() / seen.sum())
-        # a box smaller than a cell has no centre in it
-        hits += float(share.flat[int(seen.argmax())] >= min(0.25, share.max()))
+        centres = _centres_inside((weights.shape[1], weights.shape[2]), box)
+        # a box smaller than a cell may have no centre in it
+        target = centres if centres.any() else share > 0
+        hits += float(target.flat[int(seen.argmax())])
     return float(len(boxes)), mass, hits

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
 from seqcli.data.encoded import make_batch
+from seqcli.data.image_file import read_image
 from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError
@@ -94,6 +95,18 @@ class Translator:
             for row, translations in zip(rows, self.spell(found), strict=True):
                 results[row] = translations
         return results
+
+    def seen(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
+        """The examples with their images decoded, and a sentence for each that cannot be: such an example is left without one."""
+        if self.image_reader is None:
+            return list(examples), []
+        found, complaints = [], []
+        for example in examples:
+            read = None if example.image is None else read_image(self.image_reader, (example.image, example.origin))
+            if isinstance(read, str):
+                complaints.append(read)
+            found.append(replace(example, image=None if isinstance(read, str) else read))
+        return found, complaints
 
     def encode(self, example: Example) -> list[int]:
         """The ids that the encoder reads, EOS last."""
