@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import ListedColormap
 
-# Orange is far from every grey, light or dark (Okabe and Ito's palette). What is below stays to be seen at full weight.
+# Orange is far from every grey, light or dark. What is below stays to be seen at full weight.
 MAP_COLOUR, MOST_OPAQUE = "#FF6200", 0.85
 LIGHTEST, DARKEST = 245, 55  # of the grey picture under a map: neither paper nor ink
 STEPS = 4096  # of opacity; it grows fastest near 0, where fewer would be seen as contours
