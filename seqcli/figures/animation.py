@@ -93,7 +93,7 @@ def _pixels(figure: Figure) -> Image:
     canvas.draw()  # type: ignore[no-untyped-call]
     dots = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
     colours = Image.fromarray(np.ascontiguousarray(dots))
-    return colours.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    return colours.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
 
 
 def _gif(frames: Sequence[Image]) -> bytes:

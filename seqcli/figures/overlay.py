@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from seqcli.figures.labels import visible, widths_of
 from seqcli.figures.picture import (
     MAP_COLOUR,
-    cell_weights,
     check_picture,
     draw_picture,
     enlarged,
-    greyed,
     largest,
-    see_through,
+    overlaid,
 )
 from seqcli.figures.scene import Scene, make_scene, scale_bar
 from seqcli.figures.style import BODY, DARK, DPI, LIGHT, POINTS, SMALL, add_axes, add_title, cut_to_fit, drawing, paper
@@ -150,16 +148,15 @@ def _checked_titles(
 
 
 def _draw_tiles(picture: NDArray[np.uint8], weights: NDArray[Any]) -> Figure:
-    """A figure of all panels as two images, since axes for each of hundreds would take long."""
-    opaque = np.pad(greyed(picture), ((0, 0), (0, 0), (0, 1)), constant_values=255)
-    pictures = _tiled(np.broadcast_to(opaque, (*weights.shape[:3], *opaque.shape)))
-    colours, most = see_through(MAP_COLOUR), largest(weights)
-    # Layer by layer and as bytes: a sheet may have thousands of maps.
-    layers = [colours(cell_weights(layer, *picture.shape[:2]) / most, bytes=True) for layer in weights]
-    figure = paper(pictures.shape[1] / DPI, pictures.shape[0] / DPI)
+    """A figure of all panels as one image, since axes for each of hundreds would take long."""
+    most = largest(weights)
+    panels = np.stack([overlaid(picture, layer, most) for layer in weights])
+    tiled = _tiled(
+        np.pad(panels, [(0, 0)] * 5 + [(0, 1)], constant_values=255)
+    )  # all opaque, unlike what is between them
+    figure = paper(tiled.shape[1] / DPI, tiled.shape[0] / DPI)
     axes = add_axes(figure, 0.0, 0.0, *figure.get_size_inches())
-    draw_picture(axes, pictures)
-    draw_picture(axes, _tiled(np.stack(layers)))
+    draw_picture(axes, tiled)
     axes.spines[:].set_visible(False)
     return figure
 

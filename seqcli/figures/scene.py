@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from seqcli.figures.labels import RunningText, draw_text, set_text
 from seqcli.figures.picture import (
     MAP_COLOUR,
-    cell_weights,
     check_picture,
     draw_box,
-    draw_map,
     draw_picture,
     enlarged,
-    greyed,
     largest,
+    overlaid,
     see_through,
 )
 from seqcli.figures.style import DPI, SMALL, Theme, add_axes
@@ -65,13 +63,13 @@ class Scene:
     def draw(self, figure: Figure, left: float, top: float, place: int | None) -> Axes:
         """Draw the panel of word `place`, or the bare picture for None, with its upper left corner there; the picture's axes."""
         axes = add_axes(figure, left, top - self.picture_height, self.width, self.picture_height)
-        draw_picture(axes, self.picture if place is None else greyed(self.picture))
-        if place is not None:
-            smooth = cell_weights(self.weights[place], *self.picture.shape[:2])
-            draw_map(axes, smooth, largest(self.weights))
-            box = self.boxes[place] if self.boxes else None
-            if box is not None:
-                draw_box(axes, box)
+        if place is None:
+            draw_picture(axes, self.picture)
+        else:
+            draw_picture(axes, overlaid(self.picture, self.weights[place], largest(self.weights)))
+        box = self.boxes[place] if self.boxes and place is not None else None
+        if box is not None:
+            draw_box(axes, box)
         if self.text is not None:
             below = add_axes(figure, left, top - self.height, self.width, self.text.height)
             draw_text(below, self.text, [self.theme.ink] * len(self.text.words), self._marks(place))

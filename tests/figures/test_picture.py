@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqcli.figures.picture import cell_weights, check_picture, enlarged, greyed, see_through, upsample
+from seqcli.figures.picture import cell_weights, check_picture, enlarged, greyed, overlaid, see_through, upsample
 
 SIZES = [
     ((5, 5), (75, 75)),
@@ -91,6 +91,15 @@ def test_grey_keeps_the_order_of_lightness() -> None:
     grey = greyed(np.array([[black, red, green, white]], dtype=np.uint8))
     # From 55 to 245; red is 0.2126 and green 0.7152 of white.
     assert grey[0].tolist() == [[55] * 3, [95] * 3, [191] * 3, [245] * 3]
+
+
+def test_a_map_is_laid_over_the_grey_picture_as_strongly_as_its_weights() -> None:
+    picture = np.full((1, 1, 3), 128, dtype=np.uint8)  # one pixel, one cell: the map is the weight itself
+    none, eighth, all_of_it = overlaid(picture, np.array([0.0, 0.05, 0.4])[:, None, None], 0.4)[:, 0, 0].tolist()
+    # Grey: 55 + 128·190/255 = 150. Opacity 0.85·(1/8)^⅔ = 0.2125, and 0.85; orange is (255, 98, 0).
+    assert none == [150, 150, 150]
+    assert eighth == pytest.approx([172.3, 138.9, 118.1], abs=1)
+    assert all_of_it == pytest.approx([239.3, 105.8, 22.5], abs=1)
 
 
 def test_the_scale_starts_at_nothing_and_grows() -> None:
