@@ -114,6 +114,22 @@ def test_every_attention_in_every_order(looking: str, tmp_path: Path) -> None:
     check_whole_way(train_and_load(recipe, tmp_path / "run"), attends="none" not in looking)
 
 
+def test_hops_are_shown_as_layers(tmp_path: Path) -> None:
+    """Trained with a penalty on the attention of all three; with every key that an attention may have, the whole way goes on."""
+    recipe = recipe_of(
+        "model.encoder={kind: gru, hidden_size: 16, embedding_size: 16}",
+        "model.decoder={kind: gru, hidden_size: 16, embedding_size: 16, attention: {kind: additive, gate: true, hops: 3}}",
+        "training.doubly_stochastic=1",
+        "training.r_drop=1",
+        "model.dropout=0.1",
+    )
+    run = train_and_load(recipe, tmp_path / "run")
+    check_whole_way(run, attends=True)
+    (maps,) = run.attention(["abc"], ["cba"])
+    assert maps.cross.shape == (3, 1, 4, 4)
+    assert len({layer.tobytes() for layer in maps.cross}) == 3
+
+
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary"])
 def test_what_is_too_long_is_cut_and_told(positions: str, tmp_path: Path) -> None:
     """A learned table of 8 positions; the other kinds have no end."""

@@ -119,7 +119,7 @@ def decoders() -> list[Keys]:
 
 
 def _attends(decoder: Keys) -> bool:
-    return decoder.get("attention", {"kind": "none"})["kind"] != "none"
+    return bool(decoder.get("attention", {"kind": "none"})["kind"] != "none")
 
 
 @cache

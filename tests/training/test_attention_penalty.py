@@ -14,9 +14,12 @@ from training.miniature import FOR_EVER, PLAIN, Run, load, no_validation, plan
 from training.miniature import LENGTHS as LENGTHS_OF_ALL
 
 from seqcli.build.model import build_model
+from seqcli.build.training import build_objective
 from seqcli.models.seq2seq import Seq2Seq, over_memory
 from seqcli.nn.trace import trace_attention
 from seqcli.recipe.model import Initialization, Model
+from seqcli.recipe.training import Training
+from seqcli.training.precision import reduced
 from seqcli.training.step import losses
 from seqcli.training.team import Team
 from seqcli.types import Batch, Memory
@@ -187,6 +190,23 @@ def test_training_lowers_it(decoder: str) -> None:
         ends.append(penalty_of(run.model, given) - least)
     assert 0 < ends[1] < 0.2 * before
     assert ends[1] < 0.2 * ends[0]
+
+
+@every_decoder
+def test_in_16_bits_it_is_about_the_same(decoder: str) -> None:
+    torch.manual_seed(1)
+    model, given = build_model(section_of(decoder), VOCABULARY, VOCABULARY), batch(*LENGTHS)
+    with reduced("bf16", torch.device("cpu")):
+        _, penalty = model.forward_with_penalty(given)
+    assert penalty.dtype == torch.float32
+    penalty.backward()
+    assert float(penalty.detach()) == pytest.approx(penalty_of(model, given), rel=0.02)
+    assert all(bool(one.grad.isfinite().all()) for one in model.parameters() if one.grad is not None)
+
+
+def test_the_recipes_key_reaches_the_objective() -> None:
+    assert build_objective(Training(steps=1, doubly_stochastic=0.5)).doubly_stochastic == 0.5
+    assert build_objective(Training(steps=1)).doubly_stochastic is None
 
 
 def test_the_order_of_many_hops_is_theirs() -> None:

@@ -142,6 +142,17 @@ def test_recurrent_models(overrides: tuple[str, ...], tmp_path: Path) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.parametrize("sharding", ["none", "full"])
+@pytest.mark.parametrize("overrides", [TRANSFORMER, LSTM], ids=["transformer", "lstm"])
+def test_doubly_stochastic_attention(overrides: tuple[str, ...], sharding: str, tmp_path: Path) -> None:
+    """Each process collects the weights of its own rows."""
+    overrides = (*overrides, "training.doubly_stochastic=1")
+    check_same(
+        train_two(tmp_path / "two", *overrides, f"training.sharding={sharding}"), train(tmp_path / "one", *overrides)
+    )
+
+
+@pytest.mark.real
 @pytest.mark.parametrize("overrides", [TRANSFORMER, LSTM], ids=["transformer", "lstm"])
 def test_going_on_with_another_number_and_without_stripes(overrides: tuple[str, ...], tmp_path: Path) -> None:
     broken = train_two(tmp_path / "broken", *overrides, "training.steps=5", "training.sharding=full")

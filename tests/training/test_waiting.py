@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from training.miniature import PLAIN
 
 from seqcli.build.model import build_model
+from seqcli.recipe.model import AttentionSection, Model
 from seqcli.training.step import losses
 from seqcli.training.team import Team
 
@@ -46,17 +47,24 @@ def test_what_would_wait_is_seen() -> None:
     assert sorted(set(asked.names)) == ["_local_scalar_dense", "index", "nonzero"]
 
 
-@pytest.mark.parametrize("r_drop", [None, 5.0])
-def test_forward_and_backward_pass_ask_for_nothing(r_drop: float | None) -> None:
+def attends(section: Model) -> bool:
+    decoder = section.decoder
+    return decoder.kind == "transformer" or isinstance(getattr(decoder, "attention", None), AttentionSection)
+
+
+@pytest.mark.parametrize("added", [{}, {"r_drop": 5.0}, {"doubly_stochastic": 1.0}], ids=["", "r_drop", "penalty"])
+def test_forward_and_backward_pass_ask_for_nothing(added: dict[str, float]) -> None:
     """Of all models but those whose encoder is recurrent, which ask how long the sources are to pack them. Without dropout, whose
     masks on a CPU are drawn there."""
     sections = [section for section in pairs() if section.encoder.kind in ("feedforward", "transformer")]
+    if "doubly_stochastic" in added:
+        sections = [section for section in sections if attends(section)]
     assert len(sections) > 20
     for section in sections[::4]:
         torch.manual_seed(1)
         model = build_model(section.model_copy(update={"dropout": 0.0}), VOCABULARY, VOCABULARY)
         given = batch([5, 3, 2], [4, 6, 2]).to("cpu")
         with Asked() as asked:
-            loss, _ = losses(Team().replica(model), given, replace(PLAIN, r_drop=r_drop))
+            loss, _ = losses(Team().replica(model), given, replace(PLAIN, **added))
             torch.autograd.backward(loss)
         assert asked.names == [], (section.encoder.kind, section.decoder.kind)
