@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from models.zoo import ENCODER_KINDS, batch, pairs
+from models.zoo import ENCODER_KINDS, batch, built, pairs
 from torch import Tensor
 from training.miniature import FOR_EVER, PLAIN, SMALLEST, Run, load, no_validation, plan
 
-from seqcli.build.model import build_model
 from seqcli.errors import RecipeError, SeqcliError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.model import Model
@@ -53,7 +52,7 @@ def test_the_gradients_of_all_kinds_are_about_those_of_float32(kind: str, how: P
         if how == "fp16" and has_lstm(section):
             continue  # torch has none on CPUs
         torch.manual_seed(number)
-        model, given = build_model(section, 20, 20), batch([5, 3, 2], [4, 6, 2])
+        model, given = built(section), batch([5, 3, 2], [4, 6, 2])
         r_drop = 5.0 if number % 2 else None
         exact, near = (gradient(model, given, precision, r_drop) for precision in ("float32", how))
         assert not torch.equal(near, exact)
