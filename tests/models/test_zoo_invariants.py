@@ -10,6 +10,7 @@ import pytest
 import torch
 from models.zoo import (
     ENCODER_KINDS,
+    IMAGE_KINDS,
     TURNS,
     Specimen,
     batch,
@@ -28,7 +29,6 @@ from seqcli.recipe import model as sections
 from seqcli.recipe.section import Section
 from seqcli.types import Batch, Memory, State
 
-IMAGE_ALONE = [kind for kind in ENCODER_KINDS if kind in ("conv", "features", "patch")]
 every_encoder_kind = pytest.mark.parametrize("kind", ENCODER_KINDS)
 
 
@@ -55,8 +55,8 @@ def step_by_step(model: Seq2Seq, state: State, inputs: Tensor) -> tuple[Tensor, 
 
 def test_the_zoo_is_whole() -> None:
     """Written by hand, so that a kind cannot fall out of the tests unnoticed; a new kind changes these numbers."""
-    texts, images = ["feedforward", "gru", "lstm", "rnn", "transformer"], ["conv", "features", "patch"]
-    assert sorted([*texts, *images, "image_text"]) == ENCODER_KINDS
+    assert IMAGE_KINDS == ["conv", "features", "patch"]
+    assert sorted([*IMAGE_KINDS, "feedforward", "gru", "image_text", "lstm", "rnn", "transformer"]) == ENCODER_KINDS
     of_text = 4 + 3 * 2 + 2 * 3 * 2  # activations; cells × directions; norms × positions × activations
     of_image = 3 + 3 + 2 * 3 * 2  # positions; positions; norms × positions × activations
     assert len(encoders()) == of_text + of_image + 5 * 3
@@ -70,8 +70,15 @@ def test_the_zoo_is_whole() -> None:
 def test_each_part_of_an_encoder_meets_each_other() -> None:
     both = [section.encoder for section in pairs() if isinstance(section.encoder, sections.ImageTextEncoder)]
     assert len({(encoder.image.kind, encoder.text.kind) for encoder in both}) == 3 * 5
-    assert len({str(encoder.image) for encoder in both}) == 3 + 3 + 5  # all that conv and features can be, and a patch for each text
-    assert {section.decoder.kind for section in pairs() if section.encoder in both} == {"gru", "lstm", "rnn", "transformer"}
+    assert (
+        len({str(encoder.image) for encoder in both}) == 3 + 3 + 5
+    )  # all that conv and features can be, and a patch for each text
+    assert {section.decoder.kind for section in pairs() if section.encoder in both} == {
+        "gru",
+        "lstm",
+        "rnn",
+        "transformer",
+    }
 
 
 def test_what_every_attention_has_is_met_in_every_score_and_order() -> None:
@@ -213,7 +220,10 @@ def test_tracing_shows_the_weights_and_changes_nothing(kind: str) -> None:
                 assert torch.equal(weights, weights.tril()), (name, specimen)
             else:
                 hidden = ~mask_of(name, memory, given)[:, None, None, :].expand_as(weights)
-                assert hidden.any() == (kind not in IMAGE_ALONE and not name.startswith("encoder.image")), (name, specimen)
+                assert hidden.any() == (kind not in IMAGE_KINDS and not name.startswith("encoder.image")), (
+                    name,
+                    specimen,
+                )
                 assert (weights[hidden] == 0).all(), (name, specimen)
                 assert (weights[~hidden] > 0).all(), (name, specimen)
         with trace_attention(specimen.model) as stepped:

@@ -174,17 +174,19 @@ def _attends(decoder: Keys) -> bool:
 
 @cache
 def pairs() -> list[sections.Model]:
-    """Every encoder with a decoder of each kind (of one kind, where it is made of two encoders), and every decoder with some encoder: the
-    partners take turns."""
+    """Every encoder with a decoder of each kind (of one kind, where it is made of two encoders), and every decoder with some encoder that
+    reads text, so that there is padding: the partners take turns."""
     found = []
     for turn, encoder in enumerate(encoders()):
         fitting = [decoder for decoder in decoders() if _fit(encoder, decoder)]
-        partners = [[decoder for decoder in fitting if _kind(decoder) == kind] for kind in sorted({*map(_kind, fitting)})]
+        partners = [
+            [decoder for decoder in fitting if _kind(decoder) == kind] for kind in sorted({*map(_kind, fitting)})
+        ]
         several = encoder["kind"] != "image_text"
         for same in partners if several else [partners[turn % len(partners)]]:
             found.append(_fit(encoder, same[turn * 7 % len(same)]))
     for turn, decoder in enumerate(decoders()):
-        fitting = [encoder for encoder in encoders() if _fit(encoder, decoder)]
+        fitting = [encoder for encoder in encoders() if _kind(encoder) not in IMAGE_KINDS and _fit(encoder, decoder)]
         found.append(_fit(fitting[turn * 13 % len(fitting)], decoder))
     return [model for model in found if model is not None]
 
@@ -200,6 +202,8 @@ def _fit(encoder: Keys, decoder: Keys) -> sections.Model | None:
 
 
 ENCODER_KINDS = sorted({keys["kind"] for keys in kinds(sections.Encoder)})
+IMAGE_KINDS = sorted({keys["kind"] for member in get_args(sections.ImageEncoder) for keys in variants(member, SIZES)})
+"""The encoders that read no text."""
 
 
 @cache
