@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as pillow
 
 from seqcli.errors import DataError
-from seqcli.symbols import Image
+from seqcli.symbols import Box, Image
 
 MOST_PIXELS = 100_000_000
 """A file that claims to hold more would take gigabytes to decode, whatever its own size."""
@@ -34,6 +34,9 @@ class ImageReader(Protocol):
 
     def read(self, image: Image, origin: str) -> NDArray[Any]:
         """The image as an array. Raises `DataError`, naming the file, or else its `origin`, where it cannot be read."""
+
+    def place(self, box: Box, image: Image) -> Box:
+        """Where a place of the image is in the array."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,24 @@ class PixelReader:
             return image
         if self.fit == "stretch":
             return image.resize((self.width, self.height), pillow.Resampling.BILINEAR)
-        scale = min(self.width / image.width, self.height / image.height)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        size = self._enlarged(*image.size)
         pixels = np.asarray(image.resize(size, pillow.Resampling.BILINEAR))
         missing = ((0, self.height - size[1]), (0, self.width - size[0]), *[(0, 0)] * (pixels.ndim - 2))
         return pillow.fromarray(np.pad(pixels, missing, mode="edge"))
+
+    def place(self, box: Box, image: Image) -> Box:
+        """The same shares of an image that is stretched, and smaller ones of one that is filled up."""
+        size = image_size(image)
+        if self.fit == "stretch" or size is None:
+            return box
+        width, height = self._enlarged(*size)
+        across, down = width / self.width, height / self.height
+        return (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+
+    def _enlarged(self, width: int, height: int) -> tuple[int, int]:
+        """How large a whole image becomes, in pixels."""
+        scale = min(self.width / width, self.height / height)
+        return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 @dataclass(frozen=True)
@@ -107,6 +123,10 @@ class FeatureReader:
         if not np.isfinite(grid).all():
             raise DataError(f"{_named(image, origin)}: the features have a value that is no number")
         return grid.reshape(self.shape).astype(np.float32, copy=False)
+
+    def place(self, box: Box, image: Image) -> Box:
+        """The same shares: the grid covers the image."""
+        return box
 
 
 def image_size(image: Image) -> tuple[int, int] | None:

@@ -114,9 +114,9 @@ def _maps_of(translator: Translator, example: Example, settings: SearchSettings)
         _stack(decoder) if decoder else None,
         covering(translator.source_tokenizer.words(shown), len(shown)),
         covering(translator.target_tokenizer.words(target), len(target)),
-        _picture(batch),
+        _picture(translator, batch),
         cells,
-        symbol_boxes(translator.target_tokenizer, example, target) if any(example.boxes) else None,
+        symbol_boxes(translator.target_tokenizer, translator.placed(example), target) if any(example.boxes) else None,
     )
 
 
@@ -156,9 +156,9 @@ def _encoder_maps(traced: Traced) -> NDArray[np.float32] | None:
     return _stack(layers) if layers else None
 
 
-def _picture(batch: Batch) -> NDArray[np.uint8] | None:
+def _picture(translator: Translator, batch: Batch) -> NDArray[np.uint8] | None:
     """The pixels of a batch's first image, `uint8 (h,w,3)` or `(h,w)`; None where it is features."""
-    if batch.image is None or batch.image.shape[1] not in (1, 3):
+    if batch.image is None or translator.image_reader is None or translator.image_reader.dtype is not np.uint8:
         return None
     pixels = ((batch.image[0] + 1.0) * 127.5).round().to(torch.uint8).cpu().numpy()
     picture: NDArray[np.uint8] = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))

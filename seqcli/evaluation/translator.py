@@ -108,6 +108,14 @@ class Translator:
             found.append(replace(example, image=None if isinstance(read, str) else read))
         return found, complaints
 
+    def placed(self, example: Example) -> Example:
+        """The example with its boxes where they are in what the model sees of its image."""
+        reader, image = self.image_reader, example.image
+        if reader is None or image is None:
+            return example
+        boxes = tuple(None if box is None else reader.place(box, image) for box in example.boxes)
+        return replace(example, boxes=boxes)
+
     def encode(self, example: Example) -> list[int]:
         """The ids that the encoder reads, EOS last."""
         ids = encode_source(self.source_tokenizer, example.source, example.features, reverse=self.reverse_source)
