@@ -103,7 +103,8 @@ def read_hub(
             _known_split(name, split, built.info.splits)
             return opened(built, split)
         everything = opened(built, None)
-        together = _datasets().concatenate_datasets(list(everything.values()))
+        # decoded or not is settled before: what a stream's filter has decoded stays so
+        together = _undecoded(_datasets().concatenate_datasets(list(everything.values())), columns)
         return together.filter(_IsIn(split), input_columns=[split_column])
 
     def opened(built: Any, wanted: str | None) -> Any:
@@ -177,15 +178,20 @@ def _rows(
     if present is not None:
         columns.check(present, name)
         dataset = dataset.select_columns([column for column in present if column in columns.top_level(present)])
-    image = dataset.features and dataset.features.get(str(columns.image))
-    if isinstance(image, _datasets().Image):
-        dataset = dataset.cast_column(str(columns.image), _datasets().Image(decode=False))
-    rows = iter(dataset)
+    rows = iter(_undecoded(dataset, columns))
     for number in itertools.count(1):
         row = _explained(name, lambda: next(rows, None))
         if row is None:
             return
         yield columns.example(row, index + number - 1, f"{name}:{number}", folder)
+
+
+def _undecoded(dataset: Any, columns: Columns) -> Any:
+    """The `datasets` object with images as they are stored."""
+    image = dataset.features and dataset.features.get(str(columns.image))
+    if not isinstance(image, _datasets().Image):
+        return dataset
+    return dataset.cast_column(str(columns.image), _datasets().Image(decode=False))
 
 
 def _explained(name: str, call: Callable[[], Any]) -> Any:
