@@ -94,7 +94,8 @@ class Columns:
             return None if column is None else _lookup(row, str(column), origin)
 
         written = [text for column in self.targets for text in _texts(value(column), column, origin)]
-        given = _texts(value(self.references), self.references, origin) if self.references is not None else []
+        answers = value(self.references)
+        given = [] if answers is None else _texts(answers, self.references, origin)
         image = _image(value(self.image), self.image, origin, folder)
         return Example(
             _text(value(self.source), self.source, origin),
@@ -120,10 +121,12 @@ def missing_column(name: str, present: Iterable[str], where: str) -> DataError:
 
 
 def _lookup(row: Mapping[str, Any], name: str, origin: str) -> Any:
-    """The value called `name`; with a dot, that of each item where a list is on the way (`answers.answer`)."""
+    """The value called `name`; with a dot, that of each item where a list is on the way (`answers.answer`), and null in a null."""
     if name in row:
         return row[name]
     first, dot, rest = name.partition(".")
+    if dot and first in row and row[first] is None:
+        return None
     if dot and isinstance(row.get(first), Mapping):
         return _lookup(row[first], rest, origin)
     if dot and isinstance(row.get(first), list):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from seqcli.data.columns import Columns
+from seqcli.data.columns import Columns, missing_column
 from seqcli.data.lines import digest_files, find_files
 from seqcli.errors import DataError
 from seqcli.symbols import Example
@@ -103,8 +103,8 @@ def read_hub(
             _known_split(name, split, built.info.splits)
             return opened(built, split)
         everything = opened(built, None)
-        # decoded or not is settled before: what a stream's filter has decoded stays so
-        together = _undecoded(_datasets().concatenate_datasets(list(everything.values())), columns)
+        # chosen before filtering, because what a stream's filter has decoded stays so
+        together = _needed(_datasets().concatenate_datasets(list(everything.values())), name, columns, split_column)
         return together.filter(_IsIn(split), input_columns=[split_column])
 
     def opened(built: Any, wanted: str | None) -> Any:
@@ -171,14 +171,8 @@ def _datasets() -> Any:
 def _rows(
     name: str, open_split: Callable[[], Any], columns: Columns, index: int = 0, folder: Path | None = None
 ) -> Iterator[Example]:
-    """The examples of a `datasets` object, counted from `index`; the columns that are not needed are never decoded, and images are
-    left as they are stored."""
-    dataset = _explained(name, open_split)
-    present = dataset.column_names
-    if present is not None:
-        columns.check(present, name)
-        dataset = dataset.select_columns([column for column in present if column in columns.top_level(present)])
-    rows = iter(_undecoded(dataset, columns))
+    """The examples of a `datasets` object, counted from `index`; the columns that are not needed are never decoded."""
+    rows = iter(_needed(_explained(name, open_split), name, columns))
     for number in itertools.count(1):
         row = _explained(name, lambda: next(rows, None))
         if row is None:
@@ -186,12 +180,20 @@ def _rows(
         yield columns.example(row, index + number - 1, f"{name}:{number}", folder)
 
 
-def _undecoded(dataset: Any, columns: Columns) -> Any:
-    """The `datasets` object with images as they are stored."""
+def _needed(dataset: Any, name: str, columns: Columns, *others: str) -> Any:
+    """The `datasets` object with the columns that are read, and `others`, alone; its images are left as they are stored."""
+    present = dataset.column_names
+    if present is not None:
+        columns.check(present, name)
+        for other in others:
+            if other not in present:
+                raise missing_column(other, present, name)
+        needed = {*columns.top_level(present), *others}
+        dataset = dataset.select_columns([column for column in present if column in needed])
     image = dataset.features and dataset.features.get(str(columns.image))
-    if not isinstance(image, _datasets().Image):
-        return dataset
-    return dataset.cast_column(str(columns.image), _datasets().Image(decode=False))
+    if isinstance(image, _datasets().Image):
+        dataset = dataset.cast_column(str(columns.image), _datasets().Image(decode=False))
+    return dataset
 
 
 def _explained(name: str, call: Callable[[], Any]) -> Any:
