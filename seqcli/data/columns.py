@@ -154,21 +154,30 @@ def _text(value: Any, column: Column | None, origin: str) -> str:
 
 
 def _image(value: Any, column: Column | None, origin: str, folder: Path | None) -> Image | None:
-    """What an image column holds: bytes, a path, `datasets`' dictionary of both, or the numbers of a grid of features."""
-    if column is None:
-        return None
+    """What an image column holds: bytes, a path, `datasets`' dictionary of both, or the numbers of a grid of features; None for a null."""
     if isinstance(value, Mapping) and ("bytes" in value or "path" in value):
         value = value.get("bytes") or value.get("path")
+    if value is None or (isinstance(value, (str, bytes)) and not value):
+        return None
     if isinstance(value, bytes):
         return value
-    if isinstance(value, str) and value:
+    if isinstance(value, str):
         return value if folder is None else str(folder / value)
     try:
-        return np.asarray(value, dtype=np.float32)
+        # a list of images that are decoded already would become an array too
+        if isinstance(_first_leaf(value), (int, float, np.generic)):
+            return np.asarray(value, dtype=np.float32)
     except (TypeError, ValueError):
-        raise DataError(
-            f"{origin}: column {column!r} holds {value!r:.80}, but an image is needed: its bytes, its path, or a grid of numbers"
-        ) from None
+        pass
+    raise DataError(
+        f"{origin}: column {column!r} holds {value!r:.80}, but an image is needed: its bytes, its path, or a grid of numbers"
+    )
+
+
+def _first_leaf(value: Any) -> Any:
+    while isinstance(value, (list, tuple, np.ndarray)) and len(value):
+        value = value[0]
+    return value
 
 
 def _boxes(value: Any, image: Image, column: Column | None, origin: str) -> tuple[Box | None, ...]:
