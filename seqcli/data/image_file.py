@@ -65,7 +65,7 @@ class ImageWriter:
 
     def add(self, examples: Sequence[Example]) -> list[int | str]:
         """The number of each example's image in the file; or, where it cannot be read, the sentence that says why."""
-        keys = [_digest(example.image) for example in examples]
+        keys = [_digest(example) for example in examples]
         new: dict[bytes, Example] = {}
         for key, example in zip(keys, examples, strict=True):
             if key not in self._numbers:
@@ -112,8 +112,12 @@ def read_image(reader: ImageReader, work: tuple[Image | None, str]) -> Read:
         return str(error)
 
 
-def _digest(image: Image | None) -> bytes:
-    content = image.tobytes() if isinstance(image, np.ndarray) else image or ""
+def _digest(example: Example) -> bytes:
+    """What two examples with the same image have in common; those without one have nothing, so that each is told by its own place."""
+    image = example.image
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(content if isinstance(content, bytes) else b"path " + content.encode())
+    if isinstance(image, (str, type(None))):
+        digest.update(repr((image, "" if image else example.origin)).encode())
+    else:
+        digest.update(image.tobytes() if isinstance(image, np.ndarray) else image)
     return digest.digest()
