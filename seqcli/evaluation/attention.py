@@ -174,7 +174,9 @@ def _target_ids(translator: Translator, example: Example, settings: SearchSettin
 
 def covering(spans: Sequence[Span], length: int) -> tuple[Span, ...]:
     """The same words, each reaching up to the next, so that no symbol (a space between characters) is left out."""
-    starts = [0, *(start for start, _ in spans[1:])] if spans else []
+    if not spans:
+        return ()
+    starts = [0, *(start for start, _ in spans[1:])]
     return tuple(zip(starts, [*starts[1:], length], strict=True))
 
 
