@@ -97,12 +97,14 @@ class Translator:
         return results
 
     def seen(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
-        """The examples with their images decoded, and a sentence for each that cannot be: such an example is left without one."""
+        """The examples with their images decoded, and a sentence for each that cannot be: such an example is left without one. What has
+        neither image nor text is blank, and nothing to complain of."""
         if self.image_reader is None:
             return list(examples), []
         found, complaints = [], []
         for example in examples:
-            read = None if example.image is None else read_image(self.image_reader, (example.image, example.origin))
+            blank = example.image is None and not example.source.strip()
+            read = None if blank else read_image(self.image_reader, (example.image, example.origin))
             if isinstance(read, str):
                 complaints.append(read)
             found.append(replace(example, image=None if isinstance(read, str) else read))
