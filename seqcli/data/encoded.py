@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -287,7 +287,7 @@ def _write(
                     encoding.leave_out(number, corrupt_limit)
                 else:
                     encoding.count(row.source, row.target)
-                    kept.append(row._replace(image=number))
+                    kept.append(row._replace(image=number, example=_framed(row.example, image_reader)))
             if kept:
                 writer.write_batch(_record_batch(kept))
     report = encoding.report
@@ -297,6 +297,13 @@ def _write(
             + (f", {report.corrupt} have an image that cannot be read" if report.corrupt else "")
         )
     (folder / "report.json").write_text(json.dumps(asdict(report)), encoding="utf-8")
+
+
+def _framed(example: Example, reader: ImageReader | None) -> Example:
+    """The example with its boxes where the things are in the image as it is kept."""
+    if reader is None or example.image is None or not example.boxes:
+        return example
+    return replace(example, boxes=reader.framed(example.boxes, example.image))
 
 
 def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:

@@ -18,7 +18,9 @@ from PIL import ExifTags
 from PIL import Image as pillow
 
 from seqcli.errors import DataError
-from seqcli.symbols import Image
+from seqcli.symbols import Box, Image
+
+Boxes = tuple[Box | None, ...]
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """What files may hold. Pillow knows more, some of which it hands to other programs (EPS), which is not for files of unknown origin."""
@@ -39,6 +41,9 @@ class ImageReader(Protocol):
 
     def read(self, image: Image, origin: str) -> NDArray[Any]:
         """The image as an array. Raises `DataError`, naming the file, or else its `origin`, where it cannot be read."""
+
+    def framed(self, boxes: Boxes, image: Image) -> Boxes:
+        """Boxes that are shares of the image as shares of the array that it becomes."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,26 @@ class PixelReader:
         pixels = np.asarray(self._resized(decoded.convert("L" if self.channels == 1 else "RGB")))
         return pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
+    def framed(self, boxes: Boxes, image: Image) -> Boxes:
+        """The same boxes, unless the image fills a part of the frame only."""
+        size = image_size(image)
+        if self.fit == "stretch" or size is None:
+            return boxes
+        width, height = self._whole(*size)
+        x, y = width / self.width, height / self.height
+        return tuple(box and (box[0] * x, box[1] * y, box[2] * x, box[3] * y) for box in boxes)
+
+    def _whole(self, width: int, height: int) -> tuple[int, int]:
+        """How large an image is when it is as large as fits, in its own proportions."""
+        scale = min(self.width / width, self.height / height)
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
     def _resized(self, image: pillow.Image) -> pillow.Image:
         if image.size == (self.width, self.height):
             return image
         if self.fit == "stretch":
             return image.resize((self.width, self.height), pillow.Resampling.BILINEAR)
-        scale = min(self.width / image.width, self.height / image.height)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        size = self._whole(image.width, image.height)
         pixels = np.asarray(image.resize(size, pillow.Resampling.BILINEAR))
         missing = ((0, self.height - size[1]), (0, self.width - size[0]), *[(0, 0)] * (pixels.ndim - 2))
         return pillow.fromarray(np.pad(pixels, missing, mode="edge"))
@@ -116,6 +134,10 @@ class FeatureReader:
         if not np.isfinite(grid).all():
             raise DataError(f"{_named(image, origin)}: the features have a value that is no number")
         return grid.reshape(self.shape)
+
+    def framed(self, boxes: Boxes, image: Image) -> Boxes:
+        """The same boxes."""
+        return boxes
 
 
 def image_size(image: Image) -> tuple[int, int] | None:
