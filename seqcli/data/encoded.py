@@ -93,14 +93,14 @@ class EncodedCorpus:
     """The examples of a corpus, encoded, by row number. Rows are read from the mapped file when they are asked for."""
 
     def __init__(self, folder: Path) -> None:
-        # the folder is named by the content of the corpus and by how it was encoded
-        self.digest = folder.name.removeprefix(FOLDER)
         self.report = EncodingReport(**_tuples(json.loads((folder / "report.json").read_text(encoding="utf-8"))))
         self._table = pa.ipc.open_file(pa.memory_map(str(folder / "examples.arrow"))).read_all()
         self._sources = IdLists(self._table["source_ids"])
         self._targets = IdLists(self._table["target_ids"])
         self._image_numbers = read_numbers(self._table["image"])
         self._images = ImageFile(folder) if (self._image_numbers != NO_IMAGE).any() else None
+        # the folder is named by the content of the corpus and by how it was encoded
+        self.digest = folder.name.removeprefix(FOLDER) + ("" if self._images is None else self._images.digest)
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -114,6 +114,10 @@ class EncodedCorpus:
     def target_lengths(self) -> NDArray[np.int32]:
         """Symbols of each target, EOS counted: the labels, not the BOS before them."""
         return self._targets.lengths
+
+    def current(self) -> bool:
+        """Whether the files of images that it was made from, if there are any, are what they were."""
+        return self._images is None or self._images.unchanged()
 
     def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
         """The batch of these rows, in this order; its `index` is the rows."""
@@ -200,9 +204,10 @@ def encode_corpus(
 
 
 def open_encoded(folder: Path) -> EncodedCorpus | None:
-    """What `encode_corpus` has left in a folder of its cache; None if nothing, or nothing whole, is there."""
+    """What `encode_corpus` has left in a folder of its cache; None if nothing is there, nothing whole, or what has become of other images."""
     try:
-        return EncodedCorpus(folder)
+        found = EncodedCorpus(folder)
+        return found if found.current() else None
     except (OSError, ValueError, TypeError, AttributeError, KeyError):
         return None
 

@@ -29,6 +29,8 @@ CHUNK = 16
 """Images that a process is given at once."""
 
 Read = Union[NDArray[Any], str]
+Stamp = Union[list[int], None]
+"""A file's bytes and the time of its last change in nanoseconds; None where there is no such file."""
 
 
 class ImageFile:
@@ -37,12 +39,19 @@ class ImageFile:
 
     def __init__(self, folder: Path) -> None:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        self._files: dict[str, Stamp] = about["files"]
+        # what is read from files of its own is not known by the corpus that names them
+        self.digest: str = about["digest"] if self._files else ""
         shape = tuple(about["shape"])
         self._arrays = np.memmap(folder / ARRAYS, dtype=np.dtype(about["dtype"]), mode="r", shape=shape)
 
     def __getitem__(self, number: int) -> NDArray[Any]:
         array: NDArray[Any] = self._arrays[number]
         return array
+
+    def unchanged(self) -> bool:
+        """Whether the files that the images came from are what they were."""
+        return all(_stamp(path) == stamp for path, stamp in self._files.items())
 
 
 class ImageWriter:
@@ -52,6 +61,8 @@ class ImageWriter:
         self._folder, self._reader = folder, reader
         self._numbers: dict[bytes, int | str] = {}
         self._count = 0
+        self._stamps: dict[str, Stamp] = {}
+        self._digest = hashlib.blake2b(digest_size=16)
         self._files = ExitStack()
         self._processes: Executor | None = None
 
@@ -61,7 +72,12 @@ class ImageWriter:
 
     def __exit__(self, *_: object) -> None:
         self._files.close()
-        about = {"shape": [self._count, *self._reader.shape], "dtype": np.dtype(self._reader.dtype).name}
+        about = {
+            "shape": [self._count, *self._reader.shape],
+            "dtype": np.dtype(self._reader.dtype).name,
+            "digest": self._digest.hexdigest(),
+            "files": self._stamps,
+        }
         (self._folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
     def add(self, examples: Sequence[Example]) -> list[int | str]:
@@ -71,12 +87,16 @@ class ImageWriter:
         for key, example in zip(keys, examples, strict=True):
             if key not in self._numbers:
                 new.setdefault(key, example)
+        # before they are read: a change meanwhile is seen the next time
+        self._stamps |= {one.image: _stamp(one.image) for one in new.values() if isinstance(one.image, str)}
         for key, read in zip(new, self._read_all(list(new.values())), strict=True):
             self._numbers[key] = read if isinstance(read, str) else self._write(read)
         return [self._numbers[key] for key in keys]
 
     def _write(self, array: NDArray[Any]) -> int:
-        self._stream.write(np.ascontiguousarray(array).tobytes())
+        content = np.ascontiguousarray(array).tobytes()
+        self._stream.write(content)
+        self._digest.update(content)
         self._count += 1
         return self._count - 1
 
@@ -124,6 +144,14 @@ def read_image(reader: ImageReader, work: tuple[Image | None, str]) -> Read:
         return reader.read(image, origin)
     except DataError as error:
         return str(error)
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        about = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return [about.st_size, about.st_mtime_ns]
 
 
 def _digest(example: Example) -> bytes:

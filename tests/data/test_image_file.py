@@ -61,7 +61,8 @@ def test_each_different_image_is_kept_once(tmp_path: Path) -> None:
     images = [picture(1), picture(2), picture(1), path, path, picture(2)]
     for at_once in (1, 2, 1000):
         assert written(tmp_path / "out", images, at_once=at_once) == [0, 1, 0, 2, 2, 1]
-        assert json.loads((tmp_path / "out" / ABOUT).read_text()) == {"shape": [3, 3, 4, 6], "dtype": "uint8"}
+        about = json.loads((tmp_path / "out" / ABOUT).read_text())
+        assert (about["shape"], about["dtype"], list(about["files"])) == ([3, 3, 4, 6], "uint8", [path])
 
 
 def test_arrays_are_told_apart_by_shape_too(tmp_path: Path) -> None:
