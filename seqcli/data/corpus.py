@@ -49,7 +49,9 @@ class Corpus:
             index = 0
             for example in self.read():
                 for target in dict.fromkeys(example.references) or (example.target,):
-                    yield replace(example, target=target, references=(), index=index)
+                    # the boxes are about the symbols of one of them
+                    boxes = example.boxes if target == example.target else ()
+                    yield replace(example, target=target, references=(), index=index, boxes=boxes)
                     index += 1
 
         return Corpus(self.name, read, self.digest)
@@ -87,8 +89,8 @@ def read_hub(
 ) -> Corpus:
     """One split of a data set of the Hugging Face hub, or of a local folder laid out like one.
 
-    Where there is a `split_column`, the split is the rows, of all splits of the data set, that have `split` in it. With `streaming` the data
-    set itself is not stored on this machine; a local folder is never copied.
+    Paths to images are seen from the local folder. Where there is a `split_column`, the split is the rows, of all splits of the data set,
+    that have `split` in it. With `streaming` the data set itself is not stored on this machine; a local folder is never copied.
     """
     columns.check_names()
     folder = Path(name)
@@ -142,7 +144,7 @@ def read_disk(path: str, columns: Columns = COLUMNS, *, split: str) -> Corpus:
     def digest() -> str:
         return digest_files(_files_in(folder), "disk", split, columns)
 
-    return Corpus(f"{path} ({split})", lambda: _rows(path, open_split, columns), digest)
+    return Corpus(f"{path} ({split})", lambda: _rows(path, open_split, columns, folder=folder), digest)
 
 
 def read_parquet(paths: Sequence[str], columns: Columns) -> Corpus:

@@ -24,7 +24,7 @@ from seqcli.data.image_file import ABOUT, ARRAYS, ImageFile, ImageWriter
 from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError, StorageError
-from seqcli.symbols import BOS, EOS, PAD, UNK, Example
+from seqcli.symbols import BOS, EOS, PAD, UNK, Example, Image
 from seqcli.types import Batch
 
 NO_IMAGE = -1
@@ -45,8 +45,9 @@ class Row(NamedTuple):
 
 CHUNK_ROWS = 8192
 CHUNK_SIZE = 1 << 23
-"""A chunk of the file, which is what is in memory while it is written, has at most so many rows, and about so many
-characters and ids."""
+CHUNK_IMAGES = 1 << 28
+"""A chunk of the file, which is what is in memory while it is written, has at most so many rows, about so many characters and ids, and about
+so many bytes of images."""
 
 SCHEMA = pa.schema(
     {
@@ -69,7 +70,8 @@ class EncodingReport:
     """What became of a corpus: `examples` kept, `empty` ones (a side without a symbol), `too_long` ones and those with a `corrupt` image
     left out.
 
-    The origins name the first few of those left out. Lengths are in symbols without EOS; the shares of unknown symbols are
+    The origins name the first few of those left out, and `corrupt_images` say why the first few of `corrupt_different` images cannot be
+    read, which several examples may share. Lengths are in symbols without EOS; the shares of unknown symbols are
     among the symbols of the examples that were kept.
     """
 
@@ -79,6 +81,7 @@ class EncodingReport:
     too_long: int = 0
     too_long_origins: tuple[str, ...] = ()
     corrupt: int = 0
+    corrupt_different: int = 0
     corrupt_images: tuple[str, ...] = ()
     source_longest: int = 0
     target_longest: int = 0
@@ -90,14 +93,14 @@ class EncodedCorpus:
     """The examples of a corpus, encoded, by row number. Rows are read from the mapped file when they are asked for."""
 
     def __init__(self, folder: Path) -> None:
-        # the folder is named by the content of the corpus and by how it was encoded
-        self.digest = folder.name.removeprefix(FOLDER)
         self.report = EncodingReport(**_tuples(json.loads((folder / "report.json").read_text(encoding="utf-8"))))
         self._table = pa.ipc.open_file(pa.memory_map(str(folder / "examples.arrow"))).read_all()
         self._sources = IdLists(self._table["source_ids"])
         self._targets = IdLists(self._table["target_ids"])
-        self._images = ImageFile(folder) if (folder / ABOUT).exists() else None
         self._image_numbers = read_numbers(self._table["image"])
+        self._images = ImageFile(folder) if (self._image_numbers != NO_IMAGE).any() else None
+        # the folder is named by the content of the corpus and by how it was encoded
+        self.digest = folder.name.removeprefix(FOLDER) + ("" if self._images is None else self._images.digest)
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -111,6 +114,10 @@ class EncodedCorpus:
     def target_lengths(self) -> NDArray[np.int32]:
         """Symbols of each target, EOS counted: the labels, not the BOS before them."""
         return self._targets.lengths
+
+    def current(self) -> bool:
+        """Whether the files of images that it was made from, if there are any, are what they were."""
+        return self._images is None or self._images.unchanged()
 
     def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
         """The batch of these rows, in this order; its `index` is the rows."""
@@ -209,9 +216,10 @@ def encode_corpus(
 
 
 def open_encoded(folder: Path) -> EncodedCorpus | None:
-    """What `encode_corpus` has left in a folder of its cache; None if nothing, or nothing whole, is there."""
+    """What `encode_corpus` has left in a folder of its cache; None if nothing is there, nothing whole, or what has become of other images."""
     try:
-        return EncodedCorpus(folder)
+        found = EncodedCorpus(folder)
+        return found if found.current() else None
     except (OSError, ValueError, TypeError, AttributeError, KeyError):
         return None
 
@@ -231,6 +239,7 @@ class _Encoding:
         self.limits = limits
         self.reverse_source = reverse_source
         self.report = EncodingReport()
+        self._corrupt: set[str] = set()
         self._symbols = [0, 0]
         self._unknown = [0, 0]
 
@@ -253,10 +262,14 @@ class _Encoding:
                 yield Row(example, source, target)
 
     def leave_out(self, corrupt: str, limit: int) -> None:
-        """Count an image that cannot be read, for the reason given. Raises `DataError` where there are more of them than the limit."""
+        """Count an example whose image cannot be read, for the reason given. Raises `DataError` where there are more images than the limit."""
         self.report.corrupt += 1
+        if corrupt in self._corrupt:
+            return
+        self._corrupt.add(corrupt)
+        self.report.corrupt_different += 1
         self.report.corrupt_images = _first_few(self.report.corrupt_images, corrupt)
-        if self.report.corrupt > limit:
+        if self.report.corrupt_different > limit:
             others = f" and {limit} more" if limit else ""
             raise DataError(
                 f"{corrupt}{others}; mend it, or let source.image.corrupt_limit leave out more than {limit}"
@@ -291,7 +304,7 @@ def _write(
                     encoding.leave_out(number, corrupt_limit)
                 else:
                     encoding.count(row.source, row.target)
-                    kept.append(row._replace(image=number))
+                    kept.append(row._replace(image=number, example=_framed(row.example, image_reader)))
             if kept:
                 writer.write_batch(_record_batch(kept))
     report = encoding.report
@@ -303,19 +316,32 @@ def _write(
     (folder / "report.json").write_text(json.dumps(asdict(report)), encoding="utf-8")
 
 
+def _framed(example: Example, reader: ImageReader | None) -> Example:
+    """The example with its boxes where the things are in the image as it is kept."""
+    if reader is None or example.image is None or not example.boxes:
+        return example
+    return replace(example, boxes=reader.framed(example.boxes, example.image))
+
+
 def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
     chunk: list[Row] = []
-    size = 0
+    size = images = 0
     for row in rows:
         chunk.append(row)
         example = row.example
         size += len(example.source) + len(example.target or "") + len(row.source) + len(row.target)
-        size += len(example.image) if isinstance(example.image, bytes) else 0
-        if len(chunk) >= CHUNK_ROWS or size >= CHUNK_SIZE:
+        images += _bytes_of(example.image)
+        if len(chunk) >= CHUNK_ROWS or size >= CHUNK_SIZE or images >= CHUNK_IMAGES:
             yield chunk
-            chunk, size = [], 0
+            chunk, size, images = [], 0, 0
     if chunk:
         yield chunk
+
+
+def _bytes_of(image: Image | None) -> int:
+    if isinstance(image, np.ndarray):
+        return image.nbytes
+    return len(image) if isinstance(image, bytes) else 0
 
 
 def _record_batch(rows: list[Row]) -> Any:

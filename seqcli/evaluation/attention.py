@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqcli.data.tokenizer import Tokenizer
+from seqcli.data.images import PixelReader
 from seqcli.errors import DataError, SeqcliError
 from seqcli.evaluation.translator import SearchSettings, Translator
 from seqcli.models.seq2seq import over_memory
@@ -114,25 +114,26 @@ def _maps_of(translator: Translator, example: Example, settings: SearchSettings)
         _stack(decoder) if decoder else None,
         covering(translator.source_tokenizer.words(shown), len(shown)),
         covering(translator.target_tokenizer.words(target), len(target)),
-        _picture(batch),
+        _picture(batch) if isinstance(translator.image_reader, PixelReader) else None,
         cells,
-        symbol_boxes(translator.target_tokenizer, example, target) if any(example.boxes) else None,
+        symbol_boxes(translator, example, target) if any(example.boxes) else None,
     )
 
 
-def symbol_boxes(tokenizer: Tokenizer, example: Example, ids: Sequence[int]) -> tuple[Box | None, ...]:
-    """The box of each of a target's `ids`, EOS last: the example's own, where it has one for each symbol, or for each word.
+def symbol_boxes(translator: Translator, example: Example, ids: Sequence[int]) -> tuple[Box | None, ...]:
+    """The box of each of a target's `ids`, EOS last: the example's own, where it has one for each symbol, or for each word; as shares of
+    the image as the model sees it.
 
     DataError where there are more boxes, or fewer.
     """
     symbols = [(place, place + 1) for place in range(len(ids) - 1)]
-    spans = symbols if len(symbols) == len(example.boxes) else tokenizer.words(ids[:-1])
+    spans = symbols if len(symbols) == len(example.boxes) else translator.target_tokenizer.words(ids[:-1])
     if len(spans) != len(example.boxes):
         raise DataError(
             f"{example.origin}: {len(example.boxes)} boxes for {len(symbols)} symbols of the target; there must be one, or null, for each"
         )
     boxes: list[Box | None] = [None] * len(ids)
-    for (start, end), box in zip(spans, example.boxes, strict=True):
+    for (start, end), box in zip(spans, translator.boxes(example), strict=True):
         boxes[start:end] = [box] * (end - start)
     return tuple(boxes)
 
@@ -156,10 +157,9 @@ def _encoder_maps(traced: Traced) -> NDArray[np.float32] | None:
     return _stack(layers) if layers else None
 
 
-def _picture(batch: Batch) -> NDArray[np.uint8] | None:
-    """The pixels of a batch's first image, `uint8 (h,w,3)` or `(h,w)`; None where it is features."""
-    if batch.image is None or batch.image.shape[1] not in (1, 3):
-        return None
+def _picture(batch: Batch) -> NDArray[np.uint8]:
+    """The pixels of a batch's first image, `uint8 (h,w,3)` or `(h,w)`."""
+    assert batch.image is not None
     pixels = ((batch.image[0] + 1.0) * 127.5).round().to(torch.uint8).cpu().numpy()
     picture: NDArray[np.uint8] = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
     return picture

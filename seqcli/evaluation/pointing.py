@@ -85,7 +85,7 @@ def _counts(translator: Translator, examples: Sequence[Example]) -> Iterator[tup
         rows, columns = traced.grid
         weights = traced.cross[-1].mean(dim=1)[..., : rows * columns].double().cpu().numpy()
         for one, example, ids in zip(weights, group, targets, strict=True):
-            boxes = symbol_boxes(translator.target_tokenizer, example, ids)
+            boxes = symbol_boxes(translator, example, ids)
             named = [(place, box) for place, box in enumerate(boxes) if box is not None]
             yield _pointed(one.reshape(-1, rows, columns), named)
 
