@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqcli.data.images import PixelReader
+from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import DataError, SeqcliError
 from seqcli.evaluation.translator import SearchSettings, Translator
 from seqcli.models.seq2seq import over_memory
