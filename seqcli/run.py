@@ -17,6 +17,7 @@ It refers to nothing outside itself, so it can be moved or mailed. From Python:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +82,10 @@ class Run:
         self, texts: Sequence[str] = (), targets: Sequence[str] | None = None, *, images: Sequence[Image] = ()
     ) -> list[Example]:
         """The sources as this run reads them: texts; images, each a path, a file's bytes or pixels `uint8 (C,h,w)`; or one of both for each
-        example. Where the run has feature tags, a text is the source, a tab, and the tags."""
+        example. Where the run has feature tags, a text is the source, a tab, and the tags. Raises `DataError` where that is not what is given.
+        """
+        if isinstance(images, (str, bytes)):
+            raise DataError("images is a list of images; put a single one into a list")
         for given, read, name in ((texts, self.reads_texts, "texts"), (images, self.reads_images, "images")):
             if len(given) and not read:
                 raise DataError(f"this run reads no {name}")
@@ -150,6 +154,33 @@ class Run:
         """What the model looks at while it writes its own translation of each source (see `examples`), or the given target."""
         examples = self.examples(texts, targets, images=images)
         return attention_maps(self.translator, examples, self.settings(beam_size))
+
+    def attention_of(
+        self, split: Split, numbers: Sequence[int], *, beam_size: int | None = None
+    ) -> list[AttentionMaps]:
+        """What the model looks at while it writes its own translation of some examples of a split, given by their numbers from 1.
+
+        Boxes are shown where the translation is the example's own target. RecipeError or DataError where there is no such split or example.
+        """
+        wanted = {number: self._example(split, number) for number in numbers}
+        settings = self.settings(beam_size)
+        found = []
+        for example in wanted.values():
+            written = self.hypotheses([example], settings)[0]
+            right = bool(written) and written[0].text == self.translator.target_tokenizer.normalizer(
+                example.target or ""
+            )
+            asked = example if right else replace(example, target=None, boxes=())
+            found += attention_maps(self.translator, [asked], settings)
+        return found
+
+    def _example(self, split: Split, number: int) -> Example:
+        corpus = open_split(self.recipe.data, split)
+        if corpus is None:
+            raise RecipeError(f"the recipe names no {split} split")
+        for example in itertools.islice(corpus.read(), number - 1, number):
+            return example
+        raise DataError(f"{corpus.name}: has no example {number}")
 
 
 def load(folder: str | Path, overrides: Sequence[str] = (), *, checkpoint: str | None = None) -> Run:

@@ -33,10 +33,15 @@ def save_figures(figures: Sequence[Figure], path: Path) -> list[Path]:
         raise RecipeError(f"{path}: a picture is written as .png, .svg or .pdf; its name must end in one of these")
     if ending == "pdf":
         return [_written(path, _pdf(figures))]
-    if len(figures) == 1:
-        return [_written(path, _picture(figures[0], ending))]
-    numbered = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, len(figures) + 1)]
-    return [_written(file, _picture(figure, ending)) for file, figure in zip(numbered, figures, strict=True)]
+    files = numbered(path, len(figures))
+    return [_written(file, _picture(figure, ending)) for file, figure in zip(files, figures, strict=True)]
+
+
+def numbered(path: Path, count: int) -> list[Path]:
+    """The names of `count` files: `path` itself if it is one, else name-1, name-2 and so on."""
+    if count == 1:
+        return [path]
+    return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
 
 
 def save_arrays(path: Path, maps: Mapping[str, NDArray[Any]], source: Sequence[str], target: Sequence[str]) -> Path:
