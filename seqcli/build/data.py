@@ -273,6 +273,7 @@ def _learn(side: sides.Side, section: sides.SourceTokenizer, texts: Iterable[str
                 normalize=side.normalize,
                 separator=section.separator,
                 min_frequency=section.min_frequency,
+                max_size=section.max_size,
             )
         case sides.SubwordTokenizer():
             return learn_subwords(

@@ -1,6 +1,6 @@
 """Training images varied at random: crop, flip, colour, and affine maps.
 
-What becomes of an image follows from (seed, epoch, row) alone, so a resumed run sees what an uninterrupted one would, and neither the
+What becomes of an image follows from (seed, epoch, image) alone, so a resumed run sees what an uninterrupted one would, and neither the
 order of batches nor the number of processes changes it.
 """
 
@@ -32,12 +32,12 @@ class Augmentation:
     scale: float = 0.0
     shear: float = 0.0
 
-    def __call__(self, pixels: Tensor, rows: Iterable[int], seed: int, epoch: int) -> Tensor:
-        """Pixels (B,C,h,w) from -1 to 1 → the same, varied; `rows` are the images' places in the corpus.
+    def __call__(self, pixels: Tensor, numbers: Iterable[int], seed: int, epoch: int) -> Tensor:
+        """Pixels (N,C,h,w) from -1 to 1 → the same, varied; `numbers` tell the images of the corpus apart.
 
         What is moved in from beyond the edge is the edge's own colour.
         """
-        drawn = [_Draw(seed, epoch, row) for row in rows]
+        drawn = [_Draw(seed, epoch, number) for number in numbers]
         if self.moves:
             ratio = pixels.shape[3] / pixels.shape[2]
             maps = torch.tensor([self._map(draw, ratio) for draw in drawn], dtype=pixels.dtype)
@@ -73,8 +73,8 @@ class Augmentation:
 class _Draw:
     """Random numbers of one image in one epoch."""
 
-    def __init__(self, seed: int, epoch: int, row: int) -> None:
-        self._random = np.random.Generator(np.random.PCG64([seed, epoch, row]))
+    def __init__(self, seed: int, epoch: int, number: int) -> None:
+        self._random = np.random.Generator(np.random.PCG64([seed, epoch, number]))
 
     def share(self) -> float:
         """From 0 to 1."""

@@ -95,7 +95,8 @@ class Columns:
             return None if column is None else _lookup(row, str(column), origin)
 
         written = [text for column in self.targets for text in _texts(value(column), column, origin)]
-        given = _texts(value(self.references), self.references, origin) if self.references is not None else []
+        answers = value(self.references)
+        given = [] if answers is None else _texts(answers, self.references, origin)
         image = _image(value(self.image), self.image, origin, folder)
         return Example(
             _text(value(self.source), self.source, origin),
@@ -121,10 +122,12 @@ def missing_column(name: str, present: Iterable[str], where: str) -> DataError:
 
 
 def _lookup(row: Mapping[str, Any], name: str, origin: str) -> Any:
-    """The value called `name`; with a dot, that of each item where a list is on the way (`answers.answer`)."""
+    """The value called `name`; with a dot, that of each item where a list is on the way (`answers.answer`), and null in a null."""
     if name in row:
         return row[name]
     first, dot, rest = name.partition(".")
+    if dot and first in row and row[first] is None:
+        return None
     if dot and isinstance(row.get(first), Mapping):
         return _lookup(row[first], rest, origin)
     if dot and isinstance(row.get(first), list):
@@ -152,8 +155,6 @@ def _text(value: Any, column: Column | None, origin: str) -> str:
 
 def _image(value: Any, column: Column | None, origin: str, folder: Path | None) -> Image | None:
     """What an image column holds: bytes, a path, `datasets`' dictionary of both, or the numbers of a grid of features; None for nothing."""
-    if column is None:
-        return None
     if isinstance(value, Mapping) and ("bytes" in value or "path" in value):
         value = value.get("bytes") or value.get("path")
     if value is None or value in ("", b""):
@@ -163,14 +164,21 @@ def _image(value: Any, column: Column | None, origin: str, folder: Path | None) 
     if isinstance(value, str):
         return value if folder is None else str(folder / value)
     try:
-        if not isinstance(value, list):
-            raise TypeError
-        with np.errstate(over="ignore"):  # whoever reads it refuses what is infinite
-            return np.asarray(value, dtype=np.float32)
+        # a list of images that are decoded already would become an array too
+        if isinstance(value, list) and isinstance(_first_leaf(value), (int, float, np.generic)):
+            with np.errstate(over="ignore"):  # whoever reads it refuses what is infinite
+                return np.asarray(value, dtype=np.float32)
     except (TypeError, ValueError):
-        raise DataError(
-            f"{origin}: column {column!r} holds {value!r:.80}, but an image is needed: its bytes, its path, or a grid of numbers"
-        ) from None
+        pass
+    raise DataError(
+        f"{origin}: column {column!r} holds {value!r:.80}, but an image is needed: its bytes, its path, or a grid of numbers"
+    )
+
+
+def _first_leaf(value: Any) -> Any:
+    while isinstance(value, (list, tuple, np.ndarray)) and len(value):
+        value = value[0]
+    return value
 
 
 def _boxes(value: Any, image: Image, column: Column | None, origin: str) -> tuple[Box | None, ...]:

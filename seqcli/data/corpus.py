@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from seqcli.data.columns import Columns
-from seqcli.data.lines import digest_files, find_files
+from seqcli.data.columns import Columns, missing_column
+from seqcli.data.lines import digest_files, existing, find_files
 from seqcli.errors import DataError
 from seqcli.symbols import Example
 
@@ -105,7 +105,8 @@ def read_hub(
             _known_split(name, split, built.info.splits)
             return opened(built, split)
         everything = opened(built, None)
-        together = _datasets().concatenate_datasets(list(everything.values()))
+        # chosen before filtering, because what a stream's filter has decoded stays so
+        together = _needed(_datasets().concatenate_datasets(list(everything.values())), name, columns, split_column)
         return together.filter(_IsIn(split), input_columns=[split_column])
 
     def opened(built: Any, wanted: str | None) -> Any:
@@ -120,9 +121,10 @@ def read_hub(
         built = builder()
         return f"hub {name} {built.config.name} {built.hash} {split} {split_column} {columns}"
 
-    return Corpus(
-        f"{name} ({split})", lambda: _rows(name, open_split, columns, folder=folder if local else None), digest
-    )
+    def read() -> Iterator[Example]:
+        return _rows(name, open_split, columns, folder=folder if local else None)
+
+    return Corpus(f"{name} ({split})", read, digest)
 
 
 def read_disk(path: str, columns: Columns = COLUMNS, *, split: str) -> Corpus:
@@ -159,7 +161,29 @@ def read_parquet(paths: Sequence[str], columns: Columns) -> Corpus:
                 yield example
                 index += 1
 
-    return Corpus(", ".join(paths), read, lambda: digest_files(find_files(paths), "parquet", columns))
+    def digest() -> str:
+        files = find_files(paths)
+        named = (name for path in files for name in _named_images(path, columns))
+        return digest_files([*files, *existing(named)], "parquet", columns)
+
+    return Corpus(", ".join(paths), read, digest)
+
+
+def _named_images(path: Path, columns: Columns) -> list[str]:
+    """The paths of the images of a Parquet file that has them by path; nothing where it cannot be read, which reading it will tell."""
+    if columns.image is None:
+        return []
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    column = str(columns.image)
+    try:
+        schema = pq.read_schema(path)
+        if column not in schema.names or not pa.types.is_string(schema.field(column).type):
+            return []
+        return [str(path.parent / name) for name in pq.read_table(path, columns=[column])[column].to_pylist() if name]
+    except (pa.ArrowInvalid, OSError):
+        return []
 
 
 def _datasets() -> Any:
@@ -174,22 +198,40 @@ def _datasets() -> Any:
 def _rows(
     name: str, open_split: Callable[[], Any], columns: Columns, index: int = 0, folder: Path | None = None
 ) -> Iterator[Example]:
-    """The examples of a `datasets` object, counted from `index`; the columns that are not needed are never decoded, and images are
-    left as they are stored."""
-    dataset = _explained(name, open_split)
-    present = dataset.column_names
-    if present is not None:
-        columns.check(present, name)
-        dataset = dataset.select_columns([column for column in present if column in columns.top_level(present)])
-    image = dataset.features and dataset.features.get(str(columns.image))
-    if isinstance(image, _datasets().Image):
-        dataset = dataset.cast_column(str(columns.image), _datasets().Image(decode=False))
-    rows = iter(dataset)
+    """The examples of a `datasets` object, counted from `index`; the columns that are not needed are never decoded."""
+    rows = iter(_needed(_explained(name, open_split), name, columns))
     for number in itertools.count(1):
-        row = _explained(name, lambda: next(rows, None))
+        row = _explained(name, lambda: _with_image(next(rows, None), columns))
         if row is None:
             return
         yield columns.example(row, index + number - 1, f"{name}:{number}", folder)
+
+
+def _needed(dataset: Any, name: str, columns: Columns, *others: str) -> Any:
+    """The `datasets` object with the columns that are read, and `others`, alone; its images are left as they are stored."""
+    present = dataset.column_names
+    if present is not None:
+        columns.check(present, name)
+        for other in others:
+            if other not in present:
+                raise missing_column(other, present, name)
+        needed = {*columns.top_level(present), *others}
+        dataset = dataset.select_columns([column for column in present if column in needed])
+    image = dataset.features and dataset.features.get(str(columns.image))
+    if isinstance(image, _datasets().Image):
+        dataset = dataset.cast_column(str(columns.image), _datasets().Image(decode=False))
+    return dataset
+
+
+def _with_image(row: Any, columns: Columns) -> Any:
+    """The row, its image in it where it is but named: in an archive, or on the hub."""
+    image = row and row.get(str(columns.image))
+    if not isinstance(image, dict) or image.get("bytes") or "://" not in (image.get("path") or ""):
+        return row
+    from datasets.utils.file_utils import xopen
+
+    with xopen(image["path"], "rb") as stream:
+        return {**row, str(columns.image): stream.read()}
 
 
 def _explained(name: str, call: Callable[[], Any]) -> Any:

@@ -121,8 +121,20 @@ class EncodedCorpus:
 
     def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
         """The batch of these rows, in this order; its `index` is the rows."""
-        images = None if self._images is None else [self._image(row) for row in rows]
-        return make_batch([self._sources[row] for row in rows], [self._targets[row] for row in rows], rows, images)
+        batch = make_batch([self._sources[row] for row in rows], [self._targets[row] for row in rows], rows)
+        if self._images is None:
+            return batch
+        numbers, image_of = np.unique(self._image_numbers[rows], return_inverse=True)
+        images = as_tensor([self._images[number] for number in numbers])
+        if len(numbers) == len(image_of):
+            # each row has its own: in the rows' order
+            return replace(batch, image=images[torch.from_numpy(image_of)])
+        return replace(batch, image=images, image_of=torch.from_numpy(image_of))
+
+    @property
+    def image_numbers(self) -> NDArray[np.int64]:
+        """Which image each row looks at; all -1 where there are none."""
+        return self._image_numbers
 
     def example(self, row: int) -> Example:
         """The example of a row as text, with its image as it was decoded; its `index` is the row."""
@@ -148,7 +160,7 @@ def make_batch(
     source_ids: Sequence[Ids],
     target_ids: Sequence[Ids] | None,
     index: Sequence[int] | NDArray[np.int64],
-    images: Sequence[NDArray[Any] | None] | None = None,
+    images: Sequence[NDArray[Any]] | None = None,
 ) -> Batch:
     """A batch of ids that end in EOS; BOS is put before the targets (None where there is nothing to learn from). Images are arrays of one
     shape, as an `ImageReader` makes them."""
@@ -157,13 +169,13 @@ def make_batch(
     if target_ids is not None:
         labels = _rectangle(target_ids)
         target = torch.cat([torch.full((len(labels), 1), BOS), labels], dim=1)
-    image = None if images is None or any(one is None for one in images) else as_tensor(images)
+    image = None if images is None else as_tensor(images)
     return Batch(source, source != PAD, target, torch.as_tensor(np.asarray(index, dtype=np.int64)), image)
 
 
-def as_tensor(images: Sequence[NDArray[Any] | None]) -> torch.Tensor:
+def as_tensor(images: Sequence[NDArray[Any]]) -> torch.Tensor:
     """Images `uint8 (C,h,w)` as one tensor (B,C,h,w) from -1 to 1; grids of features as they are."""
-    stacked = torch.from_numpy(np.stack(images))  # type: ignore[arg-type]
+    stacked = torch.from_numpy(np.stack(images))
     return stacked.float().div_(127.5).sub_(1.0) if stacked.dtype == torch.uint8 else stacked
 
 

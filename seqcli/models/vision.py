@@ -55,12 +55,15 @@ class GridMemory(nn.Module):
         self.dropout = Dropout(dropout)
 
     def placed(self, cells: Tensor) -> Tensor:
-        """Cells (B,rows,columns,D) → states (B,G,D), row by row, each with its place."""
+        """Cells (N,rows,columns,D) → states (N,G,D), row by row, each with its place."""
         placed: Tensor = self.dropout(self.positions(cells).flatten(1, 2))
         return placed
 
-    def memory(self, states: Tensor, grid: tuple[int, int]) -> Memory:
-        """States (B,G,D) as a memory, all of which may be attended to; the summary is their mean (Xu et al. 2015, §3.1.2)."""
+    def memory(self, states: Tensor, grid: tuple[int, int], batch: Batch) -> Memory:
+        """The images' states (N,G,D) as the memory of a batch, all of which may be attended to; the summary is their mean (Xu et al. 2015,
+        §3.1.2). An image that several rows look at was read once."""
+        if batch.image_of is not None:
+            states = states.index_select(0, batch.image_of)
         mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
         return Memory(states, mask, states.mean(dim=1, keepdim=True), grid=grid)
 
@@ -89,10 +92,10 @@ class ConvEncoder(GridMemory):
         self.states = nn.Linear(before, hidden_size)
 
     def forward(self, batch: Batch) -> Memory:
-        """Pixels (B,C,h,w) → Memory with states (B,G,D), G = (h/2^stages) × (w/2^stages), rounded up."""
+        """Pixels (N,C,h,w) → Memory with states (B,G,D), G = (h/2^stages) × (w/2^stages), rounded up."""
         features = self.stages(_image(batch).contiguous(memory_format=torch.channels_last))
         cells = self.states(features.permute(0, 2, 3, 1))
-        return self.memory(self.placed(cells), _grid(cells))
+        return self.memory(self.placed(cells), _grid(cells), batch)
 
 
 class PatchEncoder(GridMemory):
@@ -116,7 +119,7 @@ class PatchEncoder(GridMemory):
         self.norm = norm
 
     def forward(self, batch: Batch) -> Memory:
-        """Pixels (B,C,h,w) → Memory with states (B,G,D), G = (h/patch) × (w/patch)."""
+        """Pixels (N,C,h,w) → Memory with states (B,G,D), G = (h/patch) × (w/patch)."""
         pixels, size = _image(batch), self.patch_size
         rows, columns = pixels.shape[2] // size, pixels.shape[3] // size
         patches = F.pixel_unshuffle(pixels, size).permute(0, 2, 3, 1)
@@ -124,7 +127,7 @@ class PatchEncoder(GridMemory):
         mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
         for layer in self.layers:
             states = layer(states, mask)
-        return self.memory(self.norm(states), (rows, columns))
+        return self.memory(self.norm(states), (rows, columns), batch)
 
 
 class FeaturesEncoder(GridMemory):
@@ -136,9 +139,9 @@ class FeaturesEncoder(GridMemory):
         self.states = nn.Linear(feature_size, hidden_size)
 
     def forward(self, batch: Batch) -> Memory:
-        """Features (B,rows,columns,F) → Memory with states (B,rows·columns,D)."""
+        """Features (N,rows,columns,F) → Memory with states (B,rows·columns,D)."""
         cells = self.states(self.norm(_image(batch)))
-        return self.memory(self.placed(cells), _grid(cells))
+        return self.memory(self.placed(cells), _grid(cells), batch)
 
 
 class ImageTextEncoder(nn.Module):

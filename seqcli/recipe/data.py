@@ -23,7 +23,7 @@ class Columns(Section):
     features: Column | None = None
     """A column of tags that go before the source as symbols of their own (inflection)."""
     image: Column | None = None
-    """A column of images: files' bytes, paths (seen from the data file's folder), or features computed beforehand."""
+    """A column of images: files' bytes, paths (seen from the folder of the data), or features computed beforehand."""
     references: Column | None = None
     """A column of lists of all answers that count as right, as several annotators gave them; only `target` is learnt."""
     group: Column | None = None

@@ -37,6 +37,8 @@ class SymbolTokenizer(Section):
     """What stands between two symbols."""
     min_frequency: Count = 1
     """Symbols rarer than this become the unknown symbol."""
+    max_size: Count | None = None
+    """Keep only so many symbols, the most frequent ones."""
 
 
 class SubwordTokenizer(Section):

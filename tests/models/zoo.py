@@ -179,8 +179,7 @@ def padded(given: Batch, source: int, target: int) -> Batch:
 
 def rows(given: Batch, order: list[int]) -> Batch:
     """Some rows of a batch, in this order, with the padding they had."""
-    columns = (given.source, given.source_mask, given.target, given.index, given.image)
-    return Batch(*(None if column is None else column[order] for column in columns))
+    return given.select(torch.tensor(order))
 
 
 def alone(given: Batch, row: int, length: int) -> Batch:
