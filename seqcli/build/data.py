@@ -185,6 +185,7 @@ def _columns(section: recipe.HubData | recipe.DiskData | recipe.FilesData) -> Co
         columns.references,
         columns.group,
         columns.boxes,
+        tuple(section.where.items()),
     )
 
 

@@ -15,6 +15,7 @@ from seqcli.errors import DataError, printable
 from seqcli.symbols import Box, Example, Image
 
 Column = Union[str, int]
+Cell = Union[str, int, bool]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Columns:
 
     `source` is None where the source is an image alone. Several `target` columns, or lists in one, are what several people wrote.
     `separator` stands between two tags of the features column, unless that is a list already. `references`, `group` and `boxes` are as in
-    `Example`, but boxes are in pixels.
+    `Example`, but boxes are in pixels. Of all rows, those are read that have each of the values in `where` in its column.
     """
 
     source: Column | None = "source"
@@ -34,12 +35,13 @@ class Columns:
     references: Column | None = None
     group: Column | None = None
     boxes: Column | None = None
+    where: tuple[tuple[str, Cell], ...] = ()
 
     def __repr__(self) -> str:
         # part of a data set's digest, by which a run that goes on knows its data: what came later shows only where it is used
         first = f"Columns(source={self.source!r}, target={self.target!r}, features={self.features!r}, separator={self.separator!r}"
-        later = {name: getattr(self, name) for name in ("image", "references", "group", "boxes")}
-        return first + "".join(f", {name}={value!r}" for name, value in later.items() if value is not None) + ")"
+        later = {name: getattr(self, name) for name in ("image", "references", "group", "boxes", "where")}
+        return first + "".join(f", {name}={value!r}" for name, value in later.items() if value not in (None, ())) + ")"
 
     @property
     def targets(self) -> tuple[Column, ...]:
@@ -48,7 +50,7 @@ class Columns:
 
     def wanted(self) -> list[Column]:
         """The columns that are read."""
-        others = (self.features, self.image, self.references, self.group, self.boxes)
+        others = (self.features, self.image, self.references, self.group, self.boxes, *(name for name, _ in self.where))
         return [column for column in (self.source, *self.targets, *others) if column is not None]
 
     def check_names(self) -> Columns:
@@ -84,6 +86,10 @@ class Columns:
             else:
                 found.append(header.index(column))
         return found
+
+    def chooses(self, row: Mapping[str, Any], origin: str) -> bool:
+        """Whether a row has the values that are asked for."""
+        return all(_lookup(row, name, origin) == value for name, value in self.where)
 
     def example(self, row: Mapping[str, Any], index: int, origin: str, folder: Path | None = None) -> Example:
         """The example that a row of named, perhaps nested, values holds; a null is an empty text.

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from seqcli.data.columns import Columns, missing_column
+from seqcli.data.columns import Columns
 from seqcli.data.lines import digest_files, existing, find_files
 from seqcli.errors import DataError
 from seqcli.symbols import Example
@@ -92,6 +92,8 @@ def read_hub(
     Paths to images are seen from the local folder. Where there is a `split_column`, the split is the rows, of all splits of the data set,
     that have `split` in it. With `streaming` the data set itself is not stored on this machine; a local folder is never copied.
     """
+    if split_column is not None:
+        columns = replace(columns, where=(*columns.where, (split_column, split)))
     columns.check_names()
     folder = Path(name)
     local = folder.is_dir()
@@ -104,10 +106,7 @@ def read_hub(
         if split_column is None:
             _known_split(name, split, built.info.splits)
             return opened(built, split)
-        everything = opened(built, None)
-        # chosen before filtering, because what a stream's filter has decoded stays so
-        together = _needed(_datasets().concatenate_datasets(list(everything.values())), name, columns, split_column)
-        return together.filter(_IsIn(split), input_columns=[split_column])
+        return _datasets().concatenate_datasets(list(opened(built, None).values()))
 
     def opened(built: Any, wanted: str | None) -> Any:
         if streaming or local:
@@ -117,9 +116,9 @@ def read_hub(
 
     def digest() -> str:
         if local:
-            return digest_files(_files_in(folder), "hub", config, split, split_column, columns)
+            return digest_files(_files_in(folder), "hub", config, split, columns)
         built = builder()
-        return f"hub {name} {built.config.name} {built.hash} {split} {split_column} {columns}"
+        return f"hub {name} {built.config.name} {built.hash} {split} {columns}"
 
     def read() -> Iterator[Example]:
         return _rows(name, open_split, columns, folder=folder if local else None)
@@ -201,22 +200,21 @@ def _rows(
     """The examples of a `datasets` object, counted from `index`; the columns that are not needed are never decoded."""
     rows = iter(_needed(_explained(name, open_split), name, columns))
     for number in itertools.count(1):
-        row = _explained(name, lambda: _with_image(next(rows, None), columns))
+        row = _explained(name, lambda: next(rows, None))
         if row is None:
             return
-        yield columns.example(row, index + number - 1, f"{name}:{number}", folder)
+        origin = f"{name}:{number}"
+        if columns.chooses(row, origin):
+            yield columns.example(_explained(name, partial(_with_image, row, columns)), index, origin, folder)
+            index += 1
 
 
-def _needed(dataset: Any, name: str, columns: Columns, *others: str) -> Any:
-    """The `datasets` object with the columns that are read, and `others`, alone; its images are left as they are stored."""
+def _needed(dataset: Any, name: str, columns: Columns) -> Any:
+    """The `datasets` object with the columns that are read alone; its images are left as they are stored."""
     present = dataset.column_names
     if present is not None:
         columns.check(present, name)
-        for other in others:
-            if other not in present:
-                raise missing_column(other, present, name)
-        needed = {*columns.top_level(present), *others}
-        dataset = dataset.select_columns([column for column in present if column in needed])
+        dataset = dataset.select_columns([column for column in present if column in columns.top_level(present)])
     image = dataset.features and dataset.features.get(str(columns.image))
     if isinstance(image, _datasets().Image):
         dataset = dataset.cast_column(str(columns.image), _datasets().Image(decode=False))
@@ -244,16 +242,6 @@ def _explained(name: str, call: Callable[[], Any]) -> Any:
         # The useful line is often that of the error underneath.
         reason = str(error.__cause__ or error).strip() or type(error).__name__
         raise DataError(f"{name}: cannot be read ({reason.splitlines()[0]})") from error
-
-
-@dataclass(frozen=True)
-class _IsIn:
-    """Whether a row is in the split; a class, because `datasets` knows its work by what a function looks like."""
-
-    split: str
-
-    def __call__(self, value: str) -> bool:
-        return value == self.split
 
 
 def _known_split(name: str, split: str, splits: Iterable[str] | None) -> None:

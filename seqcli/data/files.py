@@ -129,7 +129,8 @@ def _json_examples(path: Path, columns: Columns) -> Iterator[Example]:
             raise DataError(f"{path}:{number}: is no JSON ({error})") from error
         if not isinstance(row, dict):
             raise DataError(f"{path}:{number}: is no JSON object with columns: {line[:80]}")
-        yield columns.example(row, 0, f"{path}:{number}", path.parent)
+        if columns.chooses(row, f"{path}:{number}"):
+            yield columns.example(row, 0, f"{path}:{number}", path.parent)
 
 
 def _table(cells_of: Callable[[Path], Cells]) -> Callable[[Path, Columns], Iterator[Example]]:
@@ -148,7 +149,8 @@ def _table(cells_of: Callable[[Path], Cells]) -> Callable[[Path, Columns], Itera
                     f"{origin}: has {len(cells)} columns where {needed} are needed: {printable(' | '.join(cells)[:80])}"
                 )
             row = {str(column): cells[place] for column, place in zip(columns.wanted(), places, strict=True)}
-            yield columns.example(row, 0, origin, path.parent)
+            if columns.chooses(row, origin):
+                yield columns.example(row, 0, origin, path.parent)
 
     return examples
 

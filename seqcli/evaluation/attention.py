@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqcli.data.images import PixelReader
+from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import DataError, SeqcliError
 from seqcli.evaluation.translator import SearchSettings, Translator
 from seqcli.models.seq2seq import over_memory
@@ -116,24 +117,23 @@ def _maps_of(translator: Translator, example: Example, settings: SearchSettings)
         covering(translator.target_tokenizer.words(target), len(target)),
         _picture(batch) if isinstance(translator.image_reader, PixelReader) else None,
         cells,
-        symbol_boxes(translator, example, target) if any(example.boxes) else None,
+        symbol_boxes(translator.target_tokenizer, translator.placed(example), target) if any(example.boxes) else None,
     )
 
 
-def symbol_boxes(translator: Translator, example: Example, ids: Sequence[int]) -> tuple[Box | None, ...]:
-    """The box of each of a target's `ids`, EOS last: the example's own, where it has one for each symbol, or for each word; as shares of
-    the image as the model sees it.
+def symbol_boxes(tokenizer: Tokenizer, example: Example, ids: Sequence[int]) -> tuple[Box | None, ...]:
+    """The box of each of a target's `ids`, EOS last: the example's own, where it has one for each symbol, or for each word.
 
     DataError where there are more boxes, or fewer.
     """
     symbols = [(place, place + 1) for place in range(len(ids) - 1)]
-    spans = symbols if len(symbols) == len(example.boxes) else translator.target_tokenizer.words(ids[:-1])
+    spans = symbols if len(symbols) == len(example.boxes) else tokenizer.words(ids[:-1])
     if len(spans) != len(example.boxes):
         raise DataError(
             f"{example.origin}: {len(example.boxes)} boxes for {len(symbols)} symbols of the target; there must be one, or null, for each"
         )
     boxes: list[Box | None] = [None] * len(ids)
-    for (start, end), box in zip(spans, translator.boxes(example), strict=True):
+    for (start, end), box in zip(spans, example.boxes, strict=True):
         boxes[start:end] = [box] * (end - start)
     return tuple(boxes)
 

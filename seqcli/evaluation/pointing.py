@@ -17,7 +17,7 @@ from seqcli.evaluation.attention import symbol_boxes, traced_pass
 from seqcli.evaluation.counting import Counts
 from seqcli.evaluation.metrics import POINTING_METRICS
 from seqcli.evaluation.translator import Translator
-from seqcli.symbols import Box, Example
+from seqcli.symbols import EOS, Box, Example
 from seqcli.types import Metric
 
 BATCH = 64
@@ -85,7 +85,9 @@ def _counts(translator: Translator, examples: Sequence[Example]) -> Iterator[tup
         rows, columns = traced.grid
         weights = traced.cross[-1].mean(dim=1)[..., : rows * columns].double().cpu().numpy()
         for one, example, ids in zip(weights, group, targets, strict=True):
-            boxes = symbol_boxes(translator, example, ids)
+            whole = [*translator.target_tokenizer.encode(example.target or ""), EOS]
+            # a model with learned positions may not get to the end of the reference
+            boxes = symbol_boxes(translator.target_tokenizer, translator.placed(example), whole)[: len(ids) - 1]
             named = [(place, box) for place, box in enumerate(boxes) if box is not None]
             yield _pointed(one.reshape(-1, rows, columns), named)
 
@@ -95,7 +97,8 @@ def _pointed(weights: NDArray[np.float64], boxes: Boxes) -> tuple[float, float, 
     mass = hits = 0.0
     for place, box in boxes:
         seen, share = weights[place], inside((weights.shape[1], weights.shape[2]), box)
-        mass += float((seen * share).sum() / seen.sum())
+        # beside a text, all weights of the image may be too small to be told from 0
+        mass += float((seen * share).sum() / seen.sum()) if seen.any() else 0.0
         centres = _centres_inside((weights.shape[1], weights.shape[2]), box)
         # a box smaller than a cell may have no centre in it
         target = centres if centres.any() else share > 0

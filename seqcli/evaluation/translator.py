@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seqcli.data.encoded import make_batch
 from seqcli.data.image_file import read_image
-from seqcli.data.images import Boxes, ImageReader
+from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError
 from seqcli.models.seq2seq import Seq2Seq
@@ -110,11 +110,11 @@ class Translator:
             found.append(replace(example, image=None if isinstance(read, str) else read))
         return found, complaints
 
-    def boxes(self, example: Example) -> Boxes:
-        """The example's boxes as shares of its image as the model sees it."""
+    def placed(self, example: Example) -> Example:
+        """The example with its boxes as shares of its image as the model sees it."""
         if self.image_reader is None or example.image is None:
-            return example.boxes
-        return self.image_reader.framed(example.boxes, example.image)
+            return example
+        return replace(example, boxes=self.image_reader.framed(example.boxes, example.image))
 
     def encode(self, example: Example) -> list[int]:
         """The ids that the encoder reads, EOS last."""

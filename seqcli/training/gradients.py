@@ -13,13 +13,18 @@ from seqcli.training.sharding import local
 LAYER = re.compile(r"\blayers\.(\d+)\.|_l(\d+)(?:_reverse)?$")
 """A layer's number in a parameter's name: of a Transformer or a feed-forward stack, or as torch writes it in recurrent ones."""
 
+SIDE = re.compile(r"encoder\.(?:image|text)(?=\.)|[^.]+")
+"""The encoder, or each of two, the decoder, the output layer."""
+
 
 def part_of(name: str) -> str:
-    """The part of the model that a parameter belongs to: `encoder.layers.0`, `decoder.embedding`, `output`.
+    """The part of the model that a parameter belongs to: `encoder.layers.0`, `encoder.image.stages`, `decoder.embedding`, `output`.
 
     The two directions of a recurrent layer are one part. A tied table goes by its first name, the encoder's.
     """
-    side, *rest = name.split(".")
+    whole = SIDE.match(name)
+    assert whole is not None
+    side, rest = whole[0], name[whole.end() + 1 :].split(".")
     layer = LAYER.search(name)
     return ".".join([side, "layers", layer[1] or layer[2]] if layer else [side, *rest[:-1][:1]])
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from models.zoo import (
     ENCODER_KINDS,
+    IMAGE_KINDS,
     TURNS,
     Specimen,
     batch,
@@ -23,7 +26,8 @@ from torch import Tensor
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.nn.trace import trace_attention
 from seqcli.recipe import model as sections
-from seqcli.types import Batch, State
+from seqcli.recipe.section import Section
+from seqcli.types import Batch, Memory, State
 
 every_encoder_kind = pytest.mark.parametrize("kind", ENCODER_KINDS)
 
@@ -51,13 +55,30 @@ def step_by_step(model: Seq2Seq, state: State, inputs: Tensor) -> tuple[Tensor, 
 
 def test_the_zoo_is_whole() -> None:
     """Written by hand, so that a kind cannot fall out of the tests unnoticed; a new kind changes these numbers."""
-    assert ENCODER_KINDS == ["feedforward", "gru", "lstm", "rnn", "transformer"]
-    assert len(encoders()) == 4 + 3 * 2 + 2 * 3 * 2  # activations; cells × directions; norms × positions × activations
+    assert IMAGE_KINDS == ["conv", "features", "patch"]
+    assert sorted([*IMAGE_KINDS, "feedforward", "gru", "image_text", "lstm", "rnn", "transformer"]) == ENCODER_KINDS
+    of_text = 4 + 3 * 2 + 2 * 3 * 2  # activations; cells × directions; norms × positions × activations
+    of_image = 3 + 3 + 2 * 3 * 2  # positions; positions; norms × positions × activations
+    assert len(encoders()) == of_text + of_image + 5 * 3
     without_attention = 2 * 3 - 1  # feed_summary × bridges, but for the one that never sees the source
     with_attention = 5 * 3 * 3  # scores × (luong, luong with input feeding, bahdanau) × bridges
     assert len(decoders()) == 4 + 3 * (without_attention + with_attention) + 2 * 3 * 2
-    assert len(pairs()) == 5 * len(encoders()) + len(decoders())
+    assert len(pairs()) == 5 * (of_text + of_image) + 5 * 3 + len(decoders())
     assert sum(len(models_with(kind)) for kind in ENCODER_KINDS) == len(pairs())
+
+
+def test_each_part_of_an_encoder_meets_each_other() -> None:
+    both = [section.encoder for section in pairs() if isinstance(section.encoder, sections.ImageTextEncoder)]
+    assert len({(encoder.image.kind, encoder.text.kind) for encoder in both}) == 3 * 5
+    assert (
+        len({str(encoder.image) for encoder in both}) == 3 + 3 + 5
+    )  # all that conv and features can be, and a patch for each text
+    assert {section.decoder.kind for section in pairs() if section.encoder in both} == {
+        "gru",
+        "lstm",
+        "rnn",
+        "transformer",
+    }
 
 
 def test_what_every_attention_has_is_met_in_every_score_and_order() -> None:
@@ -115,7 +136,7 @@ def test_batch_mates_and_their_order_change_nothing(kind: str) -> None:
 def _without_padding(one: Batch) -> Batch:
     assert one.target is not None
     source, target = int(one.source_mask.sum()), one.target_tokens + 1
-    return Batch(one.source[:, :source], one.source_mask[:, :source], one.target[:, :target], one.index)
+    return Batch(one.source[:, :source], one.source_mask[:, :source], one.target[:, :target], one.index, one.image)
 
 
 @every_encoder_kind
@@ -135,23 +156,30 @@ def test_future_symbols_change_no_past_output(kind: str) -> None:
 
 @every_encoder_kind
 def test_the_source_is_read(kind: str) -> None:
+    """Each symbol by what reads symbols, each corner of an image by what looks at it; and nothing else by either."""
     given = batch([7, 5, 4], [6, 6, 6])
+    assert given.image is not None
     for specimen in models_with(kind):
-        before = specimen.model(given)
+        before, encoder = specimen.model(given), specimen.section.encoder
         for position in range(4):
-            source = given.source.clone()
+            source, image = given.source.clone(), given.image.clone()
             source[:, position] = (source[:, position] + 3) % 16 + 4
-            after = specimen.model(Batch(source, given.source_mask, given.target, given.index))
-            assert not torch.equal(before, after), specimen
+            image[:, :, -(position // 2), -(position % 2)] *= -1
+            reads = not torch.equal(before, specimen.model(replace(given, source=source)))
+            looks = not torch.equal(before, specimen.model(replace(given, image=image)))
+            assert reads == (sections.text_encoder(encoder) is not None), specimen
+            assert looks == (sections.image_encoder(encoder) is not None), specimen
 
 
 def expected_maps(section: sections.Model) -> set[str]:
     """The names of all attentions of a model."""
-    encoder, decoder, names = section.encoder, section.decoder, set()
-    if isinstance(encoder, sections.TransformerEncoder):
-        names |= {f"encoder.layers.{layer}.attention" for layer in range(encoder.layers)}
+    encoder, decoder = section.encoder, section.decoder
+    if isinstance(encoder, sections.ImageTextEncoder):
+        names = self_attention("encoder.image", encoder.image) | self_attention("encoder.text", encoder.text)
+    else:
+        names = self_attention("encoder", encoder)
     if isinstance(decoder, sections.TransformerDecoder):
-        names |= {f"decoder.layers.{layer}.attention" for layer in range(decoder.layers)}
+        names |= self_attention("decoder", decoder)
         names |= {f"decoder.layers.{layer}.cross_attention" for layer in range(decoder.layers)}
     if isinstance(decoder, sections.RecurrentDecoder) and isinstance(decoder.attention, sections.AttentionSection):
         hops = decoder.attention.hops
@@ -159,12 +187,27 @@ def expected_maps(section: sections.Model) -> set[str]:
     return names
 
 
+def self_attention(name: str, section: Section) -> set[str]:
+    if not isinstance(section, sections.TransformerStack):
+        return set()
+    return {f"{name}.layers.{layer}.attention" for layer in range(section.layers)}
+
+
+def mask_of(name: str, memory: Memory, given: Batch) -> Tensor:
+    """What an attention of the encoder, or one over the memory, may attend to, (B,S): cells are never padding, symbols may be."""
+    if name.startswith("decoder"):
+        return memory.mask
+    if memory.grid is None or name.startswith("encoder.text"):
+        return given.source_mask
+    return memory.mask[:, : math.prod(memory.grid)]
+
+
 @every_encoder_kind
 def test_tracing_shows_the_weights_and_changes_nothing(kind: str) -> None:
     given = batch([7, 5, 2], [6, 3, 6])
     seen = 0
     for specimen in models_with(kind):
-        fast = specimen.model(given)
+        fast, memory = specimen.model(given), specimen.model.encoder(given)
         with trace_attention(specimen.model) as maps:
             same(fast, specimen.model(given), specimen)
         assert maps.keys() == expected_maps(specimen.section), specimen
@@ -176,8 +219,11 @@ def test_tracing_shows_the_weights_and_changes_nothing(kind: str) -> None:
                 assert weights.shape[2:] == (6, 6)
                 assert torch.equal(weights, weights.tril()), (name, specimen)
             else:
-                hidden = ~given.source_mask[:, None, None, :].expand_as(weights)
-                assert hidden.any()
+                hidden = ~mask_of(name, memory, given)[:, None, None, :].expand_as(weights)
+                assert hidden.any() == (kind not in IMAGE_KINDS and not name.startswith("encoder.image")), (
+                    name,
+                    specimen,
+                )
                 assert (weights[hidden] == 0).all(), (name, specimen)
                 assert (weights[~hidden] > 0).all(), (name, specimen)
         with trace_attention(specimen.model) as stepped:

@@ -35,7 +35,12 @@ SIZES: Keys = {
     "feedforward_size": 24,
     "window": 12,
     "max_positions": 40,
+    "channels": [6, 16],
+    "blocks": 2,
+    "patch_size": 4,
 }
+IMAGE = (3, 8, 12)
+"""The shape of every image: pixels (C,h,w), and as well a grid of features (rows,columns,D). A model that reads text alone looks at none."""
 # what every attention has goes with all the rest, so the models take turns: each way to attend gets each of these in some model
 TURNS: list[Keys] = [{}, {"gate": True}, {}, {"hops": 2}, {}, {"gate": True, "hops": 2}, {}]
 VOCABULARY = 20
@@ -81,24 +86,69 @@ def _values(annotation: Any) -> list[Any]:
     return []
 
 
+def side_by_side(section: type[Section]) -> Iterator[Keys]:
+    """Every way to write a section that is made of an image's and a text's, but for their details: each kind of the one with each kind of
+    the other, and their variants take turns."""
+    (kind,) = get_args(section.model_fields["kind"].annotation)
+    turns = {name: _turns(section.model_fields[name].annotation) for name in ("image", "text")}
+    for image, text in product(turns["image"], turns["text"]):
+        yield {"kind": kind, "image": next(turns["image"][image]), "text": next(turns["text"][text])}
+
+
+def _turns(union: Any) -> dict[str, Iterator[Keys]]:
+    """Of each kind its variants, again and again."""
+    found = [keys for member in get_args(union) for keys in variants(member, SIZES)]
+    return {kind: cycle([keys for keys in found if keys["kind"] == kind]) for kind in dict.fromkeys(map(_kind, found))}
+
+
+def _kind(keys: Keys) -> str:
+    return str(keys["kind"])
+
+
 def kinds(union: Any) -> list[Keys]:
     """All variants of all members of a discriminated union of the schema."""
-    return [keys for member in get_args(get_args(union)[0]) for keys in variants(member, SIZES)]
+    found: list[Keys] = []
+    for member in get_args(get_args(union)[0]):
+        found += side_by_side(member) if member is sections.ImageTextEncoder else variants(member, SIZES)
+    return found
 
 
 def validated(keys: Keys) -> sections.Model | None:
     """The `model` section with these keys, or None where the rules refuse it."""
+    model = sections.Model.model_validate(keys)
+    text, image = sections.text_encoder(model.encoder), sections.image_encoder(model.encoder)
     recipe = Recipe.model_validate(
         {
-            "data": {"kind": "dates"},
-            "source": {"tokenizer": {"kind": "characters"}},
-            "target": {"tokenizer": {"kind": "shared"}},
-            "model": keys,
+            "data": {"kind": "files", "train": "pairs.jsonl", "columns": _columns(text is not None, image is not None)},
+            "source": {
+                "tokenizer": None if text is None else {"kind": "characters"},
+                "image": None if image is None else _image_source(image.kind),
+            },
+            "target": {"tokenizer": {"kind": "characters" if text is None else "shared"}},
+            "model": model,
             "training": {"steps": 1},
             "search": {"max_length": 20},
         }
     )
-    return None if any(path[0] == "model" for path, _ in broken_rules(recipe)) else recipe.model
+    broken = [path[0] for path, _ in broken_rules(recipe)]
+    assert set(broken) <= {"model"}, "the zoo's recipes are wrong beside their models"
+    return None if broken else recipe.model
+
+
+def _columns(text: bool, image: bool) -> Keys:
+    return {"source": "text" if text else None, "image": "picture" if image else None, "target": "words"}
+
+
+def _image_source(encoder: str) -> Keys:
+    """What gives images of the shape `IMAGE` to an encoder of a kind."""
+    if encoder == "features":
+        return {"kind": "features", "rows": IMAGE[0], "columns": IMAGE[1], "size": IMAGE[2]}
+    return {"kind": "pixels", "channels": IMAGE[0], "height": IMAGE[1], "width": IMAGE[2]}
+
+
+def built(section: sections.Model) -> Seq2Seq:
+    """A new model of the zoo, for its vocabulary and its images."""
+    return build_model(section, VOCABULARY, VOCABULARY, image_shape=IMAGE)
 
 
 @cache
@@ -124,16 +174,20 @@ def _attends(decoder: Keys) -> bool:
 
 @cache
 def pairs() -> list[sections.Model]:
-    """Every encoder with a decoder of each kind, and every decoder with some encoder: the partners take turns."""
+    """Every encoder with a decoder of each kind (of one kind, where it is made of two encoders), and every decoder with some encoder that
+    reads text, so that there is padding: the partners take turns."""
     found = []
     for turn, encoder in enumerate(encoders()):
-        for kind in sorted({decoder["kind"] for decoder in decoders()}):
-            partners = [decoder for decoder in decoders() if decoder["kind"] == kind and _fit(encoder, decoder)]
-            if partners:
-                found.append(_fit(encoder, partners[turn * 7 % len(partners)]))
+        fitting = [decoder for decoder in decoders() if _fit(encoder, decoder)]
+        partners = [
+            [decoder for decoder in fitting if _kind(decoder) == kind] for kind in sorted({*map(_kind, fitting)})
+        ]
+        several = encoder["kind"] != "image_text"
+        for same in partners if several else [partners[turn % len(partners)]]:
+            found.append(_fit(encoder, same[turn * 7 % len(same)]))
     for turn, decoder in enumerate(decoders()):
-        partners = [encoder for encoder in encoders() if _fit(encoder, decoder)]
-        found.append(_fit(partners[turn * 5 % len(partners)], decoder))
+        fitting = [encoder for encoder in encoders() if _kind(encoder) not in IMAGE_KINDS and _fit(encoder, decoder)]
+        found.append(_fit(fitting[turn * 13 % len(fitting)], decoder))
     return [model for model in found if model is not None]
 
 
@@ -148,6 +202,8 @@ def _fit(encoder: Keys, decoder: Keys) -> sections.Model | None:
 
 
 ENCODER_KINDS = sorted({keys["kind"] for keys in kinds(sections.Encoder)})
+IMAGE_KINDS = sorted({keys["kind"] for member in get_args(sections.ImageEncoder) for keys in variants(member, SIZES)})
+"""The encoders that read no text."""
 
 
 @cache
@@ -157,16 +213,17 @@ def models_with(encoder_kind: str) -> list[Specimen]:
     for number, section in enumerate(pairs()):
         if section.encoder.kind == encoder_kind:
             torch.manual_seed(number)
-            found.append(Specimen(section, build_model(section, VOCABULARY, VOCABULARY).eval()))
+            found.append(Specimen(section, built(section).eval()))
     return found
 
 
 def batch(source_lengths: list[int], target_lengths: list[int], seed: int = 0) -> Batch:
-    """Random sentences of these lengths, EOS counted, BOS not."""
+    """Random sentences of these lengths, EOS counted, BOS not, each with a random image."""
     draw = torch.Generator().manual_seed(seed)
     source = _rectangle([_sentence(length, draw) for length in source_lengths])
     target = _rectangle([[BOS, *_sentence(length, draw)] for length in target_lengths])
-    return Batch(source, source != PAD, target, torch.arange(len(source_lengths)))
+    image = 2 * torch.rand(len(source_lengths), *IMAGE, generator=draw) - 1
+    return Batch(source, source != PAD, target, torch.arange(len(source_lengths)), image)
 
 
 def padded(given: Batch, source: int, target: int) -> Batch:

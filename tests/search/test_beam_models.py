@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
-from models.zoo import ENCODER_KINDS, Specimen, alone, batch, models_with
+from models.zoo import ENCODER_KINDS, Specimen, alone, batch, models_with, rows
 from torch import Tensor
 
 from seqcli.search.beam import beam_search
@@ -32,9 +33,9 @@ def teacher_forced(specimen: Specimen, found: Hypotheses) -> Tensor:
     """The log-probabilities (B,K) that one pass of the model gives the hypotheses."""
     sentences, beam_size, longest = found.ids.shape
     ids = found.ids.flatten(0, 1)
-    source = GIVEN.source.repeat_interleave(beam_size, dim=0)
     target = torch.cat((torch.full((len(ids), 1), BOS), ids), dim=1)
-    log_probs = specimen.model.logits(Batch(source, source != PAD, target, torch.arange(len(ids)))).log_softmax(-1)
+    given = rows(GIVEN, [row for row in range(sentences) for _ in range(beam_size)])
+    log_probs = specimen.model.logits(replace(given, target=target)).log_softmax(-1)
     chosen = log_probs.gather(2, ids[:, :, None]).squeeze(2)
     written = torch.arange(longest) < found.lengths.flatten()[:, None]
     return (chosen * written).sum(dim=1).view(sentences, beam_size)
@@ -68,11 +69,10 @@ def test_a_beam_of_one_is_an_argmax_loop(kind: str) -> None:
     for specimen in models_with(kind)[::3]:
         found = search(specimen, GIVEN, LIMITS, beam_size=1)
         for row, limit in enumerate(LIMITS):
-            source = GIVEN.source[row : row + 1]
-            written = [BOS]
+            one, written = rows(GIVEN, [row]), [BOS]
             while len(written) <= limit and written[-1] != EOS:
                 target = torch.tensor([[*written, EOS]])
-                scores = specimen.model.logits(Batch(source, source != PAD, target, torch.arange(1)))[0, -1]
+                scores = specimen.model.logits(replace(one, target=target))[0, -1]
                 scores[[PAD, BOS]] = -torch.inf
                 written.append(int(scores.argmax()))
             assert found.ids[row, 0, : found.lengths[row, 0]].tolist() == written[1:], specimen

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from models.zoo import VOCABULARY, batch
+from models.zoo import batch, built
 
-from seqcli.build.model import build_model
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.model import Model
 from seqcli.training.checkpoint import Position, load_checkpoint, save_checkpoint, step_folder
@@ -44,9 +43,9 @@ def load(rows: Rows, epoch: int = 0) -> Batch:
         return torch.cat([torch.nn.functional.pad(part, (0, longest - part.shape[1])) for part in parts])
 
     source = rectangle([part.source for part in one])
-    return Batch(
-        source, source != 0, rectangle([part.target for part in one if part.target is not None]), torch.tensor(rows)
-    )
+    target = rectangle([part.target for part in one if part.target is not None])
+    image = torch.cat([part.image for part in one if part.image is not None])
+    return Batch(source, source != 0, target, torch.tensor(rows), image)
 
 
 def plan(epoch: int) -> list[Rows]:
@@ -73,7 +72,7 @@ class Run:
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
-        self.model = build_model(self.section, VOCABULARY, VOCABULARY)
+        self.model = built(self.section)
         self.optimizer = Adam(
             self.model.named_parameters(), betas=(0.9, 0.98), epsilon=1e-9, weight_decay=0.01, decoupled=True
         )

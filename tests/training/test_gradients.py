@@ -48,17 +48,28 @@ def test_parameters_without_a_gradient_do_not_count() -> None:
 
 
 def test_the_parts_of_all_models() -> None:
-    parts = set()
+    parts: dict[str, set[str]] = {}
     for kind in ENCODER_KINDS:
         for specimen in models_with(kind):
-            names = [name for name, _ in specimen.model.named_parameters()]
-            parts |= {part_of(name) for name in names}
-            layers = {part_of(name) for name in names if name.startswith("encoder") and "layers" in part_of(name)}
-            assert layers == {"encoder.layers.0", "encoder.layers.1"}, specimen
-    assert parts == {
-        *(f"{side}.layers.{number}" for side in ("encoder", "decoder") for number in (0, 1)),
-        *(f"{side}.{part}" for side in ("encoder", "decoder") for part in ("embedding", "positions", "norm")),
-        *("encoder.states", "decoder.bridge", "decoder.attention", "decoder.readout", "output"),
+            parts.setdefault(kind, set()).update(part_of(name) for name, _ in specimen.model.named_parameters())
+    layers, picture = {"layers.0", "layers.1"}, {"positions", "states"}
+    text = {kind: {"embedding", *layers} for kind in ("rnn", "lstm", "gru")}
+    text["feedforward"] = {"embedding", "states", *layers}
+    text["transformer"] = {"embedding", "positions", "norm", *layers}
+    image = {"conv": {"stages", *picture}, "features": {"norm", *picture}}
+    image["patch"] = {"patches", "positions", "norm", *layers}
+    alone = {kind: {f"encoder.{part}" for part in names} for kind, names in {**text, **image}.items()}
+    both = {
+        f"encoder.{side}.{part}"
+        for side, kinds in (("image", image), ("text", text))
+        for part in set().union(*kinds.values())
+    }
+    for kind in ENCODER_KINDS:
+        found = {part for part in parts[kind] if part.startswith("encoder")}
+        assert found == alone.get(kind, both), kind
+    assert set().union(*parts.values()) - both - set().union(*alone.values()) == {
+        *("decoder.layers.0", "decoder.layers.1", "decoder.embedding", "decoder.positions", "decoder.norm"),
+        *("decoder.bridge", "decoder.attention", "decoder.readout", "output"),
     }
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from models.zoo import ENCODER_KINDS, batch, pairs
+from models.zoo import ENCODER_KINDS, batch, built, pairs
 from torch import Tensor
 from training.miniature import FOR_EVER, PLAIN, SMALLEST, Run, load, no_validation, plan
 
-from seqcli.build.model import build_model
 from seqcli.errors import RecipeError, SeqcliError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.model import Model
@@ -45,22 +44,23 @@ def gradient(model: Seq2Seq, given: Batch, how: Precision, r_drop: float | None)
 @pytest.mark.parametrize("how", ["bf16", "fp16"])
 @pytest.mark.parametrize("kind", ENCODER_KINDS)
 def test_the_gradients_of_all_kinds_are_about_those_of_float32(kind: str, how: Precision) -> None:
-    """Of every third model, with R-Drop of every sixth. 8 bits (bf16) or 11 (fp16) move some models far, where a unit changes
-    sides at the kink of a relu, but not many."""
+    """Of a dozen models or more, with R-Drop of every other. 8 bits (bf16) or 11 (fp16) move some models far, where a unit changes
+    sides at the kink of a relu, but not many; a residual network has a relu after each convolution, in every place of the image."""
     sections = [section.model_copy(update={"dropout": 0.0}) for section in pairs() if section.encoder.kind == kind]
     errors = []
-    for number, section in enumerate(sections[::3]):
+    for number, section in enumerate(sections[:: max(1, len(sections) // 12)]):
         if how == "fp16" and has_lstm(section):
             continue  # torch has none on CPUs
         torch.manual_seed(number)
-        model, given = build_model(section, 20, 20), batch([5, 3, 2], [4, 6, 2])
+        model, given = built(section), batch([5, 3, 2], [4, 6, 2])
         r_drop = 5.0 if number % 2 else None
         exact, near = (gradient(model, given, precision, r_drop) for precision in ("float32", how))
         assert not torch.equal(near, exact)
         errors.append(float((near - exact).norm() / exact.norm()))
     assert len(errors) >= (0 if (kind, how) == ("lstm", "fp16") else 8)
     assert all(error < 0.2 for error in errors), errors
-    assert sum(error < (0.03 if how == "bf16" else 0.004) for error in errors) >= 0.7 * len(errors), errors
+    usual = (0.03 if how == "bf16" else 0.004) * (3 if kind in ("conv", "image_text") else 1)
+    assert sum(error < usual for error in errors) >= 0.7 * len(errors), errors
 
 
 def test_the_scale_is_halved_at_once_and_doubled_after_long(monkeypatch: pytest.MonkeyPatch) -> None:

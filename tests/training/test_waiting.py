@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from models.zoo import VOCABULARY, batch, pairs
+from models.zoo import ENCODER_KINDS, batch, built, pairs
 from torch.utils._python_dispatch import TorchDispatchMode
 from training.miniature import PLAIN
 
-from seqcli.build.model import build_model
-from seqcli.recipe.model import AttentionSection, Model
+from seqcli.recipe.model import AttentionSection, Model, RecurrentEncoder, text_encoder
 from seqcli.training.step import losses
 from seqcli.training.team import Team
 
@@ -54,15 +53,16 @@ def attends(section: Model) -> bool:
 
 @pytest.mark.parametrize("added", [{}, {"r_drop": 5.0}, {"doubly_stochastic": 1.0}], ids=["", "r_drop", "penalty"])
 def test_forward_and_backward_pass_ask_for_nothing(added: dict[str, float]) -> None:
-    """Of all models but those whose encoder is recurrent, which ask how long the sources are to pack them. Without dropout, whose
+    """Of all models but those whose encoder of text is recurrent, which ask how long the sources are to pack them. Without dropout, whose
     masks on a CPU are drawn there."""
-    sections = [section for section in pairs() if section.encoder.kind in ("feedforward", "transformer")]
+    sections = [section for section in pairs() if not isinstance(text_encoder(section.encoder), RecurrentEncoder)]
+    assert {section.encoder.kind for section in sections} == {*ENCODER_KINDS} - {"rnn", "lstm", "gru"}
     if "doubly_stochastic" in added:
         sections = [section for section in sections if attends(section)]
     assert len(sections) > 20
     for section in sections[::4]:
         torch.manual_seed(1)
-        model = build_model(section.model_copy(update={"dropout": 0.0}), VOCABULARY, VOCABULARY)
+        model = built(section.model_copy(update={"dropout": 0.0}))
         given = batch([5, 3, 2], [4, 6, 2]).to("cpu")
         with Asked() as asked:
             loss, _ = losses(Team().replica(model), given, replace(PLAIN, **added))
