@@ -213,5 +213,17 @@ def test_not_all_images_are_in_memory_at_once(
     assert (sum(sizes), max(sizes)) == (8, 3)
 
 
+def test_evaluation_leaves_none_out(call: Call, captions: Path, pictures: list[str]) -> None:
+    for names, code in ((pictures, 0), ([*pictures, "damaged.png"], 3)):
+        Path("x.jsonl").write_text(
+            "".join(json.dumps({"image": path, "text": "a red circle"}) + "\n" for path in names)
+        )
+        data = "data={kind: files, train: x.jsonl, test: x.jsonl, columns: {image: image, source: null, target: text}}"
+        ended = call("eval", captions, data, "--metrics", "exact_match,loss", "--json")
+        assert ended.code == code
+    assert "damaged.png: the image cannot be read" in ended.err
+    assert ended.out == ""
+
+
 def test_texts_have_no_row_about_images(call: Call) -> None:
     assert "image" not in call("train", "copy", "--dry-run", "data.examples=100", "run=nowhere").out
