@@ -86,7 +86,7 @@ def as_file(folder: Path, name: str, pixels: np.ndarray) -> str:
 
 @pytest.mark.parametrize("every", [1, 4])
 def test_however_often_it_is_stopped(recipe_of: RecipeOf, every: int, tmp_path: Path) -> None:
-    """What becomes of an image follows from seed, epoch and row, so a run that goes on sees what it would have seen."""
+    """What becomes of an image follows from seed, epoch and its number, so a run that goes on sees what it would have seen."""
     recipe = recipe_of(
         "data.examples=20",
         "source.image.augment={crop: 0.2, flip: true, colour: 0.3, rotate: 10, shift: 0.1, scale: 0.1, shear: 5}",
