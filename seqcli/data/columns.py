@@ -88,8 +88,9 @@ class Columns:
         return found
 
     def chooses(self, row: Mapping[str, Any], origin: str) -> bool:
-        """Whether a row has the values that are asked for."""
-        return all(_lookup(row, name, origin) == value for name, value in self.where)
+        """Whether a row has the values that are asked for; true is not 1."""
+        found = [(_lookup(row, name, origin), value) for name, value in self.where]
+        return all(type(cell) is type(value) and cell == value for cell, value in found)
 
     def example(self, row: Mapping[str, Any], index: int, origin: str, folder: Path | None = None) -> Example:
         """The example that a row of named, perhaps nested, values holds; a null is an empty text.

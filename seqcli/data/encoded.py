@@ -124,7 +124,7 @@ class EncodedCorpus:
         batch = make_batch([self._sources[row] for row in rows], [self._targets[row] for row in rows], rows)
         if self._images is None:
             return batch
-        numbers, image_of = np.unique(self._image_numbers[rows], return_inverse=True)
+        numbers, image_of = np.unique(self._image_numbers[np.asarray(rows)], return_inverse=True)
         images = as_tensor([self._images[number] for number in numbers])
         if len(numbers) == len(image_of):
             # each row has its own: in the rows' order

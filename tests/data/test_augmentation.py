@@ -1,4 +1,4 @@
-"""Training images varied at random: what follows from the row alone, and what each kind of change does."""
+"""Training images varied at random: what follows from the image's number alone, and what each kind of change does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def pixels_of(count: int, channels: int = 3, height: int = 9, width: int = 13) -
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_it_follows_from_seed_epoch_and_row(channels: int) -> None:
+def test_it_follows_from_seed_epoch_and_number(channels: int) -> None:
     pixels = pixels_of(1, channels)
     first = ALL(pixels, [5], seed=1, epoch=2)
     assert first.shape == pixels.shape

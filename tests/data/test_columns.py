@@ -153,6 +153,41 @@ def test_boxes_inside_out(box: list[float]) -> None:
     )
 
 
+# rows
+
+
+@pytest.mark.parametrize(
+    ("where", "chosen"),
+    [
+        ({}, "abcdef"),
+        ({"label": "true"}, "a"),
+        ({"label": True}, "b"),
+        ({"label": 1}, "c"),
+        ({"label": "true", "deep.kind": "x"}, "a"),
+        ({"label": "true", "deep.kind": "y"}, ""),
+        ({"label": "false"}, ""),
+        ({"deep.kind": "y"}, "bcdef"),
+    ],
+)
+def test_rows_are_chosen_by_their_values(tmp_path: Path, where: dict[str, Any], chosen: str) -> None:
+    labels = ["true", True, 1, 1.0, None, [1]]
+    rows = [
+        {"text": text, "label": label, "deep": {"kind": "x" if text == "a" else "y"}}
+        for text, label in zip("abcdef", labels, strict=True)
+    ]
+    columns = Columns(source=None, target="text", where=tuple(where.items()))
+    found = list(read_files([jsonl(tmp_path, rows)], columns).read())
+    assert "".join(one.target or "" for one in found) == chosen
+    assert [one.index for one in found] == list(range(len(chosen)))
+    assert all(one.origin.endswith(f":{'abcdef'.index(str(one.target)) + 1}") for one in found)
+
+
+def test_rows_are_chosen_by_columns_that_are_there(tmp_path: Path) -> None:
+    columns = Columns(source=None, target="text", where=(("label", "x"),))
+    with pytest.raises(DataError, match="data.jsonl:1: there is no column 'label'; there are: text"):
+        list(read_files([jsonl(tmp_path, [{"text": "a"}])], columns).read())
+
+
 # corpora
 
 
