@@ -82,7 +82,10 @@ class Run:
         self, texts: Sequence[str] = (), targets: Sequence[str] | None = None, *, images: Sequence[Image] = ()
     ) -> list[Example]:
         """The sources as this run reads them: texts; images, each a path, a file's bytes or pixels `uint8 (C,h,w)`; or one of both for each
-        example. Where the run has feature tags, a text is the source, a tab, and the tags."""
+        example. Where the run has feature tags, a text is the source, a tab, and the tags. Raises `DataError` where that is not what is given.
+        """
+        if isinstance(images, (str, bytes)):
+            raise DataError("images is a list of images; put a single one into a list")
         for given, read, name in ((texts, self.reads_texts, "texts"), (images, self.reads_images, "images")):
             if len(given) and not read:
                 raise DataError(f"this run reads no {name}")

@@ -27,8 +27,8 @@ class Batch:
 
     `source (B,S)` ids, each row ending in EOS, then PAD; `source_mask (B,S)`, True on real symbols;
     `target (B,T+1)` ids, BOS … EOS then PAD, or None when there is nothing to learn from; `index (B,)`, the rows' places
-    in the corpus. `image` is None, or pixels (B,C,h,w) from -1 to 1, or grids of features (B,rows,columns,D); where the source is an
-    image alone, its rows of ids are EOS alone.
+    in the corpus. `image` is None, or pixels (N,C,h,w) from -1 to 1, or grids of features (N,rows,columns,D), and `image_of (B,)` says which of
+    the N images each row looks at; without it, it is the row's own, N = B. Where the source is an image alone, its rows of ids are EOS alone.
     """
 
     source: Tensor
@@ -36,6 +36,7 @@ class Batch:
     target: Tensor | None
     index: Tensor
     image: Tensor | None = None
+    image_of: Tensor | None = None
 
     @property
     def inputs(self) -> Tensor:
@@ -72,16 +73,31 @@ class Batch:
         parts = min(count, len(self.index))
         if parts <= 1:
             return [self]
-        columns = (self.source, self.source_mask, self.target, self.index, self.image)
-        cut = [[None] * parts if column is None else column.tensor_split(parts) for column in columns]
-        return [Batch(*piece) for piece in zip(*cut, strict=True)]
+        return [self.select(rows) for rows in torch.arange(len(self.index)).tensor_split(parts)]
+
+    def select(self, rows: Tensor) -> Batch:
+        """Only these rows (n,), in this order, with the images that they look at."""
+        chosen = {name: None if column is None else column[rows] for name, column in self._columns().items()}
+        if self.image is None:
+            return Batch(**chosen)  # type: ignore[arg-type]
+        if self.image_of is None:
+            return Batch(**chosen, image=self.image[rows])  # type: ignore[arg-type]
+        kept, image_of = torch.unique(self.image_of[rows], return_inverse=True)
+        return Batch(**chosen, image=self.image[kept], image_of=image_of)  # type: ignore[arg-type]
+
+    def _columns(self) -> dict[str, Tensor | None]:
+        """What has a row for each example."""
+        return {"source": self.source, "source_mask": self.source_mask, "target": self.target, "index": self.index}
 
     def twice(self) -> Batch:
         """All rows, and all rows once more below them."""
-        image = None if self.image is None else torch.cat((self.image, self.image))
         columns = (self.source, self.source_mask, self._known_target(), self.index)
         source, mask, target, index = (torch.cat((one, one)) for one in columns)
-        return Batch(source, mask, target, index, image)
+        if self.image is None:
+            return Batch(source, mask, target, index)
+        # the images too, since what is dropped of them differs between the two
+        image_of = None if self.image_of is None else torch.cat((self.image_of, self.image_of + len(self.image)))
+        return Batch(source, mask, target, index, torch.cat((self.image, self.image)), image_of)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`; its index stays where it is."""
@@ -92,7 +108,7 @@ class Batch:
         return self._map(Tensor.pin_memory)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        names = ("source", "source_mask", "target", "image")
+        names = ("source", "source_mask", "target", "image", "image_of")
         columns = {name: column for name in names if (column := getattr(self, name)) is not None}
         changed = replace(self, **{name: change(column) for name, column in columns.items()})
         if self.target is not None:

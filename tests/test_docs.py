@@ -201,9 +201,8 @@ def test_data_sections_read_the_files_that_the_page_makes(workplace: Path, monke
         part = yaml.safe_load(block.text) if block.language == "yaml" else {}
         if not isinstance(part, dict) or part.get("data", {}).get("kind", "hub") in ("hub", "disk"):
             continue
-        (workplace / "part.yaml").write_text(
-            block.text + yaml.safe_dump({k: v for k, v in BASE.items() if k not in part})
-        )
+        missing = {key: value for key, value in BASE.items() if key not in part}
+        (workplace / "part.yaml").write_text(block.text + (yaml.safe_dump(missing) if missing else ""))
         recipe = load_recipe("part.yaml")
         corpora = [open_split(recipe.data, split) for split in ("train", "validation", "test")]  # type: ignore[arg-type]
         assert corpora[0] is not None

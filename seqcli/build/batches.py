@@ -11,7 +11,7 @@ from seqcli.build.data import PreparedData, image_reader
 from seqcli.build.model import grid_shape
 from seqcli.build.training import build_objective
 from seqcli.data.augmentation import Augmentation
-from seqcli.data.batching import Rows, plan_batches
+from seqcli.data.batching import Rows, plan_batches, plan_by_image
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.model import image_encoder
 from seqcli.recipe.schema import Recipe
@@ -35,7 +35,9 @@ def load_batch(recipe: Recipe, data: PreparedData, rows: Rows, epoch: int) -> Ba
     if not isinstance(image, Pixels) or image.augment is None or batch.image is None:
         return batch
     augment = Augmentation(**image.augment.model_dump())
-    return replace(batch, image=augment(batch.image, rows.tolist(), recipe.seed, epoch))
+    looked_at = data.train.image_numbers[rows]
+    numbers = looked_at if batch.image_of is None else np.unique(looked_at)
+    return replace(batch, image=augment(batch.image, numbers.tolist(), recipe.seed, epoch))
 
 
 def image_cells(recipe: Recipe) -> int:
@@ -67,11 +69,9 @@ def with_batch_tokens(recipe: Recipe, size: int | str) -> Recipe:
 
 def _plan(recipe: Recipe, data: PreparedData, epoch: int, size: int) -> list[Rows]:
     # an image counts as many symbols as it has cells, so that batches of images are bounded too
-    return plan_batches(
-        data.train.source_lengths + np.int32(image_cells(recipe)),
-        data.train.target_lengths,
-        batch_tokens=size,
-        batch_sentences=recipe.training.batch_sentences,
-        seed=recipe.seed,
-        epoch=epoch,
-    )
+    lengths = data.train.source_lengths + np.int32(image_cells(recipe)), data.train.target_lengths
+    most, seed = recipe.training.batch_sentences, recipe.seed
+    if recipe.training.share_images:
+        images = data.train.image_numbers
+        return plan_by_image(*lengths, images, batch_tokens=size, batch_sentences=most, seed=seed, epoch=epoch)
+    return plan_batches(*lengths, batch_tokens=size, batch_sentences=most, seed=seed, epoch=epoch)

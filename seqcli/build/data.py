@@ -185,6 +185,7 @@ def _columns(section: recipe.HubData | recipe.DiskData | recipe.FilesData) -> Co
         columns.references,
         columns.group,
         columns.boxes,
+        tuple(section.where.items()),
     )
 
 
@@ -273,6 +274,7 @@ def _learn(side: sides.Side, section: sides.SourceTokenizer, texts: Iterable[str
                 normalize=side.normalize,
                 separator=section.separator,
                 min_frequency=section.min_frequency,
+                max_size=section.max_size,
             )
         case sides.SubwordTokenizer():
             return learn_subwords(

@@ -62,4 +62,5 @@ def _example_of(fields: dict[str, Any], row: int, origin: str, reading: Reading)
     given: tuple[str, ...] = ()
     if reading.separator is not None:
         given = tuple(map(str, tags)) if isinstance(tags, list) else split_tags(str(tags), reading.separator)
-    return Example(source, None, row, origin, given, image=fields.get("image") if reading.images else None)
+    image = (fields.get("image") or None) if reading.images else None
+    return Example(source, None, row, origin, given, image=image)

@@ -12,10 +12,12 @@ from seqcli.data.tokenizer import Tokenizer
 from seqcli.experiment import Experiment
 
 SHOWN_EXAMPLES = 3
+UNREADABLE = "left out, image unreadable"
 SPLIT_ROWS = (
     "examples",
     "left out, empty",
     "left out, too long",
+    UNREADABLE,
     "source length",
     "target length",
     "unknown in source",
@@ -28,7 +30,10 @@ def print_summary(experiment: Experiment) -> None:
     prepared = experiment.data
     splits = {"train": prepared.train, "validation": prepared.validation}
     there = {name: _split_column(corpus) for name, corpus in splits.items() if corpus is not None}
-    data.print(table(None, ["data", *there], list(zip(SPLIT_ROWS, *there.values(), strict=True))))
+    rows = [
+        row for row in zip(SPLIT_ROWS, *there.values(), strict=True) if row[0] != UNREADABLE or _has_images(experiment)
+    ]
+    data.print(table(None, ["data", *there], rows))
     sides = {"source": prepared.source_tokenizer, "target": prepared.target_tokenizer}
     data.print()
     data.print(table(None, ["vocabulary", "kind", "symbols"], [_side_row(*side) for side in sides.items()], left=2))
@@ -41,10 +46,14 @@ def print_summary(experiment: Experiment) -> None:
         data.print(table(None, [f"example {row + 1}", ""], _example_rows(prepared.train, row, sides), left=2))
 
 
+def _has_images(experiment: Experiment) -> bool:
+    return experiment.recipe.source.image is not None
+
+
 def _split_column(corpus: EncodedCorpus) -> list[str]:
     """What stands beside `SPLIT_ROWS`."""
     report = corpus.report
-    counts = [f"{count:,}" for count in (len(corpus), report.empty, report.too_long)]
+    counts = [f"{count:,}" for count in (len(corpus), report.empty, report.too_long, report.corrupt)]
     lengths = [_spread(corpus.source_lengths), _spread(corpus.target_lengths)]
     return [*counts, *lengths, *(f"{100 * share:.2f} %" for share in (report.source_unknown, report.target_unknown))]
 

@@ -160,6 +160,12 @@ def _tell_left_out(experiment: Experiment) -> None:
             if count:
                 more = ", …" if count > len(origins) else ""
                 warn(f"{count} {name} examples have {why} and are left out ({', '.join(origins)}{more})")
+        if report.corrupt:
+            more = "; …" if report.corrupt_different > len(report.corrupt_images) else ""
+            warn(
+                f"{report.corrupt} {name} examples are left out, since {report.corrupt_different} images cannot be read "
+                f"({'; '.join(report.corrupt_images)}{more})"
+            )
 
 
 def _tell_batch(experiment: Experiment) -> None:

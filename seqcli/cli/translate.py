@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from seqcli.evaluation.translator import Translation
     from seqcli.symbols import Example
 
-WINDOW_LINES = 2000
-"""Lines that are sorted by length together."""
+WINDOW_LINES, WINDOW_IMAGES = 2000, 256
+"""Lines that are sorted by length together, and images that are in memory together."""
 WINDOW_IDLE, WINDOW_WAIT = 0.05, 0.5
 """Seconds without a new line after which those that have come are translated, and seconds after the first of them."""
 
@@ -87,7 +87,7 @@ def translate(
         lines = _input(input_file)
         out = _stdout() if output_file is None else files.enter_context(_output(output_file, input_file))
         number, damaged, unseen = 0, [], []
-        for window in windows(lines):
+        for window in windows(lines, WINDOW_IMAGES if reading.images else WINDOW_LINES):
             texts = [line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace") for line in window]
             damaged += [number + row + 1 for row, line in enumerate(window) if not _is_utf8(line)]
             read = [read_line(text, number + row, reading) for row, text in enumerate(texts)]
@@ -105,15 +105,15 @@ def translate(
     tell_cut(loaded.translator)
 
 
-def windows(stream: BinaryIO) -> Iterator[list[bytes]]:
-    """Lines in bunches: all that come without a pause, at most `WINDOW_LINES`, so that an answer need not wait for the end."""
-    waiting: Queue[bytes | None] = Queue(maxsize=4 * WINDOW_LINES)
+def windows(stream: BinaryIO, most: int = WINDOW_LINES) -> Iterator[list[bytes]]:
+    """Lines in bunches: all that come without a pause, at most `most`, so that an answer need not wait for the end."""
+    waiting: Queue[bytes | None] = Queue(maxsize=4 * most)
     Thread(target=_fill, args=(stream, waiting), daemon=True).start()
     line = waiting.get()
     while line is not None:
         window, end = [line], time.monotonic() + WINDOW_WAIT
         try:
-            while len(window) < WINDOW_LINES and time.monotonic() < end:
+            while len(window) < most and time.monotonic() < end:
                 line = waiting.get(timeout=WINDOW_IDLE)
                 if line is None:
                     break

@@ -1,6 +1,6 @@
 """Training images varied at random: crop, flip, colour, and affine maps.
 
-What becomes of an image follows from (seed, epoch, row) alone, so a resumed run sees what an uninterrupted one would, and neither the
+What becomes of an image follows from (seed, epoch, image) alone, so a resumed run sees what an uninterrupted one would, and neither the
 order of batches nor the number of processes changes it.
 """
 
@@ -32,17 +32,20 @@ class Augmentation:
     scale: float = 0.0
     shear: float = 0.0
 
-    def __call__(self, pixels: Tensor, rows: Iterable[int], seed: int, epoch: int) -> Tensor:
-        """Pixels (B,C,h,w) from -1 to 1 → the same, varied; `rows` are the images' places in the corpus.
+    def __call__(self, pixels: Tensor, numbers: Iterable[int], seed: int, epoch: int) -> Tensor:
+        """Pixels (N,C,h,w) from -1 to 1 → the same, varied; `numbers` tell the images of the corpus apart.
 
         What is moved in from beyond the edge is the edge's own colour.
         """
-        drawn = [_Draw(seed, epoch, row) for row in rows]
-        ratio = pixels.shape[3] / pixels.shape[2]
-        maps = torch.tensor([self._map(draw, ratio) for draw in drawn], dtype=pixels.dtype)
+        drawn = [_Draw(seed, epoch, number) for number in numbers]
         if self.moves:
+            ratio = pixels.shape[3] / pixels.shape[2]
+            maps = torch.tensor([self._map(draw, ratio) for draw in drawn], dtype=pixels.dtype)
             places = F.affine_grid(maps, list(pixels.shape), align_corners=False)
             pixels = F.grid_sample(pixels, places, mode="bilinear", padding_mode="border", align_corners=False)
+        if self.flip:
+            mirrored = torch.tensor([draw.share() < 0.5 for draw in drawn])
+            pixels = torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels)
         if self.colour:
             factors = [[1 + draw.within(self.colour) for _ in range(3)] for draw in drawn]
             pixels = recoloured(pixels, torch.tensor(factors, dtype=pixels.dtype))
@@ -50,8 +53,8 @@ class Augmentation:
 
     @property
     def moves(self) -> bool:
-        """Whether pixels change places."""
-        return any((self.crop, self.flip, self.rotate, self.shift, self.scale, self.shear))
+        """Whether pixels go to places between others."""
+        return any((self.crop, self.rotate, self.shift, self.scale, self.shear))
 
     def _map(self, draw: _Draw, ratio: float) -> list[list[float]]:
         """From places in the new image to places in the old one, both from -1 to 1; `ratio` is width / height."""
@@ -59,21 +62,19 @@ class Augmentation:
         # what is kept, enlarged: a crop takes the same share of both sides, and lies anywhere
         kept = 1.0 - self.crop * draw.share()
         size = kept / (1.0 + draw.within(self.scale))
-        mirror = -1.0 if self.flip and draw.share() < 0.5 else 1.0
         across, down = ((1.0 - kept) * draw.within(1.0) + 2.0 * draw.within(self.shift) for _ in range(2))
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
         # turned and slanted in pixels, where both axes are alike
         stretch = np.diag([ratio, 1.0])
         linear = size * np.linalg.inv(stretch) @ turn @ np.array([[1.0, slant], [0.0, 1.0]]) @ stretch
-        linear = linear @ np.diag([mirror, 1.0])
         return [[linear[0, 0], linear[0, 1], across], [linear[1, 0], linear[1, 1], down]]
 
 
 class _Draw:
     """Random numbers of one image in one epoch."""
 
-    def __init__(self, seed: int, epoch: int, row: int) -> None:
-        self._random = np.random.Generator(np.random.PCG64([seed, epoch, row]))
+    def __init__(self, seed: int, epoch: int, number: int) -> None:
+        self._random = np.random.Generator(np.random.PCG64([seed, epoch, number]))
 
     def share(self) -> float:
         """From 0 to 1."""

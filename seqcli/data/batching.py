@@ -45,6 +45,33 @@ def plan_batches(
     return [batches[place] for place in random.permutation(len(batches))]
 
 
+def plan_by_image(
+    source_lengths: Lengths,
+    target_lengths: Lengths,
+    images: NDArray[np.int64],
+    *,
+    batch_tokens: int,
+    batch_sentences: int | None,
+    seed: int,
+    epoch: int,
+) -> list[Rows]:
+    """As `plan_batches`, but rows that look at the same of the `images` (N,) stay together as far as a batch has room, so that it is read
+    once for all of them; lengths are not looked at. The images, and the rows of each, come in random order."""
+    random = np.random.Generator(np.random.PCG64([seed, epoch]))
+    loads = _loads(source_lengths, target_lengths, batch_tokens, batch_sentences)
+    place = random.permutation(int(images.max(initial=-1)) + 1)
+    rows = random.permutation(len(images))
+    rows = rows[np.argsort(place[images[rows]], kind="stable")]
+    batches: list[Rows] = []
+    start, heaviest = 0, 0.0
+    for end, row in enumerate(rows):
+        heaviest = max(heaviest, float(loads[row]))
+        if end > start and (end + 1 - start) * heaviest > 1 + 1e-9:
+            batches.append(rows[start:end])
+            start, heaviest = end, float(loads[row])
+    return [*batches, rows[start:]] if len(rows) else batches
+
+
 def plan_sorted(
     source_lengths: Lengths, target_lengths: Lengths, *, batch_tokens: int, batch_sentences: int | None
 ) -> list[Rows]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from seqcli.errors import DataError, printable
 from seqcli.symbols import Box, Example, Image
 
 Column = Union[str, int]
+Cell = Union[str, int, bool]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Columns:
 
     `source` is None where the source is an image alone. Several `target` columns, or lists in one, are what several people wrote.
     `separator` stands between two tags of the features column, unless that is a list already. `references`, `group` and `boxes` are as in
-    `Example`, but boxes are in pixels.
+    `Example`, but boxes are in pixels. Of all rows, those are read that have each of the values in `where` in its column.
     """
 
     source: Column | None = "source"
@@ -33,12 +35,13 @@ class Columns:
     references: Column | None = None
     group: Column | None = None
     boxes: Column | None = None
+    where: tuple[tuple[str, Cell], ...] = ()
 
     def __repr__(self) -> str:
         # part of a data set's digest, by which a run that goes on knows its data: what came later shows only where it is used
         first = f"Columns(source={self.source!r}, target={self.target!r}, features={self.features!r}, separator={self.separator!r}"
-        later = {name: getattr(self, name) for name in ("image", "references", "group", "boxes")}
-        return first + "".join(f", {name}={value!r}" for name, value in later.items() if value is not None) + ")"
+        later = {name: getattr(self, name) for name in ("image", "references", "group", "boxes", "where")}
+        return first + "".join(f", {name}={value!r}" for name, value in later.items() if value not in (None, ())) + ")"
 
     @property
     def targets(self) -> tuple[Column, ...]:
@@ -47,7 +50,7 @@ class Columns:
 
     def wanted(self) -> list[Column]:
         """The columns that are read."""
-        others = (self.features, self.image, self.references, self.group, self.boxes)
+        others = (self.features, self.image, self.references, self.group, self.boxes, *(name for name, _ in self.where))
         return [column for column in (self.source, *self.targets, *others) if column is not None]
 
     def check_names(self) -> Columns:
@@ -84,6 +87,11 @@ class Columns:
                 found.append(header.index(column))
         return found
 
+    def chooses(self, row: Mapping[str, Any], origin: str) -> bool:
+        """Whether a row has the values that are asked for; true is not 1."""
+        found = [(_lookup(row, name, origin), value) for name, value in self.where]
+        return all(type(cell) is type(value) and cell == value for cell, value in found)
+
     def example(self, row: Mapping[str, Any], index: int, origin: str, folder: Path | None = None) -> Example:
         """The example that a row of named, perhaps nested, values holds; a null is an empty text.
 
@@ -94,7 +102,8 @@ class Columns:
             return None if column is None else _lookup(row, str(column), origin)
 
         written = [text for column in self.targets for text in _texts(value(column), column, origin)]
-        given = _texts(value(self.references), self.references, origin) if self.references is not None else []
+        answers = value(self.references)
+        given = [] if answers is None else _texts(answers, self.references, origin)
         image = _image(value(self.image), self.image, origin, folder)
         return Example(
             _text(value(self.source), self.source, origin),
@@ -120,10 +129,12 @@ def missing_column(name: str, present: Iterable[str], where: str) -> DataError:
 
 
 def _lookup(row: Mapping[str, Any], name: str, origin: str) -> Any:
-    """The value called `name`; with a dot, that of each item where a list is on the way (`answers.answer`)."""
+    """The value called `name`; with a dot, that of each item where a list is on the way (`answers.answer`), and null in a null."""
     if name in row:
         return row[name]
     first, dot, rest = name.partition(".")
+    if dot and first in row and row[first] is None:
+        return None
     if dot and isinstance(row.get(first), Mapping):
         return _lookup(row[first], rest, origin)
     if dot and isinstance(row.get(first), list):
@@ -132,10 +143,9 @@ def _lookup(row: Mapping[str, Any], name: str, origin: str) -> Any:
 
 
 def _texts(value: Any, column: Column | None, origin: str) -> list[str]:
-    """The texts of a column of texts or of lists of them; a null among several is none."""
-    if isinstance(value, (list, tuple)):
-        return [_text(one, column, origin) for one in value if one is not None]
-    return [_text(value, column, origin)]
+    """The texts of a column of texts or of lists of them; what is null or blank is what nobody has written."""
+    several = value if isinstance(value, (list, tuple)) else [value]
+    return [text for one in several if (text := _text(one, column, origin)).strip()]
 
 
 def _text(value: Any, column: Column | None, origin: str) -> str:
@@ -151,44 +161,54 @@ def _text(value: Any, column: Column | None, origin: str) -> str:
 
 
 def _image(value: Any, column: Column | None, origin: str, folder: Path | None) -> Image | None:
-    """What an image column holds: bytes, a path, `datasets`' dictionary of both, or the numbers of a grid of features."""
-    if column is None:
-        return None
+    """What an image column holds: bytes, a path, `datasets`' dictionary of both, or the numbers of a grid of features; None for nothing."""
     if isinstance(value, Mapping) and ("bytes" in value or "path" in value):
         value = value.get("bytes") or value.get("path")
+    if value is None or value in ("", b""):
+        return None
     if isinstance(value, bytes):
         return value
-    if isinstance(value, str) and value:
+    if isinstance(value, str):
         return value if folder is None else str(folder / value)
     try:
-        return np.asarray(value, dtype=np.float32)
+        # a list of images that are decoded already would become an array too
+        if isinstance(value, list) and isinstance(_first_leaf(value), (int, float, np.generic)):
+            with np.errstate(over="ignore"):  # whoever reads it refuses what is infinite
+                return np.asarray(value, dtype=np.float32)
     except (TypeError, ValueError):
-        raise DataError(
-            f"{origin}: column {column!r} holds {value!r:.80}, but an image is needed: its bytes, its path, or a grid of numbers"
-        ) from None
+        pass
+    raise DataError(
+        f"{origin}: column {column!r} holds {value!r:.80}, but an image is needed: its bytes, its path, or a grid of numbers"
+    )
+
+
+def _first_leaf(value: Any) -> Any:
+    while isinstance(value, (list, tuple, np.ndarray)) and len(value):
+        value = value[0]
+    return value
 
 
 def _boxes(value: Any, image: Image, column: Column | None, origin: str) -> tuple[Box | None, ...]:
     """Boxes in pixels, [left, right] or [left, top, right, bottom], as shares of the image."""
     if value is None:
         return ()
+    if not isinstance(value, list):
+        raise DataError(f"{origin}: column {column!r} holds {value!r:.80}, but a list of boxes is needed")
     size = image_size(image)
     if size is None:  # it cannot be read, and whoever reads it will say so
         return ()
+    return tuple(None if box is None else _box(box, size, column, origin) for box in value)
+
+
+def _box(box: Any, size: tuple[int, int], column: Column | None, origin: str) -> Box:
     width, height = size
-    found: list[Box | None] = []
-    for box in value:
-        try:
-            edges = None if box is None else [float(edge) for edge in box]
-            if edges is None:
-                found.append(None)
-            elif len(edges) == 2:
-                found.append((edges[0] / width, 0.0, edges[1] / width, 1.0))
-            else:
-                left, top, right, bottom = edges
-                found.append((left / width, top / height, right / width, bottom / height))
-        except (TypeError, ValueError):
-            raise DataError(
-                f"{origin}: column {column!r} holds {box!r:.80}, but [left, right] or [left, top, right, bottom] is needed"
-            ) from None
-    return tuple(found)
+    try:
+        edges = [float(edge) for edge in box]
+        left, top, right, bottom = (edges[0], 0.0, edges[1], float(height)) if len(edges) == 2 else edges
+        if not (all(map(math.isfinite, edges)) and left <= right and top <= bottom):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{origin}: column {column!r} holds {box!r:.80}, but [left, right] or [left, top, right, bottom] is needed"
+        ) from None
+    return left / width, top / height, right / width, bottom / height

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from seqcli.data.columns import Columns
-from seqcli.data.lines import digest_files, find_files
+from seqcli.data.lines import digest_files, existing, find_files
 from seqcli.errors import DataError
 from seqcli.symbols import Example
 
@@ -49,7 +49,9 @@ class Corpus:
             index = 0
             for example in self.read():
                 for target in dict.fromkeys(example.references) or (example.target,):
-                    yield replace(example, target=target, references=(), index=index)
+                    # the boxes are about the symbols of one of them
+                    boxes = example.boxes if target == example.target else ()
+                    yield replace(example, target=target, references=(), index=index, boxes=boxes)
                     index += 1
 
         return Corpus(self.name, read, self.digest)
@@ -87,9 +89,11 @@ def read_hub(
 ) -> Corpus:
     """One split of a data set of the Hugging Face hub, or of a local folder laid out like one.
 
-    Where there is a `split_column`, the split is the rows, of all splits of the data set, that have `split` in it. With `streaming` the data
-    set itself is not stored on this machine; a local folder is never copied.
+    Paths to images are seen from the local folder. Where there is a `split_column`, the split is the rows, of all splits of the data set,
+    that have `split` in it. With `streaming` the data set itself is not stored on this machine; a local folder is never copied.
     """
+    if split_column is not None:
+        columns = replace(columns, where=(*columns.where, (split_column, split)))
     columns.check_names()
     folder = Path(name)
     local = folder.is_dir()
@@ -102,9 +106,7 @@ def read_hub(
         if split_column is None:
             _known_split(name, split, built.info.splits)
             return opened(built, split)
-        everything = opened(built, None)
-        together = _datasets().concatenate_datasets(list(everything.values()))
-        return together.filter(_IsIn(split), input_columns=[split_column])
+        return _datasets().concatenate_datasets(list(opened(built, None).values()))
 
     def opened(built: Any, wanted: str | None) -> Any:
         if streaming or local:
@@ -114,11 +116,14 @@ def read_hub(
 
     def digest() -> str:
         if local:
-            return digest_files(_files_in(folder), "hub", config, split, split_column, columns)
+            return digest_files(_files_in(folder), "hub", config, split, columns)
         built = builder()
-        return f"hub {name} {built.config.name} {built.hash} {split} {split_column} {columns}"
+        return f"hub {name} {built.config.name} {built.hash} {split} {columns}"
 
-    return Corpus(f"{name} ({split})", lambda: _rows(name, open_split, columns), digest)
+    def read() -> Iterator[Example]:
+        return _rows(name, open_split, columns, folder=folder if local else None)
+
+    return Corpus(f"{name} ({split})", read, digest)
 
 
 def read_disk(path: str, columns: Columns = COLUMNS, *, split: str) -> Corpus:
@@ -138,7 +143,7 @@ def read_disk(path: str, columns: Columns = COLUMNS, *, split: str) -> Corpus:
     def digest() -> str:
         return digest_files(_files_in(folder), "disk", split, columns)
 
-    return Corpus(f"{path} ({split})", lambda: _rows(path, open_split, columns), digest)
+    return Corpus(f"{path} ({split})", lambda: _rows(path, open_split, columns, folder=folder), digest)
 
 
 def read_parquet(paths: Sequence[str], columns: Columns) -> Corpus:
@@ -155,7 +160,29 @@ def read_parquet(paths: Sequence[str], columns: Columns) -> Corpus:
                 yield example
                 index += 1
 
-    return Corpus(", ".join(paths), read, lambda: digest_files(find_files(paths), "parquet", columns))
+    def digest() -> str:
+        files = find_files(paths)
+        named = (name for path in files for name in _named_images(path, columns))
+        return digest_files([*files, *existing(named)], "parquet", columns)
+
+    return Corpus(", ".join(paths), read, digest)
+
+
+def _named_images(path: Path, columns: Columns) -> list[str]:
+    """The paths of the images of a Parquet file that has them by path; nothing where it cannot be read, which reading it will tell."""
+    if columns.image is None:
+        return []
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    column = str(columns.image)
+    try:
+        schema = pq.read_schema(path)
+        if column not in schema.names or not pa.types.is_string(schema.field(column).type):
+            return []
+        return [str(path.parent / name) for name in pq.read_table(path, columns=[column])[column].to_pylist() if name]
+    except (pa.ArrowInvalid, OSError):
+        return []
 
 
 def _datasets() -> Any:
@@ -170,9 +197,20 @@ def _datasets() -> Any:
 def _rows(
     name: str, open_split: Callable[[], Any], columns: Columns, index: int = 0, folder: Path | None = None
 ) -> Iterator[Example]:
-    """The examples of a `datasets` object, counted from `index`; the columns that are not needed are never decoded, and images are
-    left as they are stored."""
-    dataset = _explained(name, open_split)
+    """The examples of a `datasets` object, counted from `index`; the columns that are not needed are never decoded."""
+    rows = iter(_needed(_explained(name, open_split), name, columns))
+    for number in itertools.count(1):
+        row = _explained(name, lambda: next(rows, None))
+        if row is None:
+            return
+        origin = f"{name}:{number}"
+        if columns.chooses(row, origin):
+            yield columns.example(_explained(name, partial(_with_image, row, columns)), index, origin, folder)
+            index += 1
+
+
+def _needed(dataset: Any, name: str, columns: Columns) -> Any:
+    """The `datasets` object with the columns that are read alone; its images are left as they are stored."""
     present = dataset.column_names
     if present is not None:
         columns.check(present, name)
@@ -180,12 +218,18 @@ def _rows(
     image = dataset.features and dataset.features.get(str(columns.image))
     if isinstance(image, _datasets().Image):
         dataset = dataset.cast_column(str(columns.image), _datasets().Image(decode=False))
-    rows = iter(dataset)
-    for number in itertools.count(1):
-        row = _explained(name, lambda: next(rows, None))
-        if row is None:
-            return
-        yield columns.example(row, index + number - 1, f"{name}:{number}", folder)
+    return dataset
+
+
+def _with_image(row: Any, columns: Columns) -> Any:
+    """The row, its image in it where it is but named: in an archive, or on the hub."""
+    image = row and row.get(str(columns.image))
+    if not isinstance(image, dict) or image.get("bytes") or "://" not in (image.get("path") or ""):
+        return row
+    from datasets.utils.file_utils import xopen
+
+    with xopen(image["path"], "rb") as stream:
+        return {**row, str(columns.image): stream.read()}
 
 
 def _explained(name: str, call: Callable[[], Any]) -> Any:
@@ -198,16 +242,6 @@ def _explained(name: str, call: Callable[[], Any]) -> Any:
         # The useful line is often that of the error underneath.
         reason = str(error.__cause__ or error).strip() or type(error).__name__
         raise DataError(f"{name}: cannot be read ({reason.splitlines()[0]})") from error
-
-
-@dataclass(frozen=True)
-class _IsIn:
-    """Whether a row is in the split; a class, because `datasets` knows its work by what a function looks like."""
-
-    split: str
-
-    def __call__(self, value: str) -> bool:
-        return value == self.split
 
 
 def _known_split(name: str, split: str, splits: Iterable[str] | None) -> None:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from seqcli.data.image_file import ABOUT, ARRAYS, ImageFile, ImageWriter
 from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError, StorageError
-from seqcli.symbols import BOS, EOS, PAD, UNK, Example
+from seqcli.symbols import BOS, EOS, PAD, UNK, Example, Image
 from seqcli.types import Batch
 
 NO_IMAGE = -1
@@ -45,8 +45,9 @@ class Row(NamedTuple):
 
 CHUNK_ROWS = 8192
 CHUNK_SIZE = 1 << 23
-"""A chunk of the file, which is what is in memory while it is written, has at most so many rows, and about so many
-characters and ids."""
+CHUNK_IMAGES = 1 << 28
+"""A chunk of the file, which is what is in memory while it is written, has at most so many rows, about so many characters and ids, and about
+so many bytes of images."""
 
 SCHEMA = pa.schema(
     {
@@ -69,7 +70,8 @@ class EncodingReport:
     """What became of a corpus: `examples` kept, `empty` ones (a side without a symbol), `too_long` ones and those with a `corrupt` image
     left out.
 
-    The origins name the first few of those left out. Lengths are in symbols without EOS; the shares of unknown symbols are
+    The origins name the first few of those left out, and `corrupt_images` say why the first few of `corrupt_different` images cannot be
+    read, which several examples may share. Lengths are in symbols without EOS; the shares of unknown symbols are
     among the symbols of the examples that were kept.
     """
 
@@ -79,6 +81,7 @@ class EncodingReport:
     too_long: int = 0
     too_long_origins: tuple[str, ...] = ()
     corrupt: int = 0
+    corrupt_different: int = 0
     corrupt_images: tuple[str, ...] = ()
     source_longest: int = 0
     target_longest: int = 0
@@ -90,14 +93,14 @@ class EncodedCorpus:
     """The examples of a corpus, encoded, by row number. Rows are read from the mapped file when they are asked for."""
 
     def __init__(self, folder: Path) -> None:
-        # the folder is named by the content of the corpus and by how it was encoded
-        self.digest = folder.name.removeprefix(FOLDER)
         self.report = EncodingReport(**_tuples(json.loads((folder / "report.json").read_text(encoding="utf-8"))))
         self._table = pa.ipc.open_file(pa.memory_map(str(folder / "examples.arrow"))).read_all()
         self._sources = IdLists(self._table["source_ids"])
         self._targets = IdLists(self._table["target_ids"])
-        self._images = ImageFile(folder) if (folder / ABOUT).exists() else None
         self._image_numbers = read_numbers(self._table["image"])
+        self._images = ImageFile(folder) if (self._image_numbers != NO_IMAGE).any() else None
+        # the folder is named by the content of the corpus and by how it was encoded
+        self.digest = folder.name.removeprefix(FOLDER) + ("" if self._images is None else self._images.digest)
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -112,10 +115,26 @@ class EncodedCorpus:
         """Symbols of each target, EOS counted: the labels, not the BOS before them."""
         return self._targets.lengths
 
+    def current(self) -> bool:
+        """Whether the files of images that it was made from, if there are any, are what they were."""
+        return self._images is None or self._images.unchanged()
+
     def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
         """The batch of these rows, in this order; its `index` is the rows."""
-        images = None if self._images is None else [self._image(row) for row in rows]
-        return make_batch([self._sources[row] for row in rows], [self._targets[row] for row in rows], rows, images)
+        batch = make_batch([self._sources[row] for row in rows], [self._targets[row] for row in rows], rows)
+        if self._images is None:
+            return batch
+        numbers, image_of = np.unique(self._image_numbers[np.asarray(rows)], return_inverse=True)
+        images = as_tensor([self._images[number] for number in numbers])
+        if len(numbers) == len(image_of):
+            # each row has its own: in the rows' order
+            return replace(batch, image=images[torch.from_numpy(image_of)])
+        return replace(batch, image=images, image_of=torch.from_numpy(image_of))
+
+    @property
+    def image_numbers(self) -> NDArray[np.int64]:
+        """Which image each row looks at; all -1 where there are none."""
+        return self._image_numbers
 
     def example(self, row: int) -> Example:
         """The example of a row as text, with its image as it was decoded; its `index` is the row."""
@@ -141,7 +160,7 @@ def make_batch(
     source_ids: Sequence[Ids],
     target_ids: Sequence[Ids] | None,
     index: Sequence[int] | NDArray[np.int64],
-    images: Sequence[NDArray[Any] | None] | None = None,
+    images: Sequence[NDArray[Any]] | None = None,
 ) -> Batch:
     """A batch of ids that end in EOS; BOS is put before the targets (None where there is nothing to learn from). Images are arrays of one
     shape, as an `ImageReader` makes them."""
@@ -150,13 +169,13 @@ def make_batch(
     if target_ids is not None:
         labels = _rectangle(target_ids)
         target = torch.cat([torch.full((len(labels), 1), BOS), labels], dim=1)
-    image = None if images is None or any(one is None for one in images) else as_tensor(images)
+    image = None if images is None else as_tensor(images)
     return Batch(source, source != PAD, target, torch.as_tensor(np.asarray(index, dtype=np.int64)), image)
 
 
-def as_tensor(images: Sequence[NDArray[Any] | None]) -> torch.Tensor:
+def as_tensor(images: Sequence[NDArray[Any]]) -> torch.Tensor:
     """Images `uint8 (C,h,w)` as one tensor (B,C,h,w) from -1 to 1; grids of features as they are."""
-    stacked = torch.from_numpy(np.stack(images))  # type: ignore[arg-type]
+    stacked = torch.from_numpy(np.stack(images))
     return stacked.float().div_(127.5).sub_(1.0) if stacked.dtype == torch.uint8 else stacked
 
 
@@ -197,9 +216,10 @@ def encode_corpus(
 
 
 def open_encoded(folder: Path) -> EncodedCorpus | None:
-    """What `encode_corpus` has left in a folder of its cache; None if nothing, or nothing whole, is there."""
+    """What `encode_corpus` has left in a folder of its cache; None if nothing is there, nothing whole, or what has become of other images."""
     try:
-        return EncodedCorpus(folder)
+        found = EncodedCorpus(folder)
+        return found if found.current() else None
     except (OSError, ValueError, TypeError, AttributeError, KeyError):
         return None
 
@@ -219,6 +239,7 @@ class _Encoding:
         self.limits = limits
         self.reverse_source = reverse_source
         self.report = EncodingReport()
+        self._corrupt: set[str] = set()
         self._symbols = [0, 0]
         self._unknown = [0, 0]
 
@@ -241,10 +262,14 @@ class _Encoding:
                 yield Row(example, source, target)
 
     def leave_out(self, corrupt: str, limit: int) -> None:
-        """Count an image that cannot be read, for the reason given. Raises `DataError` where there are more of them than the limit."""
+        """Count an example whose image cannot be read, for the reason given. Raises `DataError` where there are more images than the limit."""
         self.report.corrupt += 1
+        if corrupt in self._corrupt:
+            return
+        self._corrupt.add(corrupt)
+        self.report.corrupt_different += 1
         self.report.corrupt_images = _first_few(self.report.corrupt_images, corrupt)
-        if self.report.corrupt > limit:
+        if self.report.corrupt_different > limit:
             others = f" and {limit} more" if limit else ""
             raise DataError(
                 f"{corrupt}{others}; mend it, or let source.image.corrupt_limit leave out more than {limit}"
@@ -279,7 +304,7 @@ def _write(
                     encoding.leave_out(number, corrupt_limit)
                 else:
                     encoding.count(row.source, row.target)
-                    kept.append(row._replace(image=number))
+                    kept.append(row._replace(image=number, example=_framed(row.example, image_reader)))
             if kept:
                 writer.write_batch(_record_batch(kept))
     report = encoding.report
@@ -291,19 +316,32 @@ def _write(
     (folder / "report.json").write_text(json.dumps(asdict(report)), encoding="utf-8")
 
 
+def _framed(example: Example, reader: ImageReader | None) -> Example:
+    """The example with its boxes where the things are in the image as it is kept."""
+    if reader is None or example.image is None or not example.boxes:
+        return example
+    return replace(example, boxes=reader.framed(example.boxes, example.image))
+
+
 def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
     chunk: list[Row] = []
-    size = 0
+    size = images = 0
     for row in rows:
         chunk.append(row)
         example = row.example
         size += len(example.source) + len(example.target or "") + len(row.source) + len(row.target)
-        size += len(example.image) if isinstance(example.image, bytes) else 0
-        if len(chunk) >= CHUNK_ROWS or size >= CHUNK_SIZE:
+        images += _bytes_of(example.image)
+        if len(chunk) >= CHUNK_ROWS or size >= CHUNK_SIZE or images >= CHUNK_IMAGES:
             yield chunk
-            chunk, size = [], 0
+            chunk, size, images = [], 0, 0
     if chunk:
         yield chunk
+
+
+def _bytes_of(image: Image | None) -> int:
+    if isinstance(image, np.ndarray):
+        return image.nbytes
+    return len(image) if isinstance(image, bytes) else 0
 
 
 def _record_batch(rows: list[Row]) -> Any:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from seqcli.data.columns import Columns
 from seqcli.data.corpus import COLUMNS, Corpus, read_parquet
-from seqcli.data.lines import digest_files, find_files, numbered_lines, raw_lines
+from seqcli.data.lines import digest_files, existing, find_files, numbered_lines, raw_lines
 from seqcli.errors import DataError, printable
 from seqcli.symbols import Example
 
@@ -41,7 +41,7 @@ def read_files(
     if chosen == "parquet":
         return read_parquet(paths, columns)
     rows = _json_examples if chosen == "jsonl" else _table(_csv_cells if chosen == "csv" else _tsv_cells)
-    return _one_by_one(paths, lambda path: rows(path, columns), chosen, columns)
+    return _one_by_one(paths, lambda path: rows(path, columns), chosen, columns, with_images=columns.image is not None)
 
 
 def read_lines(paths: Sequence[str], pattern: str, *, features_separator: str = ";") -> Corpus:
@@ -85,13 +85,17 @@ def read_text(source_paths: Sequence[str], target_paths: Sequence[str]) -> Corpu
     return Corpus(", ".join(source_paths), read, digest)
 
 
-def _one_by_one(paths: Sequence[str], examples: Callable[[Path], Iterator[Example]], *description: object) -> Corpus:
+def _one_by_one(
+    paths: Sequence[str], examples: Callable[[Path], Iterator[Example]], *description: object, with_images: bool = False
+) -> Corpus:
     """The corpus of the files' examples, file after file."""
-    return Corpus(
-        ", ".join(paths),
-        lambda: _numbered(examples(path) for path in find_files(paths)),
-        lambda: digest_files(find_files(paths), *description),
-    )
+
+    def digest() -> str:
+        files = find_files(paths)
+        named = (example.image for path in files for example in examples(path)) if with_images else ()
+        return digest_files([*files, *existing(named)], *description)
+
+    return Corpus(", ".join(paths), lambda: _numbered(examples(path) for path in find_files(paths)), digest)
 
 
 def _numbered(parts: Iterator[Iterator[Example]]) -> Iterator[Example]:
@@ -125,7 +129,8 @@ def _json_examples(path: Path, columns: Columns) -> Iterator[Example]:
             raise DataError(f"{path}:{number}: is no JSON ({error})") from error
         if not isinstance(row, dict):
             raise DataError(f"{path}:{number}: is no JSON object with columns: {line[:80]}")
-        yield columns.example(row, 0, f"{path}:{number}", path.parent)
+        if columns.chooses(row, f"{path}:{number}"):
+            yield columns.example(row, 0, f"{path}:{number}", path.parent)
 
 
 def _table(cells_of: Callable[[Path], Cells]) -> Callable[[Path, Columns], Iterator[Example]]:
@@ -144,7 +149,8 @@ def _table(cells_of: Callable[[Path], Cells]) -> Callable[[Path, Columns], Itera
                     f"{origin}: has {len(cells)} columns where {needed} are needed: {printable(' | '.join(cells)[:80])}"
                 )
             row = {str(column): cells[place] for column, place in zip(columns.wanted(), places, strict=True)}
-            yield columns.example(row, 0, origin, path.parent)
+            if columns.chooses(row, origin):
+                yield columns.example(row, 0, origin, path.parent)
 
     return examples
 

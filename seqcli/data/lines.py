@@ -61,6 +61,12 @@ def without_end(line: str) -> str:
     return line.removesuffix("\n").removesuffix("\r")
 
 
+def existing(paths: Iterable[object]) -> list[Path]:
+    """The files among `paths`, each once; what is no text, or leads nowhere, is passed over."""
+    texts = dict.fromkeys(path for path in paths if isinstance(path, str))
+    return [path for path in map(Path, texts) if path.is_file()]
+
+
 def digest_files(paths: Iterable[Path], *description: object) -> str:
     """A hexadecimal digest of `paths` and their bytes, in order, and of the `description` of how they are read.
 

@@ -154,10 +154,11 @@ def learn_symbols(
     normalize: Form = "none",
     separator: str = " ",
     min_frequency: int = 1,
+    max_size: int | None = None,
 ) -> VocabularyTokenizer:
-    """A tokenizer of the symbols between `separator`s in `texts` that occur `min_frequency` times."""
+    """A tokenizer of the symbols between `separator`s in `texts` that occur `min_frequency` times, of the `max_size` most frequent if given."""
     splitter = Separated(separator)
-    return _learn("symbols", splitter, Normalizer(lowercase, normalize), texts, features, min_frequency, None)
+    return _learn("symbols", splitter, Normalizer(lowercase, normalize), texts, features, min_frequency, max_size)
 
 
 def _learn(

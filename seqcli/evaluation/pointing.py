@@ -85,16 +85,11 @@ def _counts(translator: Translator, examples: Sequence[Example]) -> Iterator[tup
         rows, columns = traced.grid
         weights = traced.cross[-1].mean(dim=1)[..., : rows * columns].double().cpu().numpy()
         for one, example, ids in zip(weights, group, targets, strict=True):
+            whole = [*translator.target_tokenizer.encode(example.target or ""), EOS]
             # a model with learned positions may not get to the end of the reference
-            boxes = _boxes(translator, example)[: len(ids) - 1]
+            boxes = symbol_boxes(translator.target_tokenizer, translator.placed(example), whole)[: len(ids) - 1]
             named = [(place, box) for place, box in enumerate(boxes) if box is not None]
             yield _pointed(one.reshape(-1, rows, columns), named)
-
-
-def _boxes(translator: Translator, example: Example) -> tuple[Box | None, ...]:
-    """Of each symbol of the whole reference."""
-    tokenizer = translator.target_tokenizer
-    return symbol_boxes(tokenizer, translator.placed(example), [*tokenizer.encode(example.target or ""), EOS])
 
 
 def _pointed(weights: NDArray[np.float64], boxes: Boxes) -> tuple[float, float, float]:

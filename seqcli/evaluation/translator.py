@@ -97,24 +97,24 @@ class Translator:
         return results
 
     def seen(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
-        """The examples with their images decoded, and a sentence for each that cannot be: such an example is left without one."""
+        """The examples with their images decoded, and a sentence for each that cannot be: such an example is left without one. What has
+        neither image nor text is blank, and nothing to complain of."""
         if self.image_reader is None:
             return list(examples), []
         found, complaints = [], []
         for example in examples:
-            read = None if example.image is None else read_image(self.image_reader, (example.image, example.origin))
+            blank = example.image is None and not example.source.strip()
+            read = None if blank else read_image(self.image_reader, (example.image, example.origin))
             if isinstance(read, str):
                 complaints.append(read)
             found.append(replace(example, image=None if isinstance(read, str) else read))
         return found, complaints
 
     def placed(self, example: Example) -> Example:
-        """The example with its boxes where they are in what the model sees of its image."""
-        reader, image = self.image_reader, example.image
-        if reader is None or image is None:
+        """The example with its boxes as shares of its image as the model sees it."""
+        if self.image_reader is None or example.image is None:
             return example
-        boxes = tuple(None if box is None else reader.place(box, image) for box in example.boxes)
-        return replace(example, boxes=boxes)
+        return replace(example, boxes=self.image_reader.framed(example.boxes, example.image))
 
     def encode(self, example: Example) -> list[int]:
         """The ids that the encoder reads, EOS last."""

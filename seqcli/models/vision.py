@@ -18,7 +18,7 @@ from seqcli.types import Batch, Memory
 
 class ResidualBlock(nn.Module):
     """relu(norm(conv(relu(norm(conv(x))))) + x), the basic block of He et al. 2016, figure 2; with a stride above 1, or more channels, x
-    goes through a convolution of 1 × 1 (option B of §3.3).
+    goes through a convolution of 1 × 1 and a norm (option B of §3.3).
 
     Its norms are over groups of channels (Wu & He 2018), so that an image's features do not depend on the others of its batch.
     """
@@ -31,22 +31,35 @@ class ResidualBlock(nn.Module):
         self.first_norm = channel_norm(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.second_norm = channel_norm(outputs)
-        alike = stride == 1 and inputs == outputs
         self.stride = stride
-        self.shortcut = nn.Identity() if alike else nn.Conv2d(inputs, outputs, 1, bias=False)
+        alike = stride == 1 and inputs == outputs
+        projection = (nn.Conv2d(inputs, outputs, 1, bias=False), channel_norm(outputs))
+        self.shortcut = nn.Identity() if alike else nn.Sequential(*projection)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B,C,h,w) → (B,outputs,h/stride,w/stride), rounded up."""
         changed = torch.relu(self.first_norm(self.first(features)))
-        # a stride of the kernel's own is the same, but on CPUs torch 2.13 crashes in its backward pass for some sizes
-        passed = features[:, :, :: self.stride, :: self.stride]
-        return torch.relu(self.second_norm(self.second(changed)) + self.shortcut(passed))
+        # What a stride of the 1 × 1 convolution would choose is chosen before it: its gradient for few channels, channels last, writes
+        # outside of its memory on CPUs (torch 2.13), and ends the process, if not at once.
+        chosen = features[:, :, :: self.stride, :: self.stride]
+        return torch.relu(self.second_norm(self.second(changed)) + self.shortcut(chosen))
 
 
 def channel_norm(channels: int) -> nn.GroupNorm:
     """A norm over groups of about 8 channels."""
     groups = max(1, channels // ResidualBlock.GROUP)
     return nn.GroupNorm(groups if channels % groups == 0 else 1, channels)
+
+
+def residual_stages(image_channels: int, channels: Sequence[int], blocks: int) -> nn.Sequential:
+    """Stages of `blocks` residual blocks each, with these `channels`; the first block of a stage halves height and width."""
+    stages: list[nn.Module] = []
+    before = image_channels
+    for width in channels:
+        stages.append(ResidualBlock(before, width, stride=2))
+        stages.extend(ResidualBlock(width, width, stride=1) for _ in range(blocks - 1))
+        before = width
+    return nn.Sequential(*stages)
 
 
 class GridMemory(nn.Module):
@@ -58,12 +71,15 @@ class GridMemory(nn.Module):
         self.dropout = Dropout(dropout)
 
     def placed(self, cells: Tensor) -> Tensor:
-        """Cells (B,rows,columns,D) → states (B,G,D), row by row, each with its place."""
+        """Cells (N,rows,columns,D) → states (N,G,D), row by row, each with its place."""
         placed: Tensor = self.dropout(self.positions(cells).flatten(1, 2))
         return placed
 
-    def memory(self, states: Tensor, grid: tuple[int, int]) -> Memory:
-        """States (B,G,D) as a memory, all of which may be attended to; the summary is their mean (Xu et al. 2015, §3.1.2)."""
+    def memory(self, states: Tensor, grid: tuple[int, int], batch: Batch) -> Memory:
+        """The images' states (N,G,D) as the memory of a batch, all of which may be attended to; the summary is their mean (Xu et al. 2015,
+        §3.1.2). An image that several rows look at was read once."""
+        if batch.image_of is not None:
+            states = states.index_select(0, batch.image_of)
         mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
         return Memory(states, mask, states.mean(dim=1, keepdim=True), grid=grid)
 
@@ -82,28 +98,24 @@ class ConvEncoder(GridMemory):
         dropout: float,
     ) -> None:
         super().__init__(positions, dropout=dropout)
-        stages: list[nn.Module] = []
-        before = image_channels
-        for width in channels:
-            stages.append(ResidualBlock(before, width, stride=2))
-            stages.extend(ResidualBlock(width, width, stride=1) for _ in range(blocks - 1))
-            before = width
-        self.stages = nn.Sequential(*stages)
-        self.states = nn.Linear(before, hidden_size)
+        self.stages = residual_stages(image_channels, channels, blocks)
+        self.states = nn.Linear(channels[-1], hidden_size)
 
     def forward(self, batch: Batch) -> Memory:
-        """Pixels (B,C,h,w) → Memory with states (B,G,D), G = (h/2^stages) × (w/2^stages), rounded up."""
+        """Pixels (N,C,h,w) → Memory with states (B,G,D), G = (h/2^stages) × (w/2^stages), rounded up."""
         features = self.stages(_image(batch).contiguous(memory_format=torch.channels_last))
         cells = self.states(features.permute(0, 2, 3, 1))
-        return self.memory(self.placed(cells), _grid(cells))
+        return self.memory(self.placed(cells), _grid(cells), batch)
 
 
 class PatchEncoder(GridMemory):
-    """A Transformer over patches (Dosovitskiy et al. 2021, §3.1), each projected to the layers' width."""
+    """A Transformer over patches (Dosovitskiy et al. 2021, §3.1), each projected to the layers' width: patches of pixels, or, above a `stem` of
+    residual stages, of its feature map (the hybrid of the same section)."""
 
     def __init__(
         self,
         image_channels: int,
+        stem: Sequence[int],
         patch_size: int,
         hidden_size: int,
         layers: Sequence[EncoderLayer],
@@ -114,20 +126,22 @@ class PatchEncoder(GridMemory):
     ) -> None:
         super().__init__(positions, dropout=dropout)
         self.patch_size = patch_size
-        self.patches = nn.Linear(image_channels * patch_size**2, hidden_size)
+        self.stem = residual_stages(image_channels, stem, blocks=1)
+        self.patches = nn.Linear((stem[-1] if stem else image_channels) * patch_size**2, hidden_size)
         self.layers = nn.ModuleList(layers)
         self.norm = norm
 
     def forward(self, batch: Batch) -> Memory:
-        """Pixels (B,C,h,w) → Memory with states (B,G,D), G = (h/patch) × (w/patch)."""
-        pixels, size = _image(batch), self.patch_size
-        rows, columns = pixels.shape[2] // size, pixels.shape[3] // size
-        patches = F.pixel_unshuffle(pixels, size).permute(0, 2, 3, 1)
+        """Pixels (N,C,h,w) → Memory with states (B,G,D), G = (h/patch) × (w/patch), h and w being those of the stem's map."""
+        features: Tensor = self.stem(_image(batch).contiguous(memory_format=torch.channels_last))
+        size = self.patch_size
+        rows, columns = features.shape[2] // size, features.shape[3] // size
+        patches = F.pixel_unshuffle(features, size).permute(0, 2, 3, 1)
         states = self.placed(self.patches(patches))
         mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
         for layer in self.layers:
             states = layer(states, mask)
-        return self.memory(self.norm(states), (rows, columns))
+        return self.memory(self.norm(states), (rows, columns), batch)
 
 
 class FeaturesEncoder(GridMemory):
@@ -139,9 +153,9 @@ class FeaturesEncoder(GridMemory):
         self.states = nn.Linear(feature_size, hidden_size)
 
     def forward(self, batch: Batch) -> Memory:
-        """Features (B,rows,columns,F) → Memory with states (B,rows·columns,D)."""
+        """Features (N,rows,columns,F) → Memory with states (B,rows·columns,D)."""
         cells = self.states(self.norm(_image(batch)))
-        return self.memory(self.placed(cells), _grid(cells))
+        return self.memory(self.placed(cells), _grid(cells), batch)
 
 
 class ImageTextEncoder(nn.Module):

@@ -11,6 +11,9 @@ from seqcli.recipe.section import Column, Count, Paths, Section
 PictureSize = Annotated[int, Field(ge=32, le=1024)]
 
 
+Where = dict[str, Union[str, int, bool]]
+
+
 class Columns(Section):
     """Where a row keeps what: by column name (a dot goes into a nested column, `translation.en`), or by number, counted from
     0, in a CSV or TSV file without a header line."""
@@ -23,7 +26,7 @@ class Columns(Section):
     features: Column | None = None
     """A column of tags that go before the source as symbols of their own (inflection)."""
     image: Column | None = None
-    """A column of images: files' bytes, paths (seen from the data file's folder), or features computed beforehand."""
+    """A column of images: files' bytes, paths (seen from the folder of the data), or features computed beforehand."""
     references: Column | None = None
     """A column of lists of all answers that count as right, as several annotators gave them; only `target` is learnt."""
     group: Column | None = None
@@ -67,6 +70,8 @@ class HubData(DataSection):
     """What its splits are called."""
     columns: Columns = Columns()
     """Which of its columns to read."""
+    where: Where = {}
+    """Read only rows that have these values in these columns: {label: "true"}."""
     split_column: str | None = None
     """A column that says which split a row belongs to, where the data set has only one: splits are then its values."""
     streaming: bool = False
@@ -83,6 +88,8 @@ class DiskData(DataSection):
     """What its splits are called."""
     columns: Columns = Columns()
     """Which of its columns to read."""
+    where: Where = {}
+    """Read only rows that have these values in these columns."""
 
 
 class FilesData(DataSection):
@@ -99,6 +106,8 @@ class FilesData(DataSection):
     """The file, or files, to score at the end."""
     columns: Columns = Columns()
     """Which columns to read."""
+    where: Where = {}
+    """Read only rows that have these values in these columns: {label: "true"}."""
 
 
 class Parallel(Section):

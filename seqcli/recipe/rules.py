@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from seqcli.recipe.data import (
     AlgorithmicData,
@@ -16,31 +16,22 @@ from seqcli.recipe.data import (
     ShapeCaptionsData,
     ShapeQuestionsData,
 )
+from seqcli.recipe.image_rules import IMAGE_RULES, Broken, encoders
 from seqcli.recipe.model import (
-    ConvEncoder,
     DotAttention,
-    FeaturesEncoder,
     FeedforwardDecoder,
-    ImageEncoder,
-    ImageTextEncoder,
     NoAttention,
-    PatchEncoder,
     RecurrentDecoder,
     RecurrentEncoder,
-    TextEncoder,
     TransformerDecoder,
     TransformerEncoder,
     TransformerSection,
     TransformerStack,
-    image_encoder,
     memory_width,
     text_encoder,
 )
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.section import Column, Paths
-from seqcli.recipe.sides import FeatureGrid, Pixels
-
-Broken = Iterator[tuple[tuple[str, ...], str]]
 
 
 def broken_rules(recipe: Recipe) -> Broken:
@@ -55,115 +46,6 @@ def _steps_or_epochs(recipe: Recipe) -> Broken:
         yield ("training", "epochs"), "steps is given too; give one of them, and null for the other"
     if training.steps is None and training.epochs is None:
         yield ("training", "steps"), "is missing; give steps, or epochs"
-
-
-def _encoders(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], TextEncoder | ImageEncoder]]:
-    """The encoders that are one thing, each with its path."""
-    encoder, path = recipe.model.encoder, ("model", "encoder")
-    if isinstance(encoder, ImageTextEncoder):
-        yield (*path, "image"), encoder.image
-        yield (*path, "text"), encoder.text
-    else:
-        yield path, encoder
-
-
-def _reads_what_is_there(recipe: Recipe) -> Broken:
-    encoder, source = recipe.model.encoder, recipe.source
-    text, image = text_encoder(encoder), image_encoder(encoder)
-    if text is None and source.tokenizer is not None:
-        yield (
-            ("source", "tokenizer"),
-            f"an encoder of kind {encoder.kind} reads no text; set source.tokenizer to null, or choose image_text",
-        )
-    if text is not None and source.tokenizer is None:
-        yield ("source", "tokenizer"), f"is missing; an encoder of kind {encoder.kind} reads text"
-    if source.tokenizer is None and recipe.target.tokenizer.kind == "shared":
-        yield (
-            ("target", "tokenizer", "kind"),
-            "shared is the source's tokenizer, but there is none; choose another kind",
-        )
-    if image is None and source.image is not None:
-        yield (
-            ("source", "image"),
-            f"an encoder of kind {encoder.kind} looks at no image; choose conv, patch or features",
-        )
-    if image is None:
-        return
-    wanted = "features" if isinstance(image, FeaturesEncoder) else "pixels"
-    if source.image is None:
-        yield ("source", "image"), f"is missing; an encoder of kind {image.kind} reads images of kind {wanted}"
-    elif source.image.kind != wanted:
-        yield ("source", "image", "kind"), f"an encoder of kind {image.kind} reads images of kind {wanted}"
-
-
-def _source_columns(recipe: Recipe) -> Broken:
-    data, source = recipe.data, recipe.source
-    if not isinstance(data, (HubData, DiskData, FilesData)):
-        if source.image is not None and not _draws_images(recipe):
-            yield ("source", "image"), f"data of kind {data.kind} has no images; choose hub, disk or files"
-        elif isinstance(source.image, FeatureGrid):
-            yield ("source", "image", "kind"), f"data of kind {data.kind} draws pictures; choose pixels"
-        if source.tokenizer is not None and isinstance(data, ShapeCaptionsData):
-            yield ("source", "tokenizer"), "shapes_captions has no text to read; set it to null"
-        return
-    path = ("data", "columns")
-    if source.image is not None and data.columns.image is None:
-        yield (*path, "image"), "is missing; it names the column that source.image is read from"
-    if source.image is None and data.columns.image is not None:
-        yield (*path, "image"), "is not looked at; give source.image, or leave it out"
-    if source.tokenizer is None and data.columns.source is not None and source.image is not None:
-        yield (*path, "source"), "is not read, since source.tokenizer is null; set it to null too"
-    if source.tokenizer is not None and data.columns.source is None:
-        yield (*path, "source"), "is null, but source.tokenizer reads a text; name its column"
-
-
-def _draws_images(recipe: Recipe) -> bool:
-    """Whether the data is made at run time, images and all."""
-    return isinstance(recipe.data, (ShapeCaptionsData, ShapeQuestionsData))
-
-
-def _image_text(recipe: Recipe) -> Broken:
-    encoder, decoder = recipe.model.encoder, recipe.model.decoder
-    if not isinstance(encoder, ImageTextEncoder):
-        return
-    wide, long = memory_width(encoder.image), memory_width(encoder.text)
-    if wide != long:
-        yield (
-            ("model", "encoder", "image", "hidden_size"),
-            f"image and text go into one memory, but their states are {wide} and {long} wide; set this to {long}",
-        )
-    blind = isinstance(decoder, RecurrentDecoder) and isinstance(decoder.attention, NoAttention)
-    if blind or isinstance(decoder, FeedforwardDecoder):
-        yield (
-            ("model", "decoder"),
-            "starts from the text's summary and has no attention, so it never sees the image; choose an attention",
-        )
-
-
-def _grids(recipe: Recipe) -> Broken:
-    pixels = recipe.source.image
-    for path, encoder in _encoders(recipe):
-        if not isinstance(encoder, (ConvEncoder, PatchEncoder, FeaturesEncoder)):
-            continue
-        if encoder.positions == "sinusoidal" and encoder.hidden_size % 4:
-            yield (
-                (*path, "hidden_size"),
-                f"waves over rows and columns need a multiple of 4, not {encoder.hidden_size}",
-            )
-        if not isinstance(pixels, Pixels):
-            continue
-        if isinstance(encoder, ConvEncoder) and min(pixels.width, pixels.height) < 2 ** len(encoder.channels):
-            yield (
-                (*path, "channels"),
-                f"{len(encoder.channels)} stages halve {pixels.width} × {pixels.height} pixels to less than one cell",
-            )
-        if isinstance(encoder, PatchEncoder) and (
-            pixels.width % encoder.patch_size or pixels.height % encoder.patch_size
-        ):
-            yield (
-                (*path, "patch_size"),
-                f"{pixels.width} × {pixels.height} pixels cannot be cut into whole patches of {encoder.patch_size}",
-            )
 
 
 def _dot_widths(recipe: Recipe) -> Broken:
@@ -234,7 +116,7 @@ def _bridge_copy(recipe: Recipe) -> Broken:
 
 
 def _heads(recipe: Recipe) -> Broken:
-    for path, stack in [*_encoders(recipe), (("model", "decoder"), recipe.model.decoder)]:
+    for path, stack in [*encoders(recipe), (("model", "decoder"), recipe.model.decoder)]:
         if not isinstance(stack, TransformerStack):
             continue
         path = (*path, "heads")
@@ -432,8 +314,5 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _string_lengths,
     _numbered_columns,
     _line_pattern,
-    _reads_what_is_there,
-    _source_columns,
-    _image_text,
-    _grids,
+    *IMAGE_RULES,
 )

@@ -37,6 +37,8 @@ class SymbolTokenizer(Section):
     """What stands between two symbols."""
     min_frequency: Count = 1
     """Symbols rarer than this become the unknown symbol."""
+    max_size: Count | None = None
+    """Keep only so many symbols, the most frequent ones."""
 
 
 class SubwordTokenizer(Section):
@@ -86,7 +88,7 @@ class Augmentation(Section):
     """Turn by up to so many degrees, either way."""
     shift: Share = 0.0
     """Move by up to this share of width and height."""
-    scale: Share = 0.0
+    scale: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Enlarge or shrink by up to this share."""
     shear: Annotated[float, Field(ge=0.0, le=60.0)] = 0.0
     """Slant by up to so many degrees."""

@@ -194,6 +194,7 @@ def test_ids_follow_frequency_then_text() -> None:
     assert learn_words(["b b a c c", "d"], min_frequency=2).symbols == ("b", "c")
     assert learn_words(["b b a c c", "d"], max_size=1).symbols == ("b",)
     assert learn_symbols(["a|b||a"], separator="|").symbols == ("a", "b")
+    assert learn_symbols(["a|b|b"], separator="|", max_size=1).symbols == ("b",)
 
 
 def test_normalisation_comes_first_and_then_lower_case() -> None:

@@ -120,9 +120,9 @@ def test_a_filled_up_image_moves_its_boxes() -> None:
     """An image of 8 × 8 in 8 × 16 pixels has the upper half of it, or the left half of 16 × 8."""
     box: Box = (0.25, 0.5, 1.0, 1.0)
     image = np.zeros((3, 8, 8), dtype=np.uint8)
-    assert PixelReader(8, 16, fit="pad").place(box, image) == (0.25, 0.25, 1.0, 0.5)
-    assert PixelReader(16, 8, fit="pad").place(box, image) == (0.125, 0.5, 0.5, 1.0)
-    assert PixelReader(16, 8, fit="stretch").place(box, image) == box
+    assert PixelReader(8, 16, fit="pad").framed((box, None), image) == ((0.25, 0.25, 1.0, 0.5), None)
+    assert PixelReader(16, 8, fit="pad").framed((box,), image) == ((0.125, 0.5, 0.5, 1.0),)
+    assert PixelReader(16, 8, fit="stretch").framed((box,), image) == (box,)
     translator = translator_of("conv")
     translator.image_reader = PixelReader(16, 8, fit="pad")
     assert translator.placed(replace(example((LEFT, None)), image=image)).boxes == ((0.0, 0.0, 0.25, 1.0), None)

@@ -1,0 +1,158 @@
+"""The rules about images: what an encoder looks at, where the data keeps it, and how a grid of cells is cut out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from seqcli.recipe.data import DiskData, FilesData, HubData, ShapeCaptionsData, ShapeQuestionsData
+from seqcli.recipe.model import (
+    ConvEncoder,
+    FeaturesEncoder,
+    FeedforwardDecoder,
+    ImageEncoder,
+    ImageTextEncoder,
+    NoAttention,
+    PatchEncoder,
+    RecurrentDecoder,
+    TextEncoder,
+    halved,
+    image_encoder,
+    memory_width,
+    text_encoder,
+)
+from seqcli.recipe.schema import Recipe
+from seqcli.recipe.sides import FeatureGrid, Pixels
+
+Broken = Iterator[tuple[tuple[str, ...], str]]
+"""The path and a sentence for each rule that a recipe breaks."""
+
+
+def encoders(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], TextEncoder | ImageEncoder]]:
+    """The encoders that are one thing, each with its path."""
+    encoder, path = recipe.model.encoder, ("model", "encoder")
+    if isinstance(encoder, ImageTextEncoder):
+        yield (*path, "image"), encoder.image
+        yield (*path, "text"), encoder.text
+    else:
+        yield path, encoder
+
+
+def _reads_what_is_there(recipe: Recipe) -> Broken:
+    encoder, source = recipe.model.encoder, recipe.source
+    text, image = text_encoder(encoder), image_encoder(encoder)
+    if text is None and source.tokenizer is not None:
+        yield (
+            ("source", "tokenizer"),
+            f"an encoder of kind {encoder.kind} reads no text; set source.tokenizer to null, or choose image_text",
+        )
+    if text is not None and source.tokenizer is None:
+        yield ("source", "tokenizer"), f"is missing; an encoder of kind {encoder.kind} reads text"
+    if source.tokenizer is None and recipe.target.tokenizer.kind == "shared":
+        yield (
+            ("target", "tokenizer", "kind"),
+            "shared is the source's tokenizer, but there is none; choose another kind",
+        )
+    if image is None and source.image is not None:
+        yield (
+            ("source", "image"),
+            f"an encoder of kind {encoder.kind} looks at no image; choose conv, patch or features",
+        )
+    if image is None:
+        return
+    wanted = "features" if isinstance(image, FeaturesEncoder) else "pixels"
+    if source.image is None:
+        yield ("source", "image"), f"is missing; an encoder of kind {image.kind} reads images of kind {wanted}"
+    elif source.image.kind != wanted:
+        yield ("source", "image", "kind"), f"an encoder of kind {image.kind} reads images of kind {wanted}"
+
+
+def _source_columns(recipe: Recipe) -> Broken:
+    data, source = recipe.data, recipe.source
+    if not isinstance(data, (HubData, DiskData, FilesData)):
+        if source.image is not None and not _draws_images(recipe):
+            yield ("source", "image"), f"data of kind {data.kind} has no images; choose hub, disk or files"
+        elif isinstance(source.image, FeatureGrid):
+            yield ("source", "image", "kind"), f"data of kind {data.kind} draws pictures; choose pixels"
+        if source.tokenizer is not None and isinstance(data, ShapeCaptionsData):
+            yield ("source", "tokenizer"), "shapes_captions has no text to read; set it to null"
+        return
+    path = ("data", "columns")
+    if source.image is not None and data.columns.image is None:
+        yield (*path, "image"), "is missing; it names the column that source.image is read from"
+    if source.image is None and data.columns.image is not None:
+        yield (*path, "image"), "is not looked at; give source.image, or leave it out"
+    if source.tokenizer is None and data.columns.source is not None and source.image is not None:
+        yield (*path, "source"), "is not read, since source.tokenizer is null; set it to null too"
+    if source.tokenizer is not None and data.columns.source is None:
+        yield (*path, "source"), "is null, but source.tokenizer reads a text; name its column"
+
+
+def _draws_images(recipe: Recipe) -> bool:
+    """Whether the data is made at run time, images and all."""
+    return isinstance(recipe.data, (ShapeCaptionsData, ShapeQuestionsData))
+
+
+def _image_text(recipe: Recipe) -> Broken:
+    encoder, decoder = recipe.model.encoder, recipe.model.decoder
+    if not isinstance(encoder, ImageTextEncoder):
+        return
+    wide, long = memory_width(encoder.image), memory_width(encoder.text)
+    if wide != long:
+        yield (
+            ("model", "encoder", "image", "hidden_size"),
+            f"image and text go into one memory, but their states are {wide} and {long} wide; set this to {long}",
+        )
+    blind = isinstance(decoder, RecurrentDecoder) and isinstance(decoder.attention, NoAttention)
+    if blind or isinstance(decoder, FeedforwardDecoder):
+        yield (
+            ("model", "decoder"),
+            "starts from the text's summary and has no attention, so it never sees the image; choose an attention",
+        )
+
+
+def _grids(recipe: Recipe) -> Broken:
+    pixels = recipe.source.image
+    for path, encoder in encoders(recipe):
+        if not isinstance(encoder, (ConvEncoder, PatchEncoder, FeaturesEncoder)):
+            continue
+        if encoder.positions == "sinusoidal" and encoder.hidden_size % 4:
+            yield (
+                (*path, "hidden_size"),
+                f"waves over rows and columns need a multiple of 4, not {encoder.hidden_size}",
+            )
+        if not isinstance(pixels, Pixels):
+            continue
+        if isinstance(encoder, ConvEncoder) and min(pixels.width, pixels.height) < 2 ** len(encoder.channels):
+            yield (
+                (*path, "channels"),
+                f"{len(encoder.channels)} stages halve {pixels.width} × {pixels.height} pixels to less than one cell",
+            )
+        if isinstance(encoder, PatchEncoder):
+            width, height = halved(pixels.width, encoder.stem), halved(pixels.height, encoder.stem)
+            if width % encoder.patch_size or height % encoder.patch_size:
+                unit = "cells of the stem's map" if encoder.stem else "pixels"
+                yield (
+                    (*path, "patch_size"),
+                    f"{width} × {height} {unit} cannot be cut into whole patches of {encoder.patch_size}",
+                )
+
+
+def _what_goes_with_a_row(recipe: Recipe) -> Broken:
+    data, source = recipe.data, recipe.source
+    if not isinstance(data, (HubData, DiskData, FilesData)):
+        return
+    path, columns = ("data", "columns"), data.columns
+    if columns.features is not None and source.tokenizer is None:
+        yield (*path, "features"), "are symbols before a text, but source.tokenizer is null; leave them out"
+    if columns.boxes is not None and source.image is None:
+        yield (*path, "boxes"), "are places in an image, but there is none; give source.image, or leave them out"
+    if columns.boxes is not None and isinstance(source.image, FeatureGrid):
+        yield (*path, "boxes"), "are in pixels, but source.image reads features, which have none; leave them out"
+    if columns.references is not None and isinstance(columns.target, list):
+        yield (
+            (*path, "references"),
+            "holds all answers that count, and several target columns would too; leave one of both out",
+        )
+
+
+IMAGE_RULES = (_reads_what_is_there, _source_columns, _what_goes_with_a_row, _image_text, _grids)
