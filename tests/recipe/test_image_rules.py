@@ -65,6 +65,11 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
         "an encoder of kind conv reads images of kind pixels",
     ),
     "pixels for features": ([FEATURES[1]], "source.image.kind", "reads images of kind features"),
+    "features of what is drawn": (
+        [*FEATURES, "data={kind: shapes_captions}"],
+        "source.image.kind",
+        "data of kind shapes_captions draws pictures; choose pixels",
+    ),
     "data that has no images": (
         ["data={kind: dates}"],
         "source.image",
