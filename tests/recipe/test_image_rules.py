@@ -145,6 +145,19 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
         "model.encoder.image.patch_size",
         "36 × 16 pixels cannot be cut into whole patches of 8",
     ),
+    "cells that make no whole patches": (
+        [
+            "source.image={kind: pixels, width: 75, height: 75}",
+            "model.encoder={kind: patch, stem: [16, 32], patch_size: 2}",
+        ],
+        "model.encoder.patch_size",
+        "19 × 19 cells of the stem's map cannot be cut into whole patches of 2",
+    ),
+    "images to share that are not there": (
+        [*TEXT, "data.columns={source: q, target: caption}", "source.image=null", "training.share_images=4"],
+        "training.share_images",
+        "there are no images to share",
+    ),
     "heads of patches": (
         [*QUESTIONS, "model.encoder.image.heads=3"],
         "model.encoder.image.heads",
