@@ -32,13 +32,25 @@ PROFILED_STEPS = 3
 
 KINDS_OF_WORK = {
     "matrix products": ("mm", "addmm", "addmm_", "bmm", "baddbmm", "mkldnn_rnn_layer", "mkldnn_rnn_layer_backward"),
+    "convolutions": (
+        "mkldnn_convolution",
+        "_slow_conv2d_forward",
+        "_slow_conv2d_backward",
+        "cudnn_convolution",
+        "convolution_backward",
+    ),
     "attention kernels": (
         "_scaled_dot_product_flash_attention_for_cpu",
         "_scaled_dot_product_flash_attention_for_cpu_backward",
     ),
     "random numbers": ("bernoulli_", "random_", "randint", "native_dropout", "_Dropout"),
     "softmax": ("_softmax", "_log_softmax", "_softmax_backward_data", "_log_softmax_backward_data", "exp_", "amax"),
-    "norms": ("native_layer_norm", "native_layer_norm_backward"),
+    "norms": (
+        "native_layer_norm",
+        "native_layer_norm_backward",
+        "native_group_norm",
+        "native_group_norm_backward",
+    ),
     "copies": ("copy_", "cat", "index_select", "index", "fill_", "zero_", "stack", "clone", "embedding_dense_backward"),
     "optimizer": ("_fused_adam_", "_fused_adamw_", "_fused_sgd_", "linalg_vector_norm"),
 }

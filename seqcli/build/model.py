@@ -139,6 +139,7 @@ def _image_encoder(model: recipe.Model, section: recipe.ImageEncoder, shape: Seq
         case recipe.PatchEncoder():
             return PatchEncoder(
                 shape[0],
+                section.stem,
                 section.patch_size,
                 section.hidden_size,
                 _encoder_layers(section, model),
@@ -156,10 +157,10 @@ def grid_shape(section: recipe.ImageEncoder, image_shape: Sequence[int]) -> tupl
     """The rows and columns of the grid that an encoder makes of images of a shape."""
     match section:
         case recipe.ConvEncoder():
-            cell = 2 ** len(section.channels)
-            return -(-image_shape[1] // cell), -(-image_shape[2] // cell)
+            return recipe.halved(image_shape[1], section.channels), recipe.halved(image_shape[2], section.channels)
         case recipe.PatchEncoder():
-            return image_shape[1] // section.patch_size, image_shape[2] // section.patch_size
+            rows, columns = (recipe.halved(pixels, section.stem) for pixels in image_shape[1:])
+            return rows // section.patch_size, columns // section.patch_size
         case recipe.FeaturesEncoder():
             return image_shape[0], image_shape[1]
         case _:

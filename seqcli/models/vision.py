@@ -18,7 +18,7 @@ from seqcli.types import Batch, Memory
 
 class ResidualBlock(nn.Module):
     """relu(norm(conv(relu(norm(conv(x))))) + x), the basic block of He et al. 2016, figure 2; with a stride above 1, or more channels, x
-    goes through a convolution of 1 × 1 (option B of §3.3).
+    goes through a convolution of 1 × 1 and a norm (option B of §3.3).
 
     Its norms are over groups of channels (Wu & He 2018), so that an image's features do not depend on the others of its batch.
     """
@@ -33,7 +33,8 @@ class ResidualBlock(nn.Module):
         self.second_norm = channel_norm(outputs)
         self.stride = stride
         alike = stride == 1 and inputs == outputs
-        self.shortcut = nn.Identity() if alike else nn.Conv2d(inputs, outputs, 1, bias=False)
+        projection = (nn.Conv2d(inputs, outputs, 1, bias=False), channel_norm(outputs))
+        self.shortcut = nn.Identity() if alike else nn.Sequential(*projection)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B,C,h,w) → (B,outputs,h/stride,w/stride), rounded up."""
@@ -48,6 +49,17 @@ def channel_norm(channels: int) -> nn.GroupNorm:
     """A norm over groups of about 8 channels."""
     groups = max(1, channels // ResidualBlock.GROUP)
     return nn.GroupNorm(groups if channels % groups == 0 else 1, channels)
+
+
+def residual_stages(image_channels: int, channels: Sequence[int], blocks: int) -> nn.Sequential:
+    """Stages of `blocks` residual blocks each, with these `channels`; the first block of a stage halves height and width."""
+    stages: list[nn.Module] = []
+    before = image_channels
+    for width in channels:
+        stages.append(ResidualBlock(before, width, stride=2))
+        stages.extend(ResidualBlock(width, width, stride=1) for _ in range(blocks - 1))
+        before = width
+    return nn.Sequential(*stages)
 
 
 class GridMemory(nn.Module):
@@ -86,14 +98,8 @@ class ConvEncoder(GridMemory):
         dropout: float,
     ) -> None:
         super().__init__(positions, dropout=dropout)
-        stages: list[nn.Module] = []
-        before = image_channels
-        for width in channels:
-            stages.append(ResidualBlock(before, width, stride=2))
-            stages.extend(ResidualBlock(width, width, stride=1) for _ in range(blocks - 1))
-            before = width
-        self.stages = nn.Sequential(*stages)
-        self.states = nn.Linear(before, hidden_size)
+        self.stages = residual_stages(image_channels, channels, blocks)
+        self.states = nn.Linear(channels[-1], hidden_size)
 
     def forward(self, batch: Batch) -> Memory:
         """Pixels (N,C,h,w) → Memory with states (B,G,D), G = (h/2^stages) × (w/2^stages), rounded up."""
@@ -103,11 +109,13 @@ class ConvEncoder(GridMemory):
 
 
 class PatchEncoder(GridMemory):
-    """A Transformer over patches (Dosovitskiy et al. 2021, §3.1), each projected to the layers' width."""
+    """A Transformer over patches (Dosovitskiy et al. 2021, §3.1), each projected to the layers' width: patches of pixels, or, above a `stem` of
+    residual stages, of its feature map (the hybrid of the same section)."""
 
     def __init__(
         self,
         image_channels: int,
+        stem: Sequence[int],
         patch_size: int,
         hidden_size: int,
         layers: Sequence[EncoderLayer],
@@ -118,15 +126,17 @@ class PatchEncoder(GridMemory):
     ) -> None:
         super().__init__(positions, dropout=dropout)
         self.patch_size = patch_size
-        self.patches = nn.Linear(image_channels * patch_size**2, hidden_size)
+        self.stem = residual_stages(image_channels, stem, blocks=1)
+        self.patches = nn.Linear((stem[-1] if stem else image_channels) * patch_size**2, hidden_size)
         self.layers = nn.ModuleList(layers)
         self.norm = norm
 
     def forward(self, batch: Batch) -> Memory:
-        """Pixels (N,C,h,w) → Memory with states (B,G,D), G = (h/patch) × (w/patch)."""
-        pixels, size = _image(batch), self.patch_size
-        rows, columns = pixels.shape[2] // size, pixels.shape[3] // size
-        patches = F.pixel_unshuffle(pixels, size).permute(0, 2, 3, 1)
+        """Pixels (N,C,h,w) → Memory with states (B,G,D), G = (h/patch) × (w/patch), h and w being those of the stem's map."""
+        features: Tensor = self.stem(_image(batch).contiguous(memory_format=torch.channels_last))
+        size = self.patch_size
+        rows, columns = features.shape[2] // size, features.shape[3] // size
+        patches = F.pixel_unshuffle(features, size).permute(0, 2, 3, 1)
         states = self.placed(self.patches(patches))
         mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
         for layer in self.layers:

@@ -15,6 +15,7 @@ from seqcli.recipe.model import (
     PatchEncoder,
     RecurrentDecoder,
     TextEncoder,
+    halved,
     image_encoder,
     memory_width,
     text_encoder,
@@ -124,13 +125,14 @@ def _grids(recipe: Recipe) -> Broken:
                 (*path, "channels"),
                 f"{len(encoder.channels)} stages halve {pixels.width} × {pixels.height} pixels to less than one cell",
             )
-        if isinstance(encoder, PatchEncoder) and (
-            pixels.width % encoder.patch_size or pixels.height % encoder.patch_size
-        ):
-            yield (
-                (*path, "patch_size"),
-                f"{pixels.width} × {pixels.height} pixels cannot be cut into whole patches of {encoder.patch_size}",
-            )
+        if isinstance(encoder, PatchEncoder):
+            width, height = halved(pixels.width, encoder.stem), halved(pixels.height, encoder.stem)
+            if width % encoder.patch_size or height % encoder.patch_size:
+                unit = "cells of the stem's map" if encoder.stem else "pixels"
+                yield (
+                    (*path, "patch_size"),
+                    f"{width} × {height} {unit} cannot be cut into whole patches of {encoder.patch_size}",
+                )
 
 
 def _what_goes_with_a_row(recipe: Recipe) -> Broken:

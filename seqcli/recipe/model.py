@@ -170,11 +170,13 @@ class ConvEncoder(Section):
 
 
 class PatchEncoder(TransformerStack):
-    """A Transformer over patches of an image's pixels (Dosovitskiy et al. 2021)."""
+    """A Transformer over patches of an image's pixels, or of the feature map of a residual network (Dosovitskiy et al. 2021)."""
 
     kind: Literal["patch"]
+    stem: list[Count] = []
+    """Channels of residual stages below, as in conv; each halves width and height, and patches are then of cells of their map."""
     patch_size: Count = 8
-    """Pixels of a patch's side."""
+    """Pixels, or cells of the stem's map, of a patch's side."""
     positions: GridPositions = "sinusoidal"
     """How a patch knows its place: fixed waves over rows and columns, a learned table, or not at all."""
 
@@ -205,6 +207,11 @@ class ImageTextEncoder(Section):
 
 Encoder = Annotated[Union[TextEncoder, ImageEncoder, ImageTextEncoder], Field(discriminator="kind")]
 Decoder = Annotated[Union[FeedforwardDecoder, RecurrentDecoder, TransformerDecoder], Field(discriminator="kind")]
+
+
+def halved(pixels: int, stages: list[int]) -> int:
+    """How many cells a side of so many pixels has after residual stages, each of which halves it and rounds up."""
+    return -(-pixels // 2 ** len(stages))
 
 
 def text_encoder(encoder: Encoder) -> TextEncoder | None:

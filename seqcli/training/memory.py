@@ -143,9 +143,12 @@ def choose_batch(
 def predicted_peak(model: Seq2Seq, shapes: Sequence[Shape], objective: Objective) -> int:
     """The bytes that the largest of some batches will take beside the weights.
 
-    What grows with the cells of a batch and what grows with pairs of its positions may be largest in two different ones.
+    What grows with the cells of a batch, what grows with pairs of its positions, and what grows with its images, which are all of one size,
+    may be largest in three different ones.
     """
     largest = {max(shapes, key=Shape.cells), max(shapes, key=Shape.pairs)}
+    if any(shape.image for shape in shapes):
+        largest.add(max(shapes, key=lambda shape: shape.rows))
     return max(_extrapolated(model, shape, objective) for shape in largest)
 
 

@@ -14,6 +14,14 @@ TINY = (
     "training={steps: 3, batch_tokens: 256}",
     "threads=1",
 )
+PICTURES = (
+    "data={kind: shapes_captions, size: 32, examples: 200}",
+    "source.image={kind: pixels, width: 32, height: 32}",
+    "model.encoder={kind: conv, hidden_size: 16, channels: [8, 16]}",
+    "model.decoder={kind: gru, hidden_size: 16, embedding_size: 16}",
+    "training={steps: 3, batch_tokens: 512}",
+    "threads=1",
+)
 
 
 def test_figures_that_belong_together(call: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,6 +36,21 @@ def test_figures_that_belong_together(call: Callable, tmp_path: Path, monkeypatc
     assert report["shares"]["matrix products"] > 0.01
     assert report["peak_bytes"] > 2**26
     assert list(tmp_path.iterdir()) == []
+
+
+def test_convolutions_are_told_apart(call: Callable) -> None:
+    """Most of the arithmetic of a model of images this small, and about that much of the time."""
+    result = call(
+        "bench", "copy", *PICTURES, "source.tokenizer=null", "target.tokenizer={kind: words}", "--steps", "2", "--json"
+    )
+    assert (result.code, result.err) == (0, "")
+    report = json.loads(result.out)
+    assert report["shares"]["convolutions"] > 0.05
+    assert report["shares"]["norms"] > 0.005
+    assert 0 < report["mfu"] < 1
+    # a stage's kernels, forward and backward; the average caption has more than 3 and fewer than 40 words
+    kernels = 256 * (3 * 8 * 10 * 4 + 8 * 8 * 9 * 6) + 64 * (8 * 16 * 10 + 16 * 16 * 9) * 6
+    assert kernels / 40 < report["flops_per_token"] < 3 * kernels / 3
 
 
 def test_a_table_for_people(call: Callable) -> None:

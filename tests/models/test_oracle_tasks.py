@@ -23,6 +23,8 @@ from seqcli.training.step import Objective, train_step
 from seqcli.types import Batch
 
 Letters = list[int]
+Pairs = Callable[[int, random.Random], Batch]
+"""So many fresh pairs."""
 
 TASKS: dict[str, Callable[[Letters], Letters]] = {
     "copy": lambda letters: letters,
@@ -31,6 +33,8 @@ TASKS: dict[str, Callable[[Letters], Letters]] = {
 }
 ALPHABET = 6
 VOCABULARY = len(SPECIAL) + ALPHABET
+SQUARE = 4
+"""Pixels of a square's side."""
 
 
 def gru(attention: str, **keys: Any) -> dict[str, Any]:
@@ -68,6 +72,9 @@ def feedforward(window: int) -> dict[str, Any]:
     return {"encoder": {**side, "embedding_size": 16}, "decoder": side}
 
 
+CONV = {"kind": "conv", "hidden_size": 32, "channels": [16, 32]}
+PATCH = {"kind": "patch", "hidden_size": 32, "patch_size": 4, "layers": 1, "heads": 2, "feedforward_size": 64}
+TEXT = {"kind": "gru", "hidden_size": 32, "embedding_size": 16}
 QUICK = [
     ("copy", gru("additive", order="bahdanau"), (1, 6)),
     ("reverse", LSTM_WITHOUT_ATTENTION, (1, 4)),
@@ -88,14 +95,54 @@ def sentences(count: int, lengths: tuple[int, int], draw: random.Random) -> list
     return [[draw.randrange(len(SPECIAL), VOCABULARY) for _ in range(draw.randint(*lengths))] for _ in range(count)]
 
 
-def batch(sources: list[Letters], task: Callable[[Letters], Letters]) -> Batch:
+def batch(sources: list[Letters], targets: list[Letters], image: torch.Tensor | None = None) -> Batch:
     def rectangle(rows: list[Letters]) -> torch.Tensor:
         longest = max(map(len, rows))
         return torch.tensor([[*row, *[PAD] * (longest - len(row))] for row in rows])
 
     source = rectangle([[*letters, EOS] for letters in sources])
-    target = rectangle([[BOS, *task(letters), EOS] for letters in sources])
-    return Batch(source, source != PAD, target, torch.arange(len(sources)))
+    target = rectangle([[BOS, *letters, EOS] for letters in targets])
+    return Batch(source, source != PAD, target, torch.arange(len(sources)), image)
+
+
+def pairs_of(task: Callable[[Letters], Letters], lengths: tuple[int, int]) -> Pairs:
+    """Sentences, and what the task makes of them."""
+
+    def drawn(count: int, draw: random.Random) -> Batch:
+        sources = sentences(count, lengths, draw)
+        return batch(sources, [task(letters) for letters in sources])
+
+    return drawn
+
+
+def squares(rows: list[Letters]) -> torch.Tensor:
+    """A picture (3,8,16) for each row of 8 letters: 2 × 4 squares, each in the letter's colour, a little darker or lighter."""
+    codes = torch.tensor(rows) - len(SPECIAL) + 1
+    colours = torch.stack([(codes >> bit & 1) * 2.0 - 1.0 for bit in range(3)], dim=1).view(-1, 3, 2, 4)
+    picture = colours.repeat_interleave(SQUARE, dim=2).repeat_interleave(SQUARE, dim=3)
+    return picture * (0.6 + 0.4 * torch.rand_like(picture))
+
+
+def read_out(count: int, draw: random.Random) -> Batch:
+    """The colours of the squares, row by row."""
+    rows = sentences(count, (8, 8), draw)
+    return batch([[]] * count, rows, squares(rows))
+
+
+def pointed_at(count: int, draw: random.Random) -> Batch:
+    """A row and a column as two letters, and the colours of the square there and of the one that is as far from the other end."""
+    rows, places = sentences(count, (8, 8), draw), [draw.randrange(8) for _ in range(count)]
+    questions = [[len(SPECIAL) + place // 4, len(SPECIAL) + 2 + place % 4] for place in places]
+    return batch(
+        questions, [[row[place], row[7 - place]] for row, place in zip(rows, places, strict=True)], squares(rows)
+    )
+
+
+LOOKING = [
+    (read_out, {**gru("additive", order="bahdanau"), "encoder": CONV}),
+    (read_out, {**transformer(), "encoder": PATCH}),
+    (pointed_at, {**gru("additive"), "encoder": {"kind": "image_text", "image": PATCH, "text": TEXT}}),
+]
 
 
 @torch.no_grad()
@@ -109,21 +156,22 @@ def share_right(model: Seq2Seq, given: Batch) -> float:
     return float((written == wanted).all(dim=1).float().mean())
 
 
-def learn(keys: dict[str, Any], task: Callable[[Letters], Letters], lengths: tuple[int, int], limit: int) -> None:
-    """Train on fresh sentences, at most `limit` steps, until 300 others are all answered right."""
+def learn(keys: dict[str, Any], pairs: Pairs, limit: int) -> None:
+    """Train on fresh pairs, at most `limit` steps, until 300 others are all answered right."""
     seed = int(os.environ.get("SEQCLI_TEST_SEED", random.SystemRandom().randrange(2**31)))
     print(f"SEQCLI_TEST_SEED={seed}")
     torch.manual_seed(seed)
     draw = random.Random(seed)
-    model = build_model(Model.model_validate({**keys, "dropout": 0.0}), VOCABULARY, VOCABULARY)
+    section = Model.model_validate({**keys, "dropout": 0.0})
+    model = build_model(section, VOCABULARY, VOCABULARY, image_shape=(3, 2 * SQUARE, 4 * SQUARE))
     optimizer = Adam(model.named_parameters(), betas=(0.9, 0.98), epsilon=1e-9, weight_decay=0.0, decoupled=True)
     objective = Objective(label_smoothing=0.0, clip_norm=1.0, teacher_forcing=1.0, accumulation=1)
-    test = batch(sentences(300, lengths, draw), task)
+    test = pairs(300, draw)
     right = share_right(model, test)
     assert right < 0.1, "nothing is left to learn"
     for step in range(1, limit + 1):
         rate = 4e-3 * min(1.0, step / 30, 1.2 - step / limit)
-        train_step(model, optimizer, rate, [batch(sentences(64, lengths, draw), task)], objective)
+        train_step(model, optimizer, rate, [pairs(64, draw)], objective)
         if step % 50 == 0:
             right = share_right(model, test)
             if right == 1.0:
@@ -140,10 +188,15 @@ def named(cases: list[tuple[str, dict[str, Any], tuple[int, int]]]) -> list[Any]
 
 @pytest.mark.parametrize(("task", "keys", "lengths"), named(QUICK))
 def test_learnt_in_seconds(task: str, keys: dict[str, Any], lengths: tuple[int, int]) -> None:
-    learn(keys, TASKS[task], lengths, limit=1500)
+    learn(keys, pairs_of(TASKS[task], lengths), limit=1500)
+
+
+@pytest.mark.parametrize(("pairs", "keys"), LOOKING, ids=["conv", "patch", "image_text"])
+def test_pictures_are_read_in_seconds(pairs: Pairs, keys: dict[str, Any]) -> None:
+    learn(keys, pairs, limit=1500)
 
 
 @pytest.mark.real
 @pytest.mark.parametrize(("task", "keys", "lengths"), named(LONG))
 def test_learnt_in_a_minute(task: str, keys: dict[str, Any], lengths: tuple[int, int]) -> None:
-    learn(keys, TASKS[task], lengths, limit=4000)
+    learn(keys, pairs_of(TASKS[task], lengths), limit=4000)

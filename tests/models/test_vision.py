@@ -251,6 +251,19 @@ def test_an_image_is_the_same_whatever_lies_beside_it() -> None:
     torch.testing.assert_close(encoder(given).states[1:2], encoder(looking_at(given.image[1:2])).states)
 
 
+@pytest.mark.parametrize(("channels", "size"), [([8, 16], 64), ([16], 64), ([8, 8, 8], 32)])
+def test_gradients_of_sizes_at_which_torch_crashed(channels: list[int], size: int) -> None:
+    """With a stride of 2 of its own, the backward pass of a kernel of 1 × 1 wrote where it must not."""
+    keys = {"kind": "conv", "hidden_size": 16, "channels": channels}
+    encoder, _ = encoder_of(keys, (3, size, size))
+    assert isinstance(encoder, ConvEncoder)
+    for _ in range(3):
+        encoder(looking_at(torch.randn(16, 3, size, size))).states.square().sum().backward()
+    kernels = [module for module in encoder.modules() if isinstance(module, nn.Conv2d)]
+    assert all(kernel.stride == (1, 1) for kernel in kernels if kernel.kernel_size == (1, 1))
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in encoder.parameters())
+
+
 def test_a_batch_without_images_is_refused() -> None:
     encoder, _ = encoder_of({"kind": "conv", "hidden_size": 16, "channels": [8]}, IMAGE)
     with pytest.raises(ValueError, match="no images"):

@@ -20,6 +20,13 @@ MODELS = {
     "transformer": {"encoder": STACK, "decoder": STACK, "dropout": 0.1, "attention_dropout": 0.1},
     "recurrent": {"encoder": LSTM, "decoder": {**LSTM, "attention": {"kind": "additive"}}},
 }
+CONV = {"kind": "conv", "hidden_size": 32, "channels": [8, 16]}
+OF_IMAGES = {
+    "conv": {"encoder": CONV, "decoder": {**LSTM, "attention": {"kind": "additive"}}},
+    "patch": {"encoder": {**STACK, "kind": "patch", "patch_size": 4}, "decoder": STACK},
+    "both": {"encoder": {"kind": "image_text", "image": CONV, "text": STACK}, "decoder": STACK},
+}
+IMAGE = (3, 16, 24)
 MEGABYTE = 2**20
 
 
@@ -48,6 +55,23 @@ def test_small_batches_predict_a_large_one(name: str) -> None:
     with LiveBytes() as live:
         torch.autograd.backward(model.loss(shape.filled(), label_smoothing=0.1))
     assert predicted == pytest.approx(live.peak, rel=0.1)
+
+
+@pytest.mark.parametrize("name", OF_IMAGES)
+def test_images_are_predicted_too(name: str) -> None:
+    """Of many short sentences or a few long ones; the images make the many the larger batch, though it has fewer symbols."""
+    torch.manual_seed(1)
+    model = build_model(Model.model_validate(OF_IMAGES[name]), VOCABULARY, VOCABULARY, image_shape=IMAGE)
+    many, few = Shape(160, 2, 5, IMAGE), Shape(60, 8, 12, IMAGE)
+    assert many.cells() < few.cells()
+    predicted, peaks = predicted_peak(model, [many, few], PLAIN), []
+    for shape in (many, few):
+        with LiveBytes() as live:
+            torch.autograd.backward(model.loss(shape.filled(), label_smoothing=0.1))
+        peaks.append(live.peak)
+        model.zero_grad(set_to_none=True)
+    assert peaks[0] > peaks[1]
+    assert predicted == pytest.approx(peaks[0], rel=0.1)
 
 
 @pytest.mark.parametrize(
