@@ -71,6 +71,8 @@ def _source_columns(recipe: Recipe) -> Broken:
     if not isinstance(data, (HubData, DiskData, FilesData)):
         if source.image is not None and not _draws_images(recipe):
             yield ("source", "image"), f"data of kind {data.kind} has no images; choose hub, disk or files"
+        elif isinstance(source.image, FeatureGrid):
+            yield ("source", "image", "kind"), f"data of kind {data.kind} draws pictures; choose pixels"
         if source.tokenizer is not None and isinstance(data, ShapeCaptionsData):
             yield ("source", "tokenizer"), "shapes_captions has no text to read; set it to null"
         return

@@ -1,26 +1,9 @@
-"""Encoders of images: their blocks against the formula, and on every layout in memory."""
+"""Encoders of images on every layout in memory."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-
-import pytest
-import torch
-import torch.nn.functional as F
-
-from seqcli.models.vision import ResidualBlock
-
-
-@pytest.mark.parametrize(("inputs", "size", "stride"), [(3, 8, 2), (3, 7, 2), (16, 8, 2), (8, 8, 1)])
-def test_a_block_is_the_sum_of_its_two_ways(inputs: int, size: int, stride: int) -> None:
-    torch.manual_seed(1)
-    block, image = ResidualBlock(inputs, 16, stride), torch.randn(2, inputs, size, size + 2)
-    first = torch.relu(block.first_norm(F.conv2d(image, block.first.weight, stride=stride, padding=1)))
-    second = block.second_norm(F.conv2d(first, block.second.weight, padding=1))
-    straight = F.conv2d(image, block.shortcut.weight, stride=stride)
-    torch.testing.assert_close(block(image), torch.relu(second + straight))
-
 
 LEARNT_WITH_CHANNELS_LAST = """
 import torch

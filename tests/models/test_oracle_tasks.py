@@ -193,7 +193,7 @@ def test_learnt_in_seconds(task: str, keys: dict[str, Any], lengths: tuple[int, 
 
 @pytest.mark.parametrize(("pairs", "keys"), LOOKING, ids=["conv", "patch", "image_text"])
 def test_pictures_are_read_in_seconds(pairs: Pairs, keys: dict[str, Any]) -> None:
-    learn(keys, pairs, limit=1500)
+    learn(keys, pairs, limit=3000)
 
 
 @pytest.mark.real

@@ -43,7 +43,7 @@ def looking_at(image: Tensor) -> Batch:
 @pytest.mark.parametrize(("inputs", "outputs", "stride"), [(3, 16, 2), (16, 16, 2), (16, 24, 1), (16, 16, 1)])
 def test_a_residual_block(inputs: int, outputs: int, stride: int) -> None:
     """Two convolutions, each with its norm over groups of 8 channels, and the way past them: itself where the shapes agree, else a
-    convolution of 1 × 1."""
+    convolution of 1 × 1 and a norm."""
     torch.manual_seed(1)
     block, features = ResidualBlock(inputs, outputs, stride), torch.randn(2, inputs, 7, 6)
     nn.init.normal_(block.first_norm.weight)
@@ -60,8 +60,10 @@ def test_a_residual_block(inputs: int, outputs: int, stride: int) -> None:
     inner = F.relu(normalised(F.conv2d(features, weights["first.weight"], stride=stride, padding=1), "first_norm"))
     changed = normalised(F.conv2d(inner, weights["second.weight"], padding=1), "second_norm")
     alike = stride == 1 and inputs == outputs
-    assert ("shortcut.weight" in weights) != alike
-    past = features if alike else F.conv2d(features, weights["shortcut.weight"], stride=stride)
+    assert ("shortcut.0.weight" in weights) != alike
+    past = features
+    if not alike:
+        past = normalised(F.conv2d(features, weights["shortcut.0.weight"], stride=stride), "shortcut.1")
     assert past.shape == (2, outputs, -(-7 // stride), -(-6 // stride))
     torch.testing.assert_close(block(features), F.relu(changed + past), rtol=1e-4, atol=1e-5)
 
@@ -108,6 +110,7 @@ def without_norms(seed: int, stages: int) -> ConvEncoder:
     for block in encoder.stages:
         assert isinstance(block, ResidualBlock)
         block.first_norm, block.second_norm = nn.Identity(), nn.Identity()  # type: ignore[assignment]
+        block.shortcut[1] = nn.Identity()  # type: ignore[index]
     return encoder
 
 
@@ -150,13 +153,28 @@ def test_the_cell_of_a_bright_square_changes_most(kind: str) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_patches_are_a_convolution_with_the_stride_of_its_kernel(channels: int) -> None:
     torch.manual_seed(1)
-    encoder = PatchEncoder(channels, 4, 16, [], NOWHERE, NOWHERE, dropout=0.0)
+    encoder = PatchEncoder(channels, [], 4, 16, [], NOWHERE, NOWHERE, dropout=0.0)
     pixels = torch.randn(2, channels, 8, 12)
     kernel = encoder.patches.weight.view(16, channels, 4, 4)
     expected = F.conv2d(pixels, kernel, encoder.patches.bias, stride=4)
     memory = encoder(looking_at(pixels))
     assert memory.grid == (2, 3)
     torch.testing.assert_close(memory.states, expected.flatten(2).transpose(1, 2), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_patches_of_a_stems_map() -> None:
+    """Two stages make 4 × 6 cells of 15 × 21 pixels, which are 2 × 3 patches of 2 × 2 cells."""
+    keys = {"kind": "patch", "stem": [4, 8], "patch_size": 2, "hidden_size": 16, "layers": 1, "positions": "none"}
+    encoder, section = encoder_of(keys, (3, 15, 21))
+    assert isinstance(encoder, PatchEncoder)
+    pixels = torch.randn(2, 3, 15, 21)
+    memory = encoder(looking_at(pixels))
+    assert grid_shape(section.encoder, (3, 15, 21)) == memory.grid == (2, 3)
+    encoder.layers, encoder.norm = nn.ModuleList(), nn.Identity()
+    expected = F.conv2d(encoder.stem(pixels), encoder.patches.weight.view(16, 8, 2, 2), encoder.patches.bias, stride=2)
+    states = encoder(looking_at(pixels)).states
+    torch.testing.assert_close(states, expected.flatten(2).transpose(1, 2), rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()

@@ -133,6 +133,16 @@ def test_batch_mates_and_their_order_change_nothing(kind: str) -> None:
             same(together[row : row + 1, :length], specimen.model(one), specimen)
 
 
+@every_encoder_kind
+def test_rows_that_share_an_image_see_it_as_if_each_had_its_own(kind: str) -> None:
+    given, order = batch([7, 5, 2], [6, 3, 6]), torch.tensor([1, 0, 1])
+    assert given.image is not None
+    apart = replace(given, image=given.image[order])
+    shared = replace(given, image=given.image[:2], image_of=order)
+    for specimen in models_with(kind):
+        same(specimen.model(apart), specimen.model(shared), specimen)
+
+
 def _without_padding(one: Batch) -> Batch:
     assert one.target is not None
     source, target = int(one.source_mask.sum()), one.target_tokens + 1

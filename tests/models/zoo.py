@@ -37,12 +37,14 @@ SIZES: Keys = {
     "max_positions": 40,
     "channels": [6, 16],
     "blocks": 2,
-    "patch_size": 4,
+    "patch_size": 2,
 }
 IMAGE = (3, 8, 12)
 """The shape of every image: pixels (C,h,w), and as well a grid of features (rows,columns,D). A model that reads text alone looks at none."""
 # what every attention has goes with all the rest, so the models take turns: each way to attend gets each of these in some model
 TURNS: list[Keys] = [{}, {"gate": True}, {}, {"hops": 2}, {}, {"gate": True, "hops": 2}, {}]
+STEMS: list[list[int]] = [[], [6]]
+"""What may stand below patches; they take turns too."""
 VOCABULARY = 20
 
 
@@ -60,7 +62,7 @@ class Specimen:
 def variants(section: type[Section], sizes: Keys) -> Iterator[Keys]:
     """Every way to write a section: all values of its choices, all variants of the sections inside it, the given sizes; without what
     takes turns."""
-    choices = []
+    choices, stems = [], cycle(STEMS)
     for name, about in section.model_fields.items():
         if name in sections.AttentionSection.model_fields:
             continue
@@ -71,6 +73,8 @@ def variants(section: type[Section], sizes: Keys) -> Iterator[Keys]:
         keys = dict(chosen)
         if keys.get("bidirectional"):
             keys["hidden_size"] //= 2
+        if "stem" in section.model_fields:
+            keys["stem"] = next(stems)
         yield keys
 
 

@@ -57,7 +57,7 @@ def test_the_parts_of_all_models() -> None:
     text["feedforward"] = {"embedding", "states", *layers}
     text["transformer"] = {"embedding", "positions", "norm", *layers}
     image = {"conv": {"stages", *picture}, "features": {"norm", *picture}}
-    image["patch"] = {"patches", "positions", "norm", *layers}
+    image["patch"] = {"stem", "patches", "positions", "norm", *layers}
     alone = {kind: {f"encoder.{part}" for part in names} for kind, names in {**text, **image}.items()}
     both = {
         f"encoder.{side}.{part}"

@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
+from seqcli.averaging import average_checkpoints
 from seqcli.cli.launch import _free_port
 from seqcli.experiment import prepare
 from seqcli.recipe.load import load_recipe
@@ -29,6 +31,15 @@ LSTM = (
     "model.encoder={kind: lstm, hidden_size: 5, embedding_size: 3, layers: 2, bidirectional: true}",
     "model.decoder={kind: lstm, hidden_size: 11, embedding_size: 3, order: bahdanau, attention: {kind: additive}}",
     "training.optimizer={kind: sgd, momentum: 0.9, learning_rate: 0.1}",
+)
+PICTURES = (
+    "data={kind: shapes_captions, size: 32, examples: 200}",
+    "source.tokenizer=null",
+    "source.image={kind: pixels, width: 32, height: 32}",
+    "target.tokenizer={kind: words}",
+    "model.encoder={kind: conv, hidden_size: 12, channels: [8, 16], positions: learned}",
+    "model.decoder={kind: transformer, hidden_size: 12, heads: 2, layers: 1, feedforward_size: 16}",
+    "training.batch_tokens=512",
 )
 # the gradient of the bias of attention's keys is rounding alone, which Adam without its epsilon would blow up
 TINY = (
@@ -127,6 +138,22 @@ def test_two_with_stripes_make_the_run_of_one(tmp_path: Path) -> None:
     check_same(
         train_forked(tmp_path / "two", *TRANSFORMER, "training.sharding=full"), train(tmp_path / "one", *TRANSFORMER)
     )
+
+
+@pytest.mark.parametrize("sharding", ["none", "full"])
+def test_two_look_at_pictures_as_one_does(sharding: str, tmp_path: Path) -> None:
+    """Kernels lie in stripes too, and what they average to is the mean of two whole checkpoints."""
+    one = train(tmp_path / "one", *PICTURES)
+    two = train_forked(tmp_path / "two", *PICTURES, f"training.sharding={sharding}")
+    check_same(two, one)
+    assert average_checkpoints(two, last=2) == [10, 20]
+    folders = [two / "checkpoints" / name for name in ("step-00000010", "step-00000020", "average")]
+    first, second, mean = (load_file(folder / "model.safetensors") for folder in folders)
+    kernels = [name for name in mean if name.startswith("encoder.stages") and mean[name].dim() == 4]
+    assert len(kernels) == 2 * 3
+    for name in kernels:
+        assert not torch.equal(first[name], second[name])
+        torch.testing.assert_close(mean[name], (first[name] + second[name]) / 2)
 
 
 def test_one_process_holds_all(tmp_path: Path) -> None:
