@@ -160,4 +160,4 @@ def _what_goes_with_a_row(recipe: Recipe) -> Broken:
         )
 
 
-IMAGE_RULES = (_reads_what_is_there, _source_columns, _what_goes_with_a_row, _image_text, _grids)
+IMAGE_RULES = (_reads_what_is_there, _source_columns, _what_goes_with_a_row, _image_text, _grids, _shared_images)

@@ -148,7 +148,7 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
     "cells that make no whole patches": (
         [
             "source.image={kind: pixels, width: 75, height: 75}",
-            "model.encoder={kind: patch, stem: [16, 32], patch_size: 2}",
+            "model.encoder={kind: patch, stem: [16, 32], patch_size: 2, hidden_size: 16}",
         ],
         "model.encoder.patch_size",
         "19 × 19 cells of the stem's map cannot be cut into whole patches of 2",
