@@ -64,6 +64,8 @@ def value_words(about: dict[str, Any]) -> str:
         return " or ".join(value_words(one) for one in about["anyOf"])
     if about["type"] == "array":
         return f"list of {value_words(about['items'])}"
+    if about["type"] == "object":
+        return f"for each name: {value_words(about['additionalProperties'])}"
     bounds = [f"{sign} {about[bound]}" for bound, sign in BOUNDS.items() if bound in about]
     return " ".join([TYPES[about["type"]], " and ".join(bounds)]).strip()
 
@@ -73,7 +75,7 @@ def default_words(key: str, about: dict[str, Any], definition: dict[str, Any]) -
     if key in definition.get("required", []):
         return "required"
     default = about.get("default")
-    if isinstance(default, dict):
+    if isinstance(default, dict) and about.get("type") != "object":
         return f"`{{kind: {default['kind']}}}`" if "kind" in default else "its defaults"
     return f"`{json.dumps(default)}`"
 

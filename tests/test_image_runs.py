@@ -84,14 +84,22 @@ def as_file(folder: Path, name: str, pixels: np.ndarray) -> str:
     return str(folder / name)
 
 
-@pytest.mark.parametrize("every", [1, 4])
-def test_however_often_it_is_stopped(recipe_of: RecipeOf, every: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("every", "others"),
+    [
+        (1, ("data.examples=20",)),
+        (4, (*QUESTIONS, "data.limit=40")),
+        (4, (*QUESTIONS, "data.limit=40", "training.share_images=true")),
+    ],
+    ids=["captions", "questions", "shared images"],
+)
+def test_however_often_it_is_stopped(recipe_of: RecipeOf, every: int, others: tuple[str, ...], tmp_path: Path) -> None:
     """What becomes of an image follows from seed, epoch and its number, so a run that goes on sees what it would have seen."""
     recipe = recipe_of(
-        "data.examples=20",
         "source.image.augment={crop: 0.2, flip: true, colour: 0.3, rotate: 10, shift: 0.1, scale: 0.1, shear: 5}",
         "training={steps: 9, batch_sentences: 6, log_every: 2, checkpoint_every: 4, optimizer: {kind: adamw, learning_rate: 1e-2}}",
         "model.dropout=0.2",
+        *others,
     )
     list(prepare(recipe, tmp_path / "straight").train())
     interrupted(recipe, tmp_path / "stopped", every)
@@ -114,6 +122,23 @@ def test_augmentation_is_for_training_alone(recipe_of: RecipeOf, tmp_path: Path)
     assert first.shape == (len(rows), 3, 16, 24)
     # the same images, for there is one entry in the cache with augmentation and without
     assert prepare(recipe_of(), tmp_path / "plain").data.train.digest == experiment.data.train.digest
+
+
+def test_an_image_is_varied_alike_in_any_batch(recipe_of: RecipeOf, tmp_path: Path) -> None:
+    from seqcli.build.batches import load_batch
+
+    recipe = recipe_of(*QUESTIONS, "source.image.augment={shift: 0.2, flip: true, colour: 0.5}")
+    data = prepare(recipe, tmp_path / "run").data
+    # 20 questions an image: rows of the second, the first, the third and the first again
+    rows = np.array([25, 3, 41, 7])
+    together = load_batch(recipe, data, rows, 2)
+    assert together.image is not None
+    assert together.image_of is not None
+    assert len(together.image) == 3
+    for place, row in enumerate(rows):
+        alone = load_batch(recipe, data, np.array([row]), 2)
+        assert alone.image is not None
+        assert np.array_equal(alone.image[0].numpy(), together.image[together.image_of[place]].numpy())
 
 
 def test_batches_are_bounded_by_the_cells_of_images(recipe_of: RecipeOf, tmp_path: Path) -> None:

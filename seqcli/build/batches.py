@@ -71,7 +71,10 @@ def _plan(recipe: Recipe, data: PreparedData, epoch: int, size: int) -> list[Row
     # an image counts as many symbols as it has cells, so that batches of images are bounded too
     lengths = data.train.source_lengths + np.int32(image_cells(recipe)), data.train.target_lengths
     most, seed = recipe.training.batch_sentences, recipe.seed
-    if recipe.training.share_images:
+    together = recipe.training.share_images
+    if together is not None:
         images = data.train.image_numbers
-        return plan_by_image(*lengths, images, batch_tokens=size, batch_sentences=most, seed=seed, epoch=epoch)
+        return plan_by_image(
+            *lengths, images, together, batch_tokens=size, batch_sentences=most, seed=seed, epoch=epoch
+        )
     return plan_batches(*lengths, batch_tokens=size, batch_sentences=most, seed=seed, epoch=epoch)

@@ -49,19 +49,22 @@ def plan_by_image(
     source_lengths: Lengths,
     target_lengths: Lengths,
     images: NDArray[np.int64],
+    together: int,
     *,
     batch_tokens: int,
     batch_sentences: int | None,
     seed: int,
     epoch: int,
 ) -> list[Rows]:
-    """As `plan_batches`, but rows that look at the same of the `images` (N,) stay together as far as a batch has room, so that it is read
-    once for all of them; lengths are not looked at. The images, and the rows of each, come in random order."""
+    """As `plan_batches`, but `together` rows at a time that look at the same of the `images` (N,) stand side by side, so that it is read once
+    for those of them that a batch has room for; lengths are not looked at. All come in random order."""
     random = np.random.Generator(np.random.PCG64([seed, epoch]))
     loads = _loads(source_lengths, target_lengths, batch_tokens, batch_sentences)
-    place = random.permutation(int(images.max(initial=-1)) + 1)
     rows = random.permutation(len(images))
-    rows = rows[np.argsort(place[images[rows]], kind="stable")]
+    bunches = [
+        bunch[start : start + together] for bunch in _by_value(rows, images) for start in range(0, len(bunch), together)
+    ]
+    rows = np.concatenate([rows[:0], *(bunches[place] for place in random.permutation(len(bunches)))])
     batches: list[Rows] = []
     start, heaviest = 0, 0.0
     for end, row in enumerate(rows):
@@ -70,6 +73,12 @@ def plan_by_image(
             batches.append(rows[start:end])
             start, heaviest = end, float(loads[row])
     return [*batches, rows[start:]] if len(rows) else batches
+
+
+def _by_value(rows: Rows, values: NDArray[np.int64]) -> list[Rows]:
+    """The rows in bunches of one value each, in the order they had."""
+    ordered = rows[np.argsort(values[rows], kind="stable")]
+    return np.split(ordered, np.flatnonzero(np.diff(values[ordered])) + 1)
 
 
 def plan_sorted(

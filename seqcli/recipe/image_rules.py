@@ -137,6 +137,11 @@ def _grids(recipe: Recipe) -> Broken:
                 )
 
 
+def _shared_images(recipe: Recipe) -> Broken:
+    if recipe.training.share_images is not None and recipe.source.image is None:
+        yield ("training", "share_images"), "there are no images to share; leave it out, or give source.image"
+
+
 def _what_goes_with_a_row(recipe: Recipe) -> Broken:
     data, source = recipe.data, recipe.source
     if not isinstance(data, (HubData, DiskData, FilesData)):
@@ -155,4 +160,4 @@ def _what_goes_with_a_row(recipe: Recipe) -> Broken:
         )
 
 
-IMAGE_RULES = (_reads_what_is_there, _source_columns, _what_goes_with_a_row, _image_text, _grids)
+IMAGE_RULES = (_reads_what_is_there, _source_columns, _what_goes_with_a_row, _image_text, _grids, _shared_images)

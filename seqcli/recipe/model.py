@@ -211,7 +211,8 @@ Decoder = Annotated[Union[FeedforwardDecoder, RecurrentDecoder, TransformerDecod
 
 def halved(pixels: int, stages: list[int]) -> int:
     """How many cells a side of so many pixels has after residual stages, each of which halves it and rounds up."""
-    return -(-pixels // 2 ** len(stages))
+    cell: int = 2 ** len(stages)
+    return -(-pixels // cell)
 
 
 def text_encoder(encoder: Encoder) -> TextEncoder | None:

@@ -124,8 +124,9 @@ class Training(Section):
     to a hundredth of the data, and the run keeps the number."""
     batch_sentences: Count | None = None
     """How many examples a batch may have; null means no limit but batch_tokens."""
-    share_images: bool = False
-    """Put examples that look at the same image (its questions, its captions) into the same batch, where it is read once for all of them."""
+    share_images: Count | None = None
+    """Put so many examples that look at the same image (its questions, its captions) into the same batch, where it is read once for all of
+    them; null means that examples come in any order."""
     accumulation: Count = 1
     """Batches whose gradients are added up for one step, weighted by their target symbols."""
     optimizer: Optimizer = AdamSection(kind="adamw")

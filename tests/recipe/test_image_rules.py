@@ -150,6 +150,19 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
         "model.encoder.image.patch_size",
         "36 × 16 pixels cannot be cut into whole patches of 8",
     ),
+    "cells that make no whole patches": (
+        [
+            "source.image={kind: pixels, width: 75, height: 75}",
+            "model.encoder={kind: patch, stem: [16, 32], patch_size: 2, hidden_size: 16}",
+        ],
+        "model.encoder.patch_size",
+        "19 × 19 cells of the stem's map cannot be cut into whole patches of 2",
+    ),
+    "images to share that are not there": (
+        [*TEXT, "data.columns={source: q, target: caption}", "source.image=null", "training.share_images=4"],
+        "training.share_images",
+        "there are no images to share",
+    ),
     "heads of patches": (
         [*QUESTIONS, "model.encoder.image.heads=3"],
         "model.encoder.image.heads",
@@ -189,6 +202,6 @@ def test_a_kept_rule_is_silent(mistakes, overrides: list[str]) -> None:
 
 
 def test_every_rule_is_broken_above() -> None:
-    assert len(IMAGE_RULES) == 5
+    assert len(IMAGE_RULES) == 6
     assert set(IMAGE_RULES) <= set(RULES)
     assert len(BROKEN) >= 2 * len(IMAGE_RULES)
