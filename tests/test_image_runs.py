@@ -89,7 +89,7 @@ def as_file(folder: Path, name: str, pixels: np.ndarray) -> str:
     [
         (1, ("data.examples=20",)),
         (4, (*QUESTIONS, "data.limit=40")),
-        (4, (*QUESTIONS, "data.limit=40", "training.share_images=true")),
+        (4, (*QUESTIONS, "data.limit=40", "training.share_images=6")),
     ],
     ids=["captions", "questions", "shared images"],
 )
