@@ -48,8 +48,6 @@ KINDS_OF_WORK = {
     "norms": (
         "native_layer_norm",
         "native_layer_norm_backward",
-        "native_group_norm",
-        "native_group_norm_backward",
     ),
     "copies": ("copy_", "cat", "index_select", "index", "fill_", "zero_", "stack", "clone", "embedding_dense_backward"),
     "optimizer": ("_fused_adam_", "_fused_adamw_", "_fused_sgd_", "linalg_vector_norm"),

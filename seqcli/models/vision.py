@@ -20,20 +20,19 @@ class ResidualBlock(nn.Module):
     """relu(norm(conv(relu(norm(conv(x))))) + x), the basic block of He et al. 2016, figure 2; with a stride above 1, or more channels, x
     goes through a convolution of 1 × 1 and a norm (option B of §3.3).
 
-    Its norms are over groups of channels (Wu & He 2018), so that an image's features do not depend on the others of its batch.
+    Its norms are over the channels of each place (Liu et al. 2022, §2.6): one over a whole image, or over several, would tell every place what
+    is to be seen in others, and attention need then not look there.
     """
-
-    GROUP = 8
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.first_norm = channel_norm(outputs)
+        self.first_norm = PlaceNorm(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.second_norm = channel_norm(outputs)
+        self.second_norm = PlaceNorm(outputs)
         self.stride = stride
         alike = stride == 1 and inputs == outputs
-        projection = (nn.Conv2d(inputs, outputs, 1, bias=False), channel_norm(outputs))
+        projection = (nn.Conv2d(inputs, outputs, 1, bias=False), PlaceNorm(outputs))
         self.shortcut = nn.Identity() if alike else nn.Sequential(*projection)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -45,10 +44,12 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.second_norm(self.second(changed)) + self.shortcut(chosen))
 
 
-def channel_norm(channels: int) -> nn.GroupNorm:
-    """A norm over groups of about 8 channels."""
-    groups = max(1, channels // ResidualBlock.GROUP)
-    return nn.GroupNorm(groups if channels % groups == 0 else 1, channels)
+class PlaceNorm(nn.LayerNorm):
+    """Layer normalisation (Ba et al. 2016) over the channels of each place of a feature map."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N,C,h,w) → (N,C,h,w)."""
+        return super().forward(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def residual_stages(image_channels: int, channels: Sequence[int], blocks: int) -> nn.Sequential:

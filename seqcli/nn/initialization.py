@@ -41,7 +41,7 @@ def initialize(
         elif isinstance(module, nn.Conv2d):
             # a kernel is a matrix from all that it sees to its channels
             fill(module.weight.data.flatten(1), weights, scale)
-        elif isinstance(module, (nn.LayerNorm, nn.GroupNorm)):
+        elif isinstance(module, nn.LayerNorm):
             module.reset_parameters()
         elif isinstance(module, Recurrence):
             _fill_recurrence(module, weights, recurrent, scale, forget_bias)
