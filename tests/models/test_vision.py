@@ -19,7 +19,6 @@ from seqcli.models.vision import (
     ImageTextEncoder,
     PatchEncoder,
     ResidualBlock,
-    channel_norm,
 )
 from seqcli.nn.positions import LearnedGrid, SinusoidalGrid
 from seqcli.recipe.model import Model
@@ -42,7 +41,7 @@ def looking_at(image: Tensor) -> Batch:
 
 @pytest.mark.parametrize(("inputs", "outputs", "stride"), [(3, 16, 2), (16, 16, 2), (16, 24, 1), (16, 16, 1)])
 def test_a_residual_block(inputs: int, outputs: int, stride: int) -> None:
-    """Two convolutions, each with its norm over groups of 8 channels, and the way past them: itself where the shapes agree, else a
+    """Two convolutions, each with its norm over the channels of each place, and the way past them: itself where the shapes agree, else a
     convolution of 1 × 1 and a norm."""
     torch.manual_seed(1)
     block, features = ResidualBlock(inputs, outputs, stride), torch.randn(2, inputs, 7, 6)
@@ -51,10 +50,9 @@ def test_a_residual_block(inputs: int, outputs: int, stride: int) -> None:
     weights = dict(block.named_parameters())
 
     def normalised(maps: Tensor, name: str) -> Tensor:
-        grouped = maps.unflatten(1, (outputs // 8, 8))
-        mean = grouped.mean(dim=(2, 3, 4), keepdim=True)
-        variance = grouped.var(dim=(2, 3, 4), keepdim=True, unbiased=False)
-        standard = ((grouped - mean) / (variance + 1e-5).sqrt()).flatten(1, 2)
+        mean = maps.mean(dim=1, keepdim=True)
+        variance = maps.var(dim=1, keepdim=True, unbiased=False)
+        standard = (maps - mean) / (variance + 1e-5).sqrt()
         return standard * weights[f"{name}.weight"][:, None, None] + weights[f"{name}.bias"][:, None, None]
 
     inner = F.relu(normalised(F.conv2d(features, weights["first.weight"], stride=stride, padding=1), "first_norm"))
@@ -68,12 +66,16 @@ def test_a_residual_block(inputs: int, outputs: int, stride: int) -> None:
     torch.testing.assert_close(block(features), F.relu(changed + past), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("channels", "groups"), [(4, 1), (8, 1), (12, 1), (16, 2), (20, 2), (24, 3), (28, 1), (128, 16)]
-)
-def test_groups_of_about_eight_channels(channels: int, groups: int) -> None:
-    """28 channels would make three groups, but cannot be shared evenly."""
-    assert channel_norm(channels).num_groups == groups
+def test_a_cell_knows_nothing_beyond_its_field() -> None:
+    """Two stages see 9 pixels to each side of where a cell begins; what is further away changes nothing of it, through no norm either."""
+    torch.manual_seed(1)
+    encoder = ConvEncoder(3, [8, 16], 1, 16, nn.Identity(), dropout=0.0).eval()
+    image = torch.zeros(1, 3, 32, 32)
+    other = image.clone()
+    other[:, :, :, 20:] = torch.randn(3, 32, 12)
+    before, after = (encoder(looking_at(one)).states.unflatten(1, (8, 8)) for one in (image, other))
+    assert torch.equal(before[:, :, :2], after[:, :, :2])
+    assert not torch.allclose(before[:, :, 5], after[:, :, 5])
 
 
 @pytest.mark.parametrize(
