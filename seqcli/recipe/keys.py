@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from types import UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -45,6 +45,8 @@ def sections(annotation: Any) -> list[type[Section]]:
     """The section classes that a field may hold: none for a value, one for a section, several for variants."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
+    if get_origin(annotation) is Annotated:
+        return sections(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         return [section for part in get_args(annotation) for section in sections(part)]
     return []
