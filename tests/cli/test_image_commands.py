@@ -227,3 +227,59 @@ def test_evaluation_leaves_none_out(call: Call, captions: Path, pictures: list[s
 
 def test_texts_have_no_row_about_images(call: Call) -> None:
     assert "image" not in call("train", "copy", "--dry-run", "data.examples=100", "run=nowhere").out
+
+
+def looked_at(call: Call, run: Path, *options: str) -> Any:
+    return call("visualize", "attention", run, *options)
+
+
+def test_what_was_looked_at_is_drawn_and_written(call: Call, captions: Path, pictures: list[str]) -> None:
+    ended = looked_at(
+        call, captions, "--image", pictures[0], "--image", pictures[1], "-o", "look.png", "--arrays", "look.npz"
+    )
+    assert ended.code == 0
+    assert [Path(name).exists() for name in ("look-1.png", "look-2.png", "look-1.npz", "look-2.npz")] == [True] * 4
+    shown = seqcli.load(captions).attention(images=pictures[:1])[0]
+    arrays = np.load("look-1.npz")
+    words = len(shown.target)
+    assert arrays["cross"].shape == (1, 1, words, 4, 4)
+    np.testing.assert_allclose(arrays["cross"].sum(axis=(-2, -1)), 1, atol=1e-5)
+    np.testing.assert_array_equal(arrays["cross"], shown.cells)
+    assert (arrays["image"].shape, arrays["target"].tolist()) == ((16, 16, 3), list(shown.target))
+    assert "text" not in arrays
+
+
+def test_a_frame_a_word(call: Call, captions: Path, pictures: list[str]) -> None:
+    assert looked_at(call, captions, "--image", pictures[0], "-o", "look.gif").code == 0
+    words = seqcli.load(captions).attention(images=pictures[:1])[0].target
+    with pillow.open("look.gif") as animation:
+        assert animation.n_frames == len(words)  # type: ignore[attr-defined]
+
+
+def test_a_question_and_an_image_are_looked_at_together(call: Call, questions: Path, pictures: list[str]) -> None:
+    asked = ["--image", pictures[0], "--text", "is the red object on the left ?"]
+    assert looked_at(call, questions, *asked, "-o", "look.svg", "--arrays", "look.npz").code == 0
+    assert Path("look.svg").read_text(encoding="utf-8").count("<path") > 50
+    arrays = np.load("look.npz")
+    assert arrays["source"].tolist()[-1] == "</s>"
+    together = arrays["cross"].sum(axis=(-2, -1)) + arrays["text"].sum(axis=-1)
+    np.testing.assert_allclose(together, 1, atol=1e-5)
+    for options in (["--sheet"], ["--words", "--dark"]):
+        assert looked_at(call, questions, *asked, *options, "-o", "other.png").code == 0
+        assert Path("other.png").stat().st_size > 5_000
+    alone = looked_at(call, questions, "--image", pictures[0], "-o", "alone.png")
+    assert (alone.code, "texts: one for each source" in alone.err) == (3, True)
+
+
+def test_examples_of_a_split(call: Call, captions: Path, pictures: list[str]) -> None:
+    ended = looked_at(call, captions, "-e", "1", "-e", "2", "--split", "validation", "-o", "look.pdf")
+    assert (ended.code, Path("look.pdf").exists()) == (0, True)
+    (first,) = seqcli.load(captions).attention_of("validation", [1])
+    assert first.image is not None
+    beyond = looked_at(call, captions, "-e", "1000000", "-o", "none.png")
+    assert (beyond.code, "has no example 1000000" in beyond.err) == (3, True)
+    unknown = looked_at(call, captions, "-e", "1", "--split", "dev", "-o", "none.png")
+    assert (unknown.code, "there are train, validation and test" in unknown.err) == (2, True)
+    damaged = looked_at(call, captions, "--image", "damaged.png", "-o", "none.png")
+    assert (damaged.code, "damaged.png: the image cannot be read" in damaged.err) == (3, True)
+    assert not Path("none.png").exists()
