@@ -121,6 +121,7 @@ def build_encoder(
             return ImageTextEncoder(
                 build_encoder(model, section.image, embedding, image_shape),
                 build_encoder(model, section.text, embedding, image_shape),
+                attend_text=section.attend_text,
             )
         case recipe.ConvEncoder() | recipe.PatchEncoder() | recipe.FeaturesEncoder():
             assert image_shape is not None

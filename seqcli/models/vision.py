@@ -162,19 +162,21 @@ class FeaturesEncoder(GridMemory):
 class ImageTextEncoder(nn.Module):
     """An image and a text (a question on it) as one memory: the image's cells, then the text's states.
 
-    The summary is the text's, so that a decoder starts from the question (Yang et al. 2016, §3.2) and looks for the answer.
+    The summary is the text's, so that a decoder starts from the question (Yang et al. 2016, §3.2) and looks for the answer; unless
+    `attend_text`, in the image alone, as there.
     """
 
-    def __init__(self, image: Any, text: Any) -> None:
+    def __init__(self, image: Any, text: Any, *, attend_text: bool = True) -> None:
         super().__init__()
         self.image = image
         self.text = text
+        self.attend_text = attend_text
 
     def forward(self, batch: Batch) -> Memory:
         """Memory with states (B,G+S,D)."""
         seen, read = self.image(batch), self.text(batch)
         states = torch.cat((seen.states, read.states), dim=1)
-        mask = torch.cat((seen.mask, read.mask), dim=1)
+        mask = torch.cat((seen.mask, read.mask if self.attend_text else torch.zeros_like(read.mask)), dim=1)
         return Memory(states, mask, read.summary, read.cell, seen.grid)
 
 

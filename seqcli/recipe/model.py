@@ -203,6 +203,8 @@ class ImageTextEncoder(Section):
     """What reads the image."""
     text: Annotated[TextEncoder, Field(discriminator="kind")]
     """What reads the text; its summary is what the decoder starts from."""
+    attend_text: bool = True
+    """Whether the decoder attends to the text as it does to the image, or to the image alone (Yang et al. 2016)."""
 
 
 Encoder = Annotated[Union[TextEncoder, ImageEncoder, ImageTextEncoder], Field(discriminator="kind")]
