@@ -29,7 +29,9 @@ def kinds(union: Any) -> list[str]:
     ]
 
 
-ENCODERS, DECODERS, ATTENTIONS = kinds(model.Encoder), kinds(model.Decoder), kinds(model.Attention)
+IMAGES = ("conv", "patch", "features", "image_text")
+ENCODERS = [kind for kind in kinds(model.Encoder) if kind not in IMAGES]
+DECODERS, ATTENTIONS = kinds(model.Decoder), kinds(model.Attention)
 RECURRENT = ("rnn", "lstm", "gru")
 WITH_MAPS = (*RECURRENT, "transformer")
 SIZES = {
@@ -82,6 +84,7 @@ def check_whole_way(run: seqcli.Run, *, attends: bool) -> None:
 def test_the_kinds_are_those_of_the_schema() -> None:
     assert ENCODERS == ["feedforward", "rnn", "lstm", "gru", "transformer"]
     assert DECODERS == ENCODERS
+    assert kinds(model.Encoder) == [*ENCODERS, *IMAGES]
     assert ATTENTIONS == ["none", "dot", "scaled_dot", "multiplicative", "additive", "content"]
 
 
@@ -92,6 +95,49 @@ def test_every_encoder_with_every_decoder(encoder: str, decoder: str, tmp_path: 
         f"model.encoder={{kind: {encoder}, {SIZES[encoder]}}}", f"model.decoder={{kind: {decoder}, {SIZES[decoder]}}}"
     )
     check_whole_way(train_and_load(recipe, tmp_path / "run"), attends=decoder in WITH_MAPS)
+
+
+PIXELS = "source.image={kind: pixels, width: 16, height: 8}"
+LOOKING = {
+    "conv": ["data={kind: shapes_captions, size: 32, examples: 40}", "source.tokenizer=null"],
+    "patch": ["data={kind: shapes_captions, size: 32, examples: 40}", "source.tokenizer=null"],
+    "image_text": ["data={kind: shapes_questions, size: 32, scenes: 4}", "source.tokenizer={kind: words}"],
+}
+LOOKERS = {
+    "conv": "{kind: conv, hidden_size: 16, channels: [4, 8]}",
+    "patch": "{kind: patch, hidden_size: 16, patch_size: 4, layers: 1, heads: 2, feedforward_size: 32}",
+    "image_text": "{kind: image_text, image: {kind: conv, hidden_size: 16, channels: [4, 8]}, text: {kind: rnn, hidden_size: 16}}",
+}
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("encoder", LOOKERS)
+def test_every_encoder_of_images_with_every_decoder(encoder: str, decoder: str, tmp_path: Path) -> None:
+    """Grids of features have a test of their own, in test_image_runs.py."""
+    if (encoder, decoder) == ("image_text", "feedforward"):
+        pytest.skip("it would never see the image, and is refused")
+    recipe = recipe_of(
+        *LOOKING[encoder],
+        PIXELS,
+        f"model.encoder={LOOKERS[encoder]}",
+        f"model.decoder={{kind: {decoder}, {SIZES[decoder]}}}",
+        "target.tokenizer={kind: words}",
+    )
+    run = train_and_load(recipe, tmp_path / "run")
+    assert all(np.isfinite(metric.value) for metric in run.evaluate("test").metrics.values())
+    images = [np.zeros((3, 32, 32), dtype=np.uint8), np.full((3, 20, 50), 255, dtype=np.uint8)]
+    texts = ["is it red ?", "is it not ?"] if encoder == "image_text" else []
+    for beam_size in (1, 3):
+        assert len(run.translate(texts, images=images, beam_size=beam_size)) == 2
+    if decoder not in WITH_MAPS:
+        with pytest.raises(SeqcliError, match="has no attention"):
+            run.attention(texts, ["a", "a"], images=images)
+        return
+    for maps in run.attention(texts, ["a", "a large red circle"], images=images):
+        assert maps.cells is not None
+        assert maps.cells.shape[-2:] == (2, 4)
+        together = maps.cells.sum(axis=(-2, -1)) + maps.cross.sum(axis=-1)
+        np.testing.assert_allclose(together, 1, atol=1e-5)
 
 
 ORDERS = ("order: luong", "order: bahdanau", "input_feeding: true")
