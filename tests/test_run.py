@@ -47,7 +47,7 @@ def test_attention(run: seqcli.Run) -> None:
 
 
 def test_targets_must_match_the_texts(run: seqcli.Run) -> None:
-    with pytest.raises(DataError, match="2 texts, but 1 targets"):
+    with pytest.raises(DataError, match="2 sources, but 1 targets"):
         run.attention(["ab", "cd"], ["ab"])
 
 

@@ -17,7 +17,8 @@ from seqcli.data.corpus import Corpus
 from seqcli.recipe.section import MetricName
 from seqcli.symbols import Example
 
-ALL = get_args(MetricName)
+POINTING = ("pointing", "pointing_game")  # of images alone
+ALL = tuple(name for name in get_args(MetricName) if name not in POINTING)
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,12 @@ def test_json_of_every_metric(call: Callable[..., Any], copy_run: Path) -> None:
     assert 1 <= values["perplexity"] < 2
     low, high = record["metrics"]["exact_match"]["interval"]
     assert low <= values["exact_match"] <= high
+
+
+def test_a_text_has_nowhere_to_point(call: Callable[..., Any], copy_run: Path) -> None:
+    ended = call("eval", copy_run, "--metrics", ",".join(POINTING))
+    assert ended.code == 3
+    assert "pointing, pointing_game: the data tells of no symbol where in the image the thing is" in ended.err
 
 
 def test_json_has_the_metrics_of_the_recipe_unless_told(call: Callable[..., Any], copy_run: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_very_long_sentence_is_told(
     ("arguments", "code", "said"),
     [
         ([], 2, "--text"),
-        (["--text", "ab", "--target", "a", "--target", "b"], 2, "1 sentences, but 2 times --target"),
+        (["--text", "ab", "--target", "a", "--target", "b"], 2, "1 sources, but 2 times --target"),
         (["--text", " "], 1, "nothing to look at"),
         (["--text", "ab", "-o", "map.gif"], 2, "map.gif"),
         (["--text", "ab", "-o", "file/map.png"], 74, "file/map.png"),
