@@ -18,7 +18,7 @@ import torch
 import seqcli
 from seqcli.averaging import due_checkpoints, regular_checkpoints, save_average
 from seqcli.build.batches import choose_batch_tokens, load_batch, plan_epoch, with_batch_tokens
-from seqcli.build.data import PreparedData, image_reader, prepare_data
+from seqcli.build.data import PreparedData, image_shape, prepare_data
 from seqcli.build.loggers import build_loggers, refuse_missing_packages
 from seqcli.build.model import build_model
 from seqcli.build.training import (
@@ -276,12 +276,11 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     if resuming:
         refuse_other_data(data, folder)
     torch.manual_seed(recipe.seed)
-    images = image_reader(recipe.source)
     model = build_model(
         recipe.model,
         data.source_tokenizer.size,
         data.target_tokenizer.size,
-        image_shape=None if images is None else images.shape,
+        image_shape=image_shape(recipe.source),
     ).to(device)
     choice = None
     if recipe.training.batch_tokens == "auto":

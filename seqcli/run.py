@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 
-from seqcli.build.data import Split, has_features, image_reader, longest_source, longest_target, open_split
+from seqcli.build.data import Split, has_features, image_reader, image_shape, longest_source, longest_target, open_split
 from seqcli.build.model import build_model
 from seqcli.data.corpus import Corpus
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
@@ -194,12 +194,11 @@ def load(folder: str | Path, overrides: Sequence[str] = (), *, checkpoint: str |
     recipe = read_recipe(folder, overrides)
     device = use_machine(recipe)
     source_tokenizer, target_tokenizer = load_tokenizer(folder, "source"), load_tokenizer(folder, "target")
-    images = image_reader(recipe.source)
     model = build_model(
         recipe.model,
         source_tokenizer.size,
         target_tokenizer.size,
-        image_shape=None if images is None else images.shape,
+        image_shape=image_shape(recipe.source),
         fill=False,
     )
     chosen = find_checkpoint(folder / CHECKPOINTS, checkpoint or recipe.evaluation.checkpoint)

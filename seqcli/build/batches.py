@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from seqcli.build.data import PreparedData, image_reader
+from seqcli.build.data import PreparedData, image_shape
 from seqcli.build.model import grid_shape
 from seqcli.build.training import build_objective
 from seqcli.data.augmentation import Augmentation
@@ -42,15 +42,14 @@ def load_batch(recipe: Recipe, data: PreparedData, rows: Rows, epoch: int) -> Ba
 
 def image_cells(recipe: Recipe) -> int:
     """How many states of the memory an image becomes; 0 where there are none."""
-    encoder, reader = image_encoder(recipe.model.encoder), image_reader(recipe.source)
-    return 0 if encoder is None or reader is None else math.prod(grid_shape(encoder, reader.shape))
+    encoder, shape = image_encoder(recipe.model.encoder), image_shape(recipe.source)
+    return 0 if encoder is None or shape is None else math.prod(grid_shape(encoder, shape))
 
 
 def choose_batch_tokens(recipe: Recipe, data: PreparedData, model: Seq2Seq, optimizer: Optimizer) -> BatchChoice:
     """What `training.batch_tokens: auto` comes to for this model, this data and the memory that is free now."""
     source, target = data.train.source_lengths, data.train.target_lengths
-    reader = image_reader(recipe.source)
-    image = None if reader is None else reader.shape
+    image = image_shape(recipe.source)
 
     def shapes(size: int) -> list[Shape]:
         # a target's length counts its EOS, as its labels do

@@ -101,6 +101,12 @@ def image_reader(source: sides.Source) -> ImageReader | None:
             assert_never(source.image)
 
 
+def image_shape(source: sides.Source) -> tuple[int, ...] | None:
+    """The shape of the source's images as the model sees them; None where it has none."""
+    reader = image_reader(source)
+    return None if reader is None else reader.shape
+
+
 def longest_source(model: Model) -> int | None:
     """How many symbols, EOS counted, the encoder can read; None where there is no limit."""
     room = _room(text_encoder(model.encoder))

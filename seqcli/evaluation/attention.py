@@ -95,7 +95,7 @@ def _maps_of(translator: Translator, example: Example, settings: SearchSettings)
         raise SeqcliError(
             f"there is nothing to look at: the source {example.source or example.origin!r} or its translation is empty"
         )
-    batch = translator.batch([example], [target])
+    batch = translator.batch([example], [target], sources=[source])
     traced = traced_pass(translator, batch)
     cells, cross = _apart(_stack(traced.cross), traced.grid)
     # a text without words beside an image is EOS alone, and is shown only where the model reads it

@@ -135,5 +135,7 @@ def reference_batches(translator: Translator, examples: Sequence[Example]) -> It
     lengths = [np.array([len(ids) for ids in side], dtype=np.int32) for side in (sources, targets)]
     most = None if translator.image_reader is None else MODEL_BATCH_IMAGES
     for rows in plan_sorted(*lengths, batch_tokens=MODEL_BATCH_TOKENS, batch_sentences=most):
-        batch = translator.batch([examples[row] for row in rows], [targets[row] for row in rows])
+        batch = translator.batch(
+            [examples[row] for row in rows], [targets[row] for row in rows], sources=[sources[row] for row in rows]
+        )
         yield replace(batch, index=torch.from_numpy(rows))

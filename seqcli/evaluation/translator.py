@@ -91,7 +91,9 @@ class Translator:
         written = [row for row, example in enumerate(examples) if not self._blank(example, encoded[row])]
         results = [[Translation("", 0.0, 0.0, ())] for _ in examples]
         for rows in _side_by_side(written, [len(ids) for ids in encoded], settings.batch_sentences):
-            found = self.search(self.batch([examples[row] for row in rows]), settings)
+            found = self.search(
+                self.batch([examples[row] for row in rows], sources=[encoded[row] for row in rows]), settings
+            )
             for row, translations in zip(rows, self.spell(found), strict=True):
                 results[row] = translations
         return results
@@ -129,12 +131,21 @@ class Translator:
             return example.image is None
         return not example.source.strip() or len(ids) < 2
 
-    def batch(self, examples: Sequence[Example], targets: Sequence[Sequence[int]] | None = None) -> Batch:
-        """The examples side by side, on the model's device. Raises `DataError` for an image that cannot be read."""
+    def batch(
+        self,
+        examples: Sequence[Example],
+        targets: Sequence[Sequence[int]] | None = None,
+        *,
+        sources: Sequence[Sequence[int]] | None = None,
+    ) -> Batch:
+        """The examples side by side, on the model's device; `sources` are their ids, where they are encoded already.
+
+        Raises `DataError` for an image that cannot be read.
+        """
         images = None
         if self.image_reader is not None:
             images = [_read(self.image_reader, example) for example in examples]
-        sources = [self.encode(example) for example in examples]
+        sources = sources or [self.encode(example) for example in examples]
         batch = make_batch(sources, targets, range(len(sources)), images)
         return batch.to(next(self.model.parameters()).device)
 
@@ -171,9 +182,10 @@ class Translator:
 
 
 def _read(reader: ImageReader, example: Example) -> NDArray[Any]:
-    if example.image is None:
-        raise DataError(f"{example.origin}: has no image")
-    return reader.read(example.image, example.origin)
+    read = read_image(reader, (example.image, example.origin))
+    if isinstance(read, str):
+        raise DataError(read)
+    return read
 
 
 def _side_by_side(rows: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
