@@ -103,12 +103,21 @@ def _wait(team: Sequence[subprocess.Popen[bytes]], ears: Sequence[IO[bytes]]) ->
             break
         time.sleep(0.05)
     codes = [process.poll() for process in team]
-    if len(set(codes)) == 1 and codes[0] is not None:
+    if len(set(codes)) == 1 and codes[0] is not None and codes[0] >= 0:
         return codes[0], ""
-    first = next(rank for rank, code in enumerate(codes) if code not in (None, 0))
-    died = next((rank for rank, code in enumerate(codes) if code is not None and code < 0), first)
+    died = min(range(len(team)), key=lambda rank: _consequence(codes[rank]))
     ears[died].seek(0)
     words = ears[died].read().decode(errors="replace").strip().splitlines()
     code = codes[died] or 1
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     return max(code, 1), f"process {died} of {len(team)} {how}" + (f": {words[-1]}" if words else "")
+
+
+def _consequence(code: int | None) -> int:
+    """Where an end stands when one asks which process was the first: one killed from outside, one that aborted, one with an error.
+
+    torch's Gloo aborts a process whose neighbour has gone, often so soon that both are found dead at once.
+    """
+    if code is None or code == 0:
+        return 3
+    return 2 if code > 0 else 1 if code == -signal.SIGABRT else 0

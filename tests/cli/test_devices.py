@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
+
+from seqcli.cli.launch import _wait
 
 TINY = (
     "data={kind: copy, alphabet: 4, longest: 5, examples: 400}",
@@ -120,3 +123,14 @@ def test_a_process_that_dies_ends_all_with_a_message(victim: int, start: Callabl
     assert process.returncode == 1
     assert f"process {victim} of 2 was killed by SIGKILL" in err.decode()
     assert "Traceback" not in err.decode()
+
+
+@pytest.mark.parametrize("ends", [["ABRT", "KILL"], ["KILL", "ABRT"]])
+def test_an_abort_is_not_named_where_another_was_killed(ends: list[str]) -> None:
+    # Gloo aborts a process whose neighbour has gone: both are dead when the launcher looks
+    team = [subprocess.Popen(["sh", "-c", f"kill -{end} $$"]) for end in ends]
+    for process in team:
+        process.wait()
+    with tempfile.TemporaryFile() as ear:
+        code, problem = _wait(team, [ear, ear])
+    assert (code, problem) == (1, f"process {ends.index('KILL')} of 2 was killed by SIGKILL")
