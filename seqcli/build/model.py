@@ -135,7 +135,13 @@ def _image_encoder(model: recipe.Model, section: recipe.ImageEncoder, shape: Seq
     match section:
         case recipe.ConvEncoder():
             return ConvEncoder(
-                shape[0], section.channels, section.blocks, section.hidden_size, positions, dropout=dropout
+                shape[0],
+                section.channels,
+                section.blocks,
+                section.hidden_size,
+                positions,
+                dropout=dropout,
+                normalize=section.normalize,
             )
         case recipe.PatchEncoder():
             return PatchEncoder(
@@ -147,6 +153,7 @@ def _image_encoder(model: recipe.Model, section: recipe.ImageEncoder, shape: Seq
                 _final_norm(section),
                 positions,
                 dropout=_embedding_dropout(model),
+                normalize=section.normalize,
             )
         case recipe.FeaturesEncoder():
             return FeaturesEncoder(shape[2], section.hidden_size, positions, dropout=dropout)

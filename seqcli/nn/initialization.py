@@ -11,6 +11,7 @@ import math
 
 from torch import Tensor, nn
 
+from seqcli.nn.batch_norm import BatchNorm
 from seqcli.nn.layers import SideBySide
 from seqcli.nn.recurrence import Recurrence
 
@@ -41,7 +42,7 @@ def initialize(
         elif isinstance(module, nn.Conv2d):
             # a kernel is a matrix from all that it sees to its channels
             fill(module.weight.data.flatten(1), weights, scale)
-        elif isinstance(module, nn.LayerNorm):
+        elif isinstance(module, (nn.LayerNorm, BatchNorm)):
             module.reset_parameters()
         elif isinstance(module, Recurrence):
             _fill_recurrence(module, weights, recurrent, scale, forget_bias)
