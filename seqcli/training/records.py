@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from seqcli.errors import StorageError
@@ -25,7 +25,7 @@ class Records:
 
     def write(self, record: Progress) -> None:
         """Append a record, without what it does not know. Raises `StorageError`."""
-        known = {name: value for name, value in asdict(record).items() if value is not None and value != {}}
+        known = {name: value for name, value in asdict(record).items() if value not in (None, {}, ())}
         try:
             self.file.write(json.dumps(known, ensure_ascii=False) + "\n")
             self.file.flush()
@@ -37,6 +37,14 @@ class Records:
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
+
+
+def read_records(path: Path, step: int) -> list[Progress]:
+    """The records up to `step`; none if there is no such file. Fields that are not known, of another version, are passed over."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    known = {field.name for field in fields(Progress)}
+    parsed = (json.loads(line) for line in lines if _belongs(line, step))
+    return [Progress(**{name: value for name, value in one.items() if name in known}) for one in parsed]
 
 
 def _belongs(line: bytes, step: int) -> bool:

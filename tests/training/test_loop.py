@@ -33,7 +33,7 @@ def scripted(scores: Sequence[float], saved: list[tuple[str, int]] | None = None
             saved.append((kind, position.step))
 
     return Hooks(
-        validate=lambda: ({"bleu": next(waiting)}, ("source", "reference", "hypothesis")),
+        validate=lambda: ({"bleu": next(waiting)}, (("source", "reference", "hypothesis"),)),
         watched=lambda scores: scores["bleu"],
         save=save,
         stop=lambda: False,
@@ -90,7 +90,7 @@ def test_validation_once_an_epoch_and_at_the_end() -> None:
     assert steps_of(records, "validation") == [5, 10, 12]
     last = records[-2]
     assert last.scores == {"bleu": 3}
-    assert last.sample == ("source", "reference", "hypothesis")
+    assert last.samples == (("source", "reference", "hypothesis"),)
 
 
 def test_an_end_that_is_due_anyway_is_validated_once() -> None:
