@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -45,11 +45,14 @@ class TrainingView:
         validate_every: int | None = None,
         checkpoint_every: int | None = None,
         may_end_early: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.title, self.total_steps, self.at = excerpt(title), total_steps, start
         self.watched, self.may_end_early = watched, may_end_early
-        self.pace = Pace(total_steps, start, validate_every=validate_every, checkpoint_every=checkpoint_every)
-        self.began = time.monotonic()
+        self.pace = Pace(
+            total_steps, start, validate_every=validate_every, checkpoint_every=checkpoint_every, clock=clock
+        )
+        self.clock, self.began = clock, clock()
         self.latest: Progress | None = None
         self.validations: list[Progress] = []
         self.best: dict[str, tuple[float, int]] = {}
@@ -132,7 +135,7 @@ class TrainingView:
                 self._head(width)[-height:],
                 self._training(width, rows) if rows.training else [],
                 self._scores(width, rows) if rows.scores else [],
-                self._samples(width, rows.samples) if rows.samples else [],
+                self._samples(width, rows.samples, rows.apart) if rows.samples else [],
             ]
         lines: list[Line] = []
         for block in blocks:
@@ -157,12 +160,13 @@ class TrainingView:
         return [bar, self._progress(width)]
 
     def _progress(self, width: int) -> Line:
-        epoch = [] if self.latest is None else [f"epoch {self.latest.epoch}"]
-        parts = [f"step {self.at}/{self.total_steps}", f"{clock_time(time.monotonic() - self.began)} gone", *epoch]
+        parts = [f"step {self.at}/{self.total_steps}"]
         remaining = self.pace.remaining()
         if remaining is not None and self.at < self.total_steps:
             most = "at most " if self.may_end_early else ""
-            parts.insert(2, f"{most}{remaining} left{'' if remaining.complete else ', validation not counted'}")
+            parts.append(f"{most}{remaining} left{'' if remaining.complete else ', validation not counted'}")
+        parts.append(f"{clock_time(self.clock() - self.began)} gone")
+        parts += [] if self.latest is None else [f"epoch {self.latest.epoch}"]
         while len(parts) > 1 and cell_len("  ".join(parts)) > width:
             parts.pop()
         return [(fit("  ".join(parts), width), "")]
@@ -173,7 +177,7 @@ class TrainingView:
         figures = dict(_figures(self.latest)) if self.latest else {}
         for name in CURVES[: rows.curves]:
             curve = self.curves[name]
-            bounds = _bounds(curve)
+            bounds = _bounds(name, curve)
             length = min(width - LABEL - VALUE - len(bounds) - 4, WIDEST_CURVE)
             drawn = curve.draw(length, rows.tall if name == "loss" else 1) if length >= 8 else [""]
             for row, points in enumerate(drawn):
@@ -204,9 +208,10 @@ class TrainingView:
         left -= curve + 2 if curve else 0
         latest = self.validations[-max(1, left // (STEP + 1)) :] if left >= VALUE + 1 else self.validations[-1:]
         cut = len(names) - rows.scores
-        head: list[tuple[str, str]] = [("validation".ljust(label), "bold")]
+        title = f"validation +{cut}" if cut else "validation"
+        head: list[tuple[str, str]] = [(_padded(title, label), "bold")]
         if curve:
-            head.append(("  " + fit(f"({cut} more)" if cut else "", curve).ljust(curve), "dim"))
+            head.append((" " * (2 + curve), ""))
         if best:
             head.append((f" {'best':>{VALUE}} {'at step':>{STEP}}", "bold"))
         head += [(f" {fit(str(one.step), STEP):>{STEP}}", "bold") for one in latest]
@@ -227,9 +232,11 @@ class TrainingView:
         """The scores of the last validation, the watched one first."""
         return sorted(self.validations[-1].scores, key=lambda name: name != self.watched) if self.validations else []
 
-    def _samples(self, width: int, count: int) -> list[Line]:
+    def _samples(self, width: int, count: int, apart: bool) -> list[Line]:
+        """The first `count` samples, with an empty line between them if they stand `apart`."""
         lines: list[Line] = []
         for sample in self.validations[-1].samples[:count]:
+            lines += [[]] * (apart and bool(lines))
             for label, text in zip(SAMPLE, sample, strict=True):
                 style = "bold" if label == "written" else ""
                 lines.append([(label.ljust(9), "dim"), (fit(excerpt(text), max(width - 9, 0)), style)])
@@ -242,7 +249,7 @@ class _Rows:
     def __init__(self, height: int, view: TrainingView) -> None:
         self.left = height - 2
         self.curves, self.tall, self.figures, self.scores, self.samples = 0, 1, 0, 0, 0
-        self.spaced = height >= 12
+        self.spaced, self.apart = height >= 12, False
         gap = int(self.spaced)
         names = len(view._score_names())
         samples = len(view.validations[-1].samples) if view.validations else 0
@@ -257,6 +264,7 @@ class _Rows:
             self.curves += sum(self._take(1) for _ in CURVES[1:])
         self.scores += sum(self._take(1) for _ in range(names - 1)) if self.scores else 0
         self.samples += sum(self._take(3) for _ in range(samples - 1)) if self.samples else 0
+        self.apart = self.samples > 1 and bool(self._take(self.samples - 1))
         if self.curves:
             self.tall += sum(self._take(1) for _ in range(TALLEST_CURVE - 1))
 
@@ -300,8 +308,11 @@ def _problem(record: Progress) -> str:
     return ""
 
 
-def _bounds(curve: Curve) -> str:
-    return f"{figure(curve.low)} to {figure(curve.high)}" if curve.low <= curve.high else ""
+def _bounds(name: str, curve: Curve) -> str:
+    if curve.low > curve.high:
+        return ""
+    low, high = (f"{bound:.2e}" if name == "learning rate" else figure(bound) for bound in (curve.low, curve.high))
+    return f"{low} to {high}"
 
 
 def _padded(text: str, width: int) -> str:
