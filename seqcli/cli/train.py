@@ -54,6 +54,7 @@ def train(
     stops at once; SIGUSR1 saves a checkpoint and goes on.
     """
     from seqcli.cli.console import note, notes, warn
+    from seqcli.cli.work_view import WorkView
     from seqcli.recipe.load import load_recipe, recipe_name
 
     # of several processes that share the work, one speaks
@@ -70,7 +71,7 @@ def train(
     if devices > 1 and not inside_team() and not dry_run:
         _launch(command, devices)
         return
-    with notes.status("reading the data"):
+    with WorkView("reading the data"):
         from seqcli.experiment import prepare
 
         experiment = prepare(resolved, folder)
@@ -119,10 +120,11 @@ def _launch(command: list[str], devices: int) -> None:
 
 def _verify(recipe: Recipe) -> None:
     """Say whether a run in two halves is the same as a straight one, and which tensor is the first that is not."""
-    from seqcli.cli.console import note, notes
+    from seqcli.cli.console import note
+    from seqcli.cli.work_view import WorkView
     from seqcli.errors import SeqcliError
 
-    with notes.status(f"training {2 * VERIFIED} steps straight, and {VERIFIED} and {VERIFIED}"):
+    with WorkView(f"training {2 * VERIFIED} steps straight, and {VERIFIED} and {VERIFIED}"):
         from seqcli.verification import verify_resume
 
         differing = verify_resume(recipe, VERIFIED)
