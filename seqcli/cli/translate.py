@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,7 +89,7 @@ def translate(
     with ExitStack() as files:
         lines = _input(input_file)
         size = _size(input_file)
-        shared = (input_file is None and sys.stdin.isatty()) or (output_file is None and sys.stdout.isatty())
+        shared = (input_file is None and os.isatty(0)) or (output_file is None and os.isatty(1))
         view = files.enter_context(WorkView("translating", hidden=shared))
         out = _stdout() if output_file is None else files.enter_context(_output(output_file, input_file))
         number, bytes_done, damaged, unseen = 0, 0, [], []
