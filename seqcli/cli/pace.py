@@ -29,12 +29,13 @@ class Remaining:
 
     def __str__(self) -> str:
         """The two in the unit of the longer one, and one number where they are the same in it: "40–55 s", "3.1–3.4 h"."""
-        unit, seconds, places = next(each for each in _UNITS if self.high < 100 * each[1] or each is _UNITS[-1])
+        unit, seconds = next(each for each in _UNITS if self.high < 100 * each[1] or each is _UNITS[-1])
+        places = 1 if unit != "s" and self.high < 10 * seconds else 0
         low, high = (f"{bound / seconds:.{places}f}" for bound in (self.low, self.high))
         return f"{low} {unit}" if low == high else f"{low}–{high} {unit}"
 
 
-_UNITS = (("s", 1.0, 0), ("min", 60.0, 0), ("h", 3600.0, 1), ("days", 86400.0, 1))
+_UNITS = (("s", 1.0), ("min", 60.0), ("h", 3600.0), ("days", 86400.0))
 
 
 @dataclass

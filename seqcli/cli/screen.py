@@ -93,16 +93,19 @@ class Screen(RenderHook):
     def paint(self) -> None:
         """Paint now."""
         self.news = False
-        self.console.print(Control())
+        try:
+            self.console.print(Control())
+        except OSError:  # the terminal has gone; the work goes on without
+            self.ended.set()
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         """rich's hook: what is about to be printed, with the old picture painted over by it and by the new one."""
         width, height = self.console.size
         # the last column stays free, since a terminal need not agree with others on what follows a full line
-        lines = [_cropped(line, width - 1) for line in self.picture(width - 1, height - 1)][: height - 1]
+        lines = [cropped(line, width - 1) for line in self.picture(width - 1, height - 1)][: height - 1]
         if not self.console.encoding.startswith("utf"):
             lines = [[(_in_ascii(text), style) for text, style in line] for line in lines]
-            lines = [_cropped(line, width - 1) for line in lines]
+            lines = [cropped(line, width - 1) for line in lines]
         back = _Controls("\r" + (f"\x1b[{rows}A" if (rows := min(self._rows(width), height - 1)) else ""))
         self.painted = [sum(cell_len(text) for text, _ in line) for line in lines]
         # where something is printed above, the old picture makes room for it
@@ -164,7 +167,8 @@ class _Painting:
         yield Segment("\x1b[J", None, [(ControlType.CARRIAGE_RETURN,)])
 
 
-def _cropped(line: Line, width: int) -> Line:
+def cropped(line: Line, width: int) -> Line:
+    """The first `width` columns of a line."""
     made, left = [], width
     for text, style in line:
         shown = crop(text, left)

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from seqcli.cli import console
 from seqcli.cli.console import excerpt, figure, note, warn
 from seqcli.cli.pace import Pace, clock_time
-from seqcli.cli.screen import Line, Screen, can_move, fit
+from seqcli.cli.screen import Line, Screen, can_move, cropped, fit
 from seqcli.cli.sparkline import Curve
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class TrainingView:
         for block in blocks:
             if block:
                 lines += [[], *block] if lines and rows.spaced else block
-        return lines[:height]
+        return [cropped(line, width) for line in lines[:height]]
 
     def _head(self, width: int) -> list[Line]:
         share = min(1.0, self.at / self.total_steps) if self.total_steps else 1.0
@@ -175,10 +175,11 @@ class TrainingView:
         """A curve for each of the first figures, and the others in a line."""
         lines: list[Line] = []
         figures = dict(_figures(self.latest)) if self.latest else {}
-        for name in CURVES[: rows.curves]:
+        bounds = {name: _bounds(name, self.curves[name]) for name in CURVES[: rows.curves]}
+        # as wide as each other, so that what is above each other happened at once
+        length = min(width - LABEL - VALUE - max(map(len, bounds.values())) - 4, WIDEST_CURVE)
+        for name in bounds:
             curve = self.curves[name]
-            bounds = _bounds(name, curve)
-            length = min(width - LABEL - VALUE - len(bounds) - 4, WIDEST_CURVE)
             drawn = curve.draw(length, rows.tall if name == "loss" else 1) if length >= 8 else [""]
             for row, points in enumerate(drawn):
                 first = row == 0
@@ -187,7 +188,7 @@ class TrainingView:
                         (fit(name if first else "", LABEL).ljust(LABEL), ""),
                         (figures[name].rjust(VALUE) if first else " " * VALUE, "bold"),
                         (f"  {points.ljust(max(length, 0))}", "cyan"),
-                        (f"  {bounds}" if first and length >= 8 else "", "dim"),
+                        (f"  {bounds[name]}" if first and length >= 8 else "", "dim"),
                     ]
                 )
         if rows.figures:
@@ -200,15 +201,15 @@ class TrainingView:
     def _scores(self, width: int, rows: _Rows) -> list[Line]:
         """A table: a row for each score, with its curve, the best value and when it was, and the latest ones."""
         names = self._score_names()
-        label = min(max(map(cell_len, [*names, "validation"])), max(LABEL, width // 6))
+        cut = len(names) - rows.scores
+        title = f"validation +{cut}" if cut else "validation"
+        label = min(max(map(cell_len, [*names, title])), max(LABEL, width // 6))
         left = width - label
-        best = left >= 2 * (VALUE + 1) + STEP
+        best = left >= VALUE + 2 * STEP + 3
         left -= (VALUE + STEP + 2) if best else 0
         curve = min(max(left // 3, 0), WIDEST_CURVE // 2) if left >= 40 else 0
         left -= curve + 2 if curve else 0
-        latest = self.validations[-max(1, left // (STEP + 1)) :] if left >= VALUE + 1 else self.validations[-1:]
-        cut = len(names) - rows.scores
-        title = f"validation +{cut}" if cut else "validation"
+        latest = self.validations[-max(1, left // (STEP + 1)) :]
         head: list[tuple[str, str]] = [(_padded(title, label), "bold")]
         if curve:
             head.append((" " * (2 + curve), ""))

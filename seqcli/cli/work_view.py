@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
@@ -11,7 +12,7 @@ from rich.cells import cell_len
 
 from seqcli.cli import console
 from seqcli.cli.pace import Pace, clock_time
-from seqcli.cli.screen import Line, Screen, can_move, fit
+from seqcli.cli.screen import Line, Screen, can_move, cropped
 
 
 class WorkView:
@@ -20,8 +21,8 @@ class WorkView:
     It is `hidden` where the command itself writes to the terminal meanwhile, or reads what is typed there.
     """
 
-    def __init__(self, title: str, *, hidden: bool = False) -> None:
-        self.title, self.began, self.closed = title, time.monotonic(), False
+    def __init__(self, title: str, *, hidden: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self.title, self.clock, self.began, self.closed = title, clock, clock(), False
         self.pace: Pace | None = None
         self.done = self.total = 0
         self.lock = threading.Lock()
@@ -45,7 +46,7 @@ class WorkView:
         """So much of the work is done, in units that each take about as long."""
         with self.lock:
             if self.pace is None or total != self.total:
-                self.pace = Pace(total, done)
+                self.pace = Pace(total, done, clock=self.clock)
             self.done, self.total = done, total
             self.pace.step(done)
         if self.screen:
@@ -56,7 +57,7 @@ class WorkView:
         if self.closed:
             return []
         with self.lock:
-            parts = [clock_time(time.monotonic() - self.began)]
+            parts = [clock_time(self.clock() - self.began)]
             if self.pace is not None and self.total:
                 remaining = self.pace.remaining()
                 parts = [f"{100 * self.done // self.total} %", f"{parts[0]} gone"]
@@ -69,7 +70,7 @@ class WorkView:
                 length = min(length, 40)
                 filled = length * self.done // self.total
                 bar = [("  " + "━" * filled, "cyan"), ("─" * (length - filled), "dim")]
-        return [[(fit(self.title, width), ""), *bar, ("  " + "  ".join(parts), "")]]
+        return [cropped([(self.title, ""), *bar, ("  " + "  ".join(parts), "")], width)]
 
     def _forget(self) -> None:
         if self.pace is not None:

@@ -20,6 +20,7 @@ class Terminal(io.TextIOBase):
         self.rows: list[list[str]] = [[]]
         self.above: list[str] = []
         self.row = self.column = 0
+        self.rest = ""
         self.flickers = self.writes = self.tallest = 0
 
     @property
@@ -32,6 +33,10 @@ class Terminal(io.TextIOBase):
     def write(self, text: str) -> int:
         """One write is what one may see at a time; a cell that it empties and fills again flickers."""
         text.encode(self._encoding)
+        length, text = len(text), self.rest + text
+        unfinished = re.search(r"\x1b(\[[0-9;?]*)?$", text)  # a pipe may cut anywhere
+        self.rest = text[unfinished.start() :] if unfinished else ""
+        text = text[: unfinished.start()] if unfinished else text
         self.writes += 1
         self.emptied: set[tuple[int, int]] = set()
         for found in PARTS.finditer(text):
@@ -44,7 +49,7 @@ class Terminal(io.TextIOBase):
             else:
                 assert found[0] >= " ", f"{found[0]!r} is sent to the terminal"
                 self._put(found[0])
-        return len(text)
+        return length
 
     def resize(self, width: int, height: int) -> None:
         """As tmux and most others do: fold what is too wide, scroll what is too high, the cursor stays with its text."""

@@ -123,7 +123,14 @@ def test_can_move(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("text", "width", "shown"),
-    [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("你好你好", 5, "你好…"), ("你好你好", 4, "你…"), ("abc", 0, ""), ("ab", 1, "…")],
+    [
+        ("abc", 3, "abc"),
+        ("abcd", 3, "ab…"),
+        ("你好你好", 5, "你好…"),
+        ("你好你好", 4, "你…"),
+        ("abc", 0, ""),
+        ("ab", 1, "…"),
+    ],
 )
 def test_fit(text: str, width: int, shown: str) -> None:
     assert fit(text, width) == shown
@@ -131,3 +138,15 @@ def test_fit(text: str, width: int, shown: str) -> None:
 
 def test_half_a_wide_character_is_none() -> None:
     assert [crop("a你b", width) for width in range(5)] == ["", "a", "a", "a你", "a你b"]
+
+
+def test_a_terminal_that_has_gone_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal(40, 10)
+
+    def gone(text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+    with Screen(Screened(terminal), Growing()) as screen:
+        monkeypatch.setattr(terminal, "write", gone)
+        screen.paint()
+        assert screen.ended.is_set()

@@ -5,10 +5,15 @@ The files in `frames/` are whole pictures, to be read. `make frames` records the
 
 from __future__ import annotations
 
+import codecs
 import io
 import math
 import os
 import re
+import select
+import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +27,10 @@ from seqcli.cli import console
 from seqcli.cli.training_view import TrainingView
 from seqcli.types import Progress
 
+if os.name == "posix":
+    import fcntl
+    import termios
+
 FRAMES = Path(__file__).parent / "frames"
 SAMPLES = (
     ("zwei männer stehen am herd .", "two men are standing at the stove .", "two men stand at a stove ."),
@@ -29,7 +38,7 @@ SAMPLES = (
     ("你好 世界", "שלום עולם", "hello " * 60),
 )
 SCORES = ("loss", "perplexity", "bleu", "chrf")
-MANY = (*SCORES, "ter", "wer", "exact_match", "token_accuracy", "rouge_l", "cider")
+MANY = (*SCORES, "ter", "wer", "exact_match", "token_accuracy", "per", "cer")
 TOTAL = 1000
 PART = ("loss ", "gradient norm ", "learning rate ", "tokens/s", "validation ", "source ", "target ", "written ")
 
@@ -50,16 +59,23 @@ def records(upto: int, names: tuple[str, ...]) -> Iterator[tuple[int, list[Progr
             rate = 1e-3 * min(step / 100, 10 / math.sqrt(step))
             told.append(Progress("train", step, step // 80, loss, rate, 1 + math.sin(step) ** 2, 12345.6, 0.126))
         if step % 100 == 0:
-            falling = {"loss": loss, "perplexity": math.exp(loss), "ter": 20 * loss, "wer": 18 * loss}
+            falling = {
+                "loss": loss,
+                "perplexity": math.exp(loss),
+                "ter": 20 * loss,
+                "wer": 18 * loss,
+                "per": loss,
+                "cer": loss,
+            }
             scores = {name: falling.get(name, 60 - 10 * loss) for name in names}
             told.append(Progress("validation", step, step // 80, scores=scores, samples=SAMPLES))
         yield step, told
 
 
 def played(view: TrainingView, clock: Clock, upto: int, names: tuple[str, ...] = SCORES) -> None:
-    """Show a view what happens in `upto` steps, of a quarter of a second or a little more each."""
+    """Show a view what happens in `upto` steps, of a quarter to a third of a second each."""
     for step, told in records(upto, names):
-        clock.now += 0.25 + 0.02 * (step // 7 % 3)
+        clock.now += 0.25 + 0.05 * (step // 31 % 3)
         for record in told:
             clock.now += 3.0 * (record.event == "validation")
             view.show(record)
@@ -77,7 +93,9 @@ def watch(
     return view
 
 
-def lines_of(upto: int, monkeypatch: pytest.MonkeyPatch, *, pipe: io.StringIO | None = None, term: str = "xterm") -> str:
+def lines_of(
+    upto: int, monkeypatch: pytest.MonkeyPatch, *, pipe: io.StringIO | None = None, term: str = "xterm"
+) -> str:
     """What goes to a pipe, or to a terminal that cannot move its cursor."""
     file = pipe or io.StringIO()
     watch(monkeypatch, Console(file=file, _environ={"TERM": term}, highlight=False), upto)
@@ -145,7 +163,7 @@ def test_all_parts_are_there(monkeypatch: pytest.MonkeyPatch, size: tuple[int, i
     for part in PART:
         assert any(line.startswith(part) for line in lines), part
     assert "55 %" in lines[0]
-    assert re.match(r"step 550/1000  \d+–\d+ s left  \d:\d\d gone  epoch 6$", lines[1])
+    assert re.match(r"step 550/1000  [\d.]+–[\d.]+ min left  \d:\d\d gone  epoch 6$", lines[1])
     shown = [name for name in names if any(line.startswith(f"{name} ") for line in lines)]
     left_out = len(names) - len(shown)
     assert any(line.startswith(f"validation +{left_out} ") for line in lines) == bool(left_out)
@@ -171,7 +189,9 @@ def test_without_colour_it_says_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
         file = io.StringIO()
         monkeypatch.setattr(file, "isatty", lambda: True, raising=False)
         environment = {"TERM": "xterm-256color", **({} if colour else {"NO_COLOR": "1"})}
-        screen = Console(file=file, force_terminal=True, width=80, height=24, _environ=environment, legacy_windows=False)
+        screen = Console(
+            file=file, force_terminal=True, width=80, height=24, _environ=environment, legacy_windows=False
+        )
         watch(monkeypatch, screen, 437)
         written[colour] = file.getvalue()
     colours = re.compile(r"\x1b\[[0-9;]*\b(3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;]*m")
@@ -247,3 +267,50 @@ def test_samples_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(console, "notes", Console(file=file, highlight=False))
     TrainingView("dates", 100, 0).show(record)
     assert file.getvalue().splitlines()[1:] == ["  �[2J�a�b�c", "  → " + "x" * 200 + "…"]
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no pseudo-terminals")
+def test_a_run_on_a_real_terminal_that_is_resized_and_interrupted(tmp_path: Path, tiny: tuple[str, ...]) -> None:
+    """80×24 at first, 60×15 once all is there; then Ctrl-C, as a terminal sends it."""
+    leader, follower = os.openpty()
+    set_size(follower, 80, 24)
+    modes = termios.tcgetattr(follower)
+    terminal, read = Terminal(80, 24), codecs.getincrementaldecoder("utf-8")()
+    resized_at = interrupted_at = 0
+    with subprocess.Popen(
+        [sys.executable, "-m", "seqcli", "train", "copy", *tiny, "training.steps=100000", f"run={tmp_path / 'run'}"],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={**os.environ, "TERM": "xterm", "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:
+        while process.poll() is None or select.select([leader], [], [], 0)[0]:
+            if not select.select([leader], [], [], 0.1)[0]:
+                continue
+            terminal.write(read.decode(os.read(leader, 65536)))
+            lines = terminal.screen
+            if not resized_at and any(line.startswith("written ") for line in lines):
+                terminal.resize(60, 15)
+                set_size(follower, 60, 15)
+                resized_at = terminal.writes
+            elif resized_at and not interrupted_at and terminal.writes > resized_at + 8:
+                started = [line for line in lines if line.startswith(("run ", "step "))]
+                assert len(started) == 2, "the head of the picture, once"
+                assert max(map(len, lines)) < 60
+                os.write(leader, b"\x03")
+                interrupted_at = terminal.writes
+    assert interrupted_at
+    assert process.returncode == 130
+    assert termios.tcgetattr(follower) == modes
+    # after the last picture, on lines of its own
+    text = "".join(terminal.screen)
+    assert text.count("a checkpoint is saved") == 1
+    assert "Traceback" not in text
+    os.close(leader)
+    os.close(follower)
+
+
+def set_size(terminal: int, width: int, height: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
