@@ -16,7 +16,7 @@ from seqcli.errors import SeqcliError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.training import loop
 from seqcli.training.checkpoint import Position
-from seqcli.training.loop import Clock, Hooks, Plateau, Rows
+from seqcli.training.loop import Clock, Hooks, Plateau, Rows, Sample
 from seqcli.training.schedule import cosine, with_warmup
 from seqcli.training.step import read
 from seqcli.types import Batch, Progress
@@ -335,9 +335,9 @@ def test_training_mode_comes_back_after_validation() -> None:
     modes: list[bool] = []
     run = Run(SMALLEST, seed=1)
 
-    def validate() -> tuple[dict[str, float], tuple[str, str, str]]:
+    def validate() -> tuple[dict[str, float], tuple[Sample, ...]]:
         modes.append(run.model.training)
-        return {}, ("", "", "")
+        return {}, (("", "", ""),)
 
     def look() -> bool:
         modes.append(run.model.training)
