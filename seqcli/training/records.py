@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from seqcli.errors import StorageError
 from seqcli.storage import write_file
@@ -44,7 +45,12 @@ def read_records(path: Path, step: int) -> list[Progress]:
     lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
     known = {field.name for field in fields(Progress)}
     parsed = (json.loads(line) for line in lines if _belongs(line, step))
-    return [Progress(**{name: value for name, value in one.items() if name in known}) for one in parsed]
+    return [Progress(**{name: _tuples(value) for name, value in one.items() if name in known}) for one in parsed]
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _belongs(line: bytes, step: int) -> bool:
