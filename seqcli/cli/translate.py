@@ -106,7 +106,8 @@ def translate(
                 out.writelines(f"{line}\n" for line in written(example, fields, found[:nbest], layout))
             out.flush()
             number += len(window)
-            view.title = f"translating, {number:,} lines done"
+            if size is None:
+                view.title = f"translating, {number:,} lines done"
     if damaged:
         warn(f"{len(damaged)} lines have bytes that are not UTF-8, read as \ufffd (the first is line {damaged[0]})")
     if unseen:
