@@ -101,9 +101,9 @@ class Pace:
         self.mark = self.clock()
 
     def remaining(self) -> Remaining | None:
-        """How long the rest takes, with a chance of 80 % if speed varies as it did; None as long as too little is known.
+        """Between which bounds the rest lies, if speed varies as it did; None as long as too little is known.
 
-        The bounds are a prediction interval for one more lap, t · s · √(1 + 1/n) about the mean of the laps, so a speed that drifts
+        The bounds are an 80 % prediction interval for one more lap, t · s · √(1 + 1/n) about the mean of the laps, so a speed that drifts
         from lap to lap widens them, and neither does a long rest make them narrower.
         """
         if len(self.laps) < FEWEST_LAPS:
