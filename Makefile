@@ -31,7 +31,11 @@ test: setup  ## Run the quick tests
 test-real: setup  ## Run the slow tests too, on the real data sets
 	SEQCLI_TEST_EXAMPLES=2000 $(TESTS)
 
-test-docs: setup  ## Run every command of README and docs
+test-frames: setup  ## Record anew the pictures of the live view that the tests compare with
+	SEQCLI_RECORD_FRAMES=1 $(BIN)/python -m pytest tests/cli/test_training_view.py -k recorded
+	git diff --stat tests/cli/frames
+
+docs: setup  ## Run every command of README and docs
 	$(TESTS) tests/test_docs.py
 
 bench-train: setup  ## Time training beside plain PyTorch, on Multi30k in the folder that SEQCLI_TEST_DATA names
@@ -47,6 +51,10 @@ types: setup  ## Check types
 dates: setup  ## Make the shipped dates anew from CLDR
 	$(BIN)/python scripts/make_dates.py
 
+frames: setup  ## Record anew the pictures of the live view that the tests compare with
+	SEQCLI_RECORD_FRAMES=1 $(BIN)/python -m pytest tests/cli/test_training_view.py -k recorded
+	git diff --stat tests/cli/frames
+
 docs: setup  ## Make the references in docs/ from the schema and the commands
 	$(BIN)/python scripts/make_docs.py
 
@@ -60,4 +68,4 @@ lock: setup  ## Resolve the newest versions that go together into constraints.tx
 clean:  ## Remove .venv and everything made from the code (runs stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
-.PHONY: help setup run test test-real test-docs bench-train lint types dates docs lock clean
+.PHONY: help setup run test test-real test-docs bench-train lint types dates frames docs lock clean

@@ -31,7 +31,7 @@ from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.attention import AttentionMaps, attention_maps
 from seqcli.evaluation.evaluate import Evaluation, evaluate
-from seqcli.evaluation.translator import SearchSettings, Translation, Translator
+from seqcli.evaluation.translator import SearchSettings, Told, Translation, Translator, nobody
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
@@ -105,10 +105,10 @@ class Run:
         return found
 
     def hypotheses(
-        self, examples: Sequence[Example], settings: SearchSettings | None = None
+        self, examples: Sequence[Example], settings: SearchSettings | None = None, told: Told = nobody
     ) -> list[list[Translation]]:
-        """All hypotheses for each example, best first."""
-        return self.translator.translate(examples, settings or self.settings())
+        """All hypotheses for each example, best first; `told` hears how far the search is."""
+        return self.translator.translate(examples, settings or self.settings(), told)
 
     def evaluate(
         self,
@@ -120,11 +120,12 @@ class Run:
         intervals: int = 0,
         lengths: bool = False,
         groups: bool = False,
+        told: Told = nobody,
     ) -> Evaluation:
         """Score the model on a split of its recipe's data, or on any `corpus`.
 
         `metrics` are those of the recipe if not given; `intervals` is the number of bootstrap resamples (0: no intervals). With
-        `lengths` short and long sources are also scored apart, with `groups` each group of examples.
+        `lengths` short and long sources are also scored apart, with `groups` each group of examples; `told` hears how far the search is.
         """
         found = corpus or open_split(self.recipe.data, split)
         if found is None:
@@ -141,6 +142,7 @@ class Run:
             intervals=intervals,
             lengths=lengths,
             groups=groups,
+            told=told,
         )
 
     def attention(

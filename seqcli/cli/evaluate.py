@@ -47,6 +47,7 @@ def evaluate(
 ) -> None:
     """Score a run on a split of its data, or on files."""
     from seqcli.cli.console import note, notes, tell_cut
+    from seqcli.cli.work_view import WorkView
     from seqcli.errors import RecipeError
 
     notes.quiet = quiet
@@ -54,7 +55,7 @@ def evaluate(
         raise RecipeError(f"--split {split}: there are train, validation and test")
     if bool(source) != bool(target):
         raise RecipeError("--source and --target go together: the sentences, and their references")
-    with notes.status("evaluating"):
+    with WorkView("evaluating") as view:
         from seqcli.run import load
 
         loaded = load(run, overrides or [], checkpoint=checkpoint)
@@ -66,6 +67,7 @@ def evaluate(
             intervals=RESAMPLES if intervals else 0,
             lengths=by_length,
             groups=by_group,
+            told=view.told,
         )
     tell_cut(loaded.translator)
     if output is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import typer
 from seqcli.cli.arguments import BeamSize, Checkpoint, Overrides, Quiet, RunFolder
 
 if TYPE_CHECKING:
+    from seqcli.cli.work_view import WorkView
     from seqcli.evaluation.translator import Translation
     from seqcli.symbols import Example
 
@@ -73,6 +75,7 @@ def translate(
     """
     from seqcli.cli.console import notes, tell_cut, warn
     from seqcli.cli.sources import Reading, read_line
+    from seqcli.cli.work_view import WorkView
     from seqcli.run import load
 
     notes.quiet = quiet
@@ -85,24 +88,46 @@ def translate(
     reading = Reading(as_json, loaded.reads_texts, loaded.reads_images, loaded.features_separator)
     with ExitStack() as files:
         lines = _input(input_file)
+        size = _size(input_file)
+        shared = (input_file is None and os.isatty(0)) or (output_file is None and os.isatty(1))
+        view = files.enter_context(WorkView("translating", hidden=shared))
         out = _stdout() if output_file is None else files.enter_context(_output(output_file, input_file))
-        number, damaged, unseen = 0, [], []
+        number, bytes_done, damaged, unseen = 0, 0, [], []
         for window in windows(lines, WINDOW_IMAGES if reading.images else WINDOW_LINES):
             texts = [line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace") for line in window]
             damaged += [number + row + 1 for row, line in enumerate(window) if not _is_utf8(line)]
             read = [read_line(text, number + row, reading) for row, text in enumerate(texts)]
             examples, complaints = loaded.translator.seen([example for example, _ in read])
             unseen += complaints
-            results = loaded.hypotheses(examples, settings)
+            width = sum(map(len, window))
+            results = loaded.hypotheses(examples, settings, _share_of(view, size, bytes_done, width))
+            bytes_done += width
             for (example, fields), found in zip(read, results, strict=True):
                 out.writelines(f"{line}\n" for line in written(example, fields, found[:nbest], layout))
             out.flush()
             number += len(window)
+            if size is None:
+                view.title = f"translating, {number:,} lines done"
     if damaged:
         warn(f"{len(damaged)} lines have bytes that are not UTF-8, read as \ufffd (the first is line {damaged[0]})")
     if unseen:
         warn(f"{len(unseen)} images cannot be read, and are answered by an empty line (the first: {unseen[0]})")
     tell_cut(loaded.translator)
+
+
+def _size(path: Path | None) -> int | None:
+    """How many bytes there are to read, where that is known."""
+    return path.stat().st_size if path is not None and path.is_file() else None
+
+
+def _share_of(view: WorkView, size: int | None, before: int, width: int) -> Callable[[int, int], None]:
+    """What tells the view how far the whole input is while a window of `width` bytes is translated, `before` being done."""
+
+    def told(done: int, total: int) -> None:
+        if size is not None:
+            view.told(before + width * done // max(total, 1), size)
+
+    return told
 
 
 def windows(stream: BinaryIO, most: int = WINDOW_LINES) -> Iterator[list[bytes]]:

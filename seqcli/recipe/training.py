@@ -202,5 +202,8 @@ class Evaluation(Section):
     """What is measured on the validation split, and by `seqcli eval`."""
     checkpoint: Literal["auto", "best", "last", "average"] = "auto"
     """Which weights `eval`, `translate` and `visualize` use; auto means average if there is one, else best, else last."""
+    samples: Annotated[int, Field(ge=0)] = 3
+    """How many validation examples, spread evenly, each validation also writes down with what the model makes of them: those it has
+    translated for a metric of text, or else translated greedily."""
     bleu_tokenize: Literal["13a", "none", "intl", "char", "zh", "ja-mecab", "ko-mecab"] = "13a"
     """sacrebleu's tokenizer for BLEU; none for text that is tokenised already."""
