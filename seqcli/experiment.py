@@ -96,14 +96,25 @@ class Experiment:
 
     @cached_property
     def steps_an_epoch(self) -> int:
-        """Optimizer steps that one pass over the data takes (the first one; others may differ by a few)."""
-        return -(-len(self.plan(0)) // self.recipe.training.accumulation)
+        """Optimizer steps that one pass over all data takes (one of them; others may differ by a few)."""
+        return self._steps_of(self._introductory_epochs)
 
     @property
     def total_steps(self) -> int:
         """Optimizer steps of the whole run, as far as they are known beforehand."""
-        training = self.recipe.training
-        return training.steps if training.steps is not None else (training.epochs or 0) * self.steps_an_epoch
+        training, first = self.recipe.training, self._introductory_epochs
+        if training.steps is not None:
+            return training.steps
+        epochs = training.epochs or 0
+        return sum(map(self._steps_of, range(min(first, epochs)))) + max(0, epochs - first) * self.steps_an_epoch
+
+    @property
+    def _introductory_epochs(self) -> int:
+        curriculum = self.recipe.training.curriculum
+        return 0 if curriculum is None else curriculum.epochs
+
+    def _steps_of(self, epoch: int) -> int:
+        return -(-len(self.plan(epoch)) // self.recipe.training.accumulation)
 
     @property
     def done(self) -> bool:
