@@ -145,22 +145,22 @@ class Run:
         *,
         corpus: Corpus | None = None,
         gold: Sequence[Sequence[Link]] | None = None,
-        settings: AlignmentSettings = AlignmentSettings(),
+        settings: AlignmentSettings | None = None,
         intervals: int = 0,
     ) -> AlignmentScores:
         """Attention as a word alignment while the references of a split, or of any `corpus`, are written, and how right it is against
         `gold` links, one line of them an example, or, without, those that the data knows. See `alignment_scores`."""
-        return alignment_scores(
-            self.translator, self._examples_of(corpus or split), settings, gold=gold, intervals=intervals
-        )
+        examples, settings = self._examples_of(corpus or split), settings or AlignmentSettings()
+        return alignment_scores(self.translator, examples, settings, gold=gold, intervals=intervals)
 
     def alignments(
         self,
         examples: Sequence[Example],
         found: Sequence[Translation],
-        settings: AlignmentSettings = AlignmentSettings(),
+        settings: AlignmentSettings | None = None,
     ) -> list[tuple[Link, ...]]:
         """The links from the words of each source to those of a hypothesis for it, one of those that `hypotheses` found."""
+        settings = settings or AlignmentSettings()
         written = [row for row, one in enumerate(found) if one.ids]
         looked = attended(
             self.translator, [examples[row] for row in written], [found[row].ids for row in written], settings

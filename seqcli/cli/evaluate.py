@@ -76,7 +76,6 @@ def evaluate(
     """Score a run on a split of its data, or on files."""
     from seqcli.cli.console import note, notes, tell_cut
     from seqcli.errors import RecipeError
-    from seqcli.run import load
 
     notes.quiet = quiet
     if split not in ("train", "validation", "test"):
@@ -87,6 +86,7 @@ def evaluate(
         if metrics or by_length or by_group or beam_size:
             raise RecipeError("--align goes without --metrics, --by-length, --by-group and --beam-size: it has its own")
         from seqcli.cli.alignment import evaluate_alignment, settings_of
+        from seqcli.run import load
 
         evaluate_alignment(
             load(run, overrides or [], checkpoint=checkpoint),
@@ -103,6 +103,8 @@ def evaluate(
     if gold or align_from or align_layer or align_threshold is not None or align_words:
         raise RecipeError("--gold and the options of alignments go with --align")
     with notes.status("evaluating"):
+        from seqcli.run import load
+
         loaded = load(run, overrides or [], checkpoint=checkpoint)
         result = loaded.evaluate(
             split,  # type: ignore[arg-type]
