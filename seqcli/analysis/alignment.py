@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.analysis.units import Span, unit_spans
+from seqcli.analysis.units import Span, text_spans, unit_spans
 from seqcli.data.tokenizer import encode_source
 from seqcli.errors import RecipeError
 from seqcli.evaluation.attention import symbol_boxes, traced_pass
@@ -104,7 +104,7 @@ def attended(
                 columns = _text_columns(translator, example, one.shape[-1], words=settings.words)
             else:
                 columns = _cells(traced.grid, _things(translator, example))
-            rows = target_rows(_target_spans(translator, whole, words=settings.words), cut, step)
+            rows = target_rows(_target_spans(translator, example, whole, words=settings.words), cut, step)
             yield Attended(merged(one, rows, columns), step, layer)
 
 
@@ -140,9 +140,11 @@ def _that_fit(translator: Translator, ids: Sequence[int]) -> list[int]:
     return list(ids) if longest is None or len(ids) <= longest else [*ids[: longest - 1], EOS]
 
 
-def _target_spans(translator: Translator, ids: Sequence[int], *, words: bool) -> list[Span]:
-    symbols = ids[:-1] if ids and ids[-1] == EOS else ids
-    return unit_spans(translator.target_tokenizer, symbols, words=words)
+def _target_spans(translator: Translator, example: Example, ids: Sequence[int], *, words: bool) -> list[Span]:
+    tokenizer, symbols = translator.target_tokenizer, list(ids[:-1] if ids and ids[-1] == EOS else ids)
+    if example.target is not None and symbols == tokenizer.encode(example.target):
+        return text_spans(tokenizer, example.target, words=words)
+    return unit_spans(tokenizer, symbols, words=words)
 
 
 def _text_columns(translator: Translator, example: Example, width: int, *, words: bool) -> list[list[int]]:
@@ -153,7 +155,7 @@ def _text_columns(translator: Translator, example: Example, width: int, *, words
     places = [length - 1 - place if translator.reverse_source else place for place in range(tags, length)]
     return [
         [place for place in places[start:end] if place < seen]
-        for start, end in unit_spans(tokenizer, tokenizer.encode(example.source), words=words)
+        for start, end in text_spans(tokenizer, example.source, words=words)
     ]
 
 

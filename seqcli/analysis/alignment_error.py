@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from seqcli import __version__
 from seqcli.analysis.alignment import AlignmentSettings, Attended, attended, boxes_of_symbols
-from seqcli.analysis.units import Span, character_spans, unit_spans
+from seqcli.analysis.units import Span, character_spans, text_spans
 from seqcli.errors import DataError
 from seqcli.evaluation.counting import Counts
 from seqcli.evaluation.translator import Translator
@@ -71,7 +71,7 @@ def alignment_scores(
     """Attention as alignment while the references are written, against gold links: those given, one line of links an example, or the
     example's own, or its boxes.
 
-    Given links count units (`units.unit_spans`), the example's own its characters. `intervals` is the number of bootstrap resamples over
+    Given links count units (`units.text_spans`), the example's own its characters. `intervals` is the number of bootstrap resamples over
     examples, drawn from `seed`, behind each 95 % interval; 0 for none. DataError where the gold does not fit, or there is none.
     """
     if gold is not None and len(gold) != len(examples):
@@ -103,10 +103,10 @@ def gold_of(
     """The gold of an example in the units that are aligned: `given` in them, or made of its links of characters, or of its boxes."""
     source_tokenizer, target_tokenizer = translator.source_tokenizer, translator.target_tokenizer
     target = example.target or ""
-    targets = unit_spans(target_tokenizer, target_tokenizer.encode(target), words=settings.words)
+    targets = text_spans(target_tokenizer, target, words=settings.words)
     if given is None and not example.links:
         return _gold_of_boxes(boxes_of_symbols(translator, example), targets)
-    sources = unit_spans(source_tokenizer, source_tokenizer.encode(example.source), words=settings.words)
+    sources = text_spans(source_tokenizer, example.source, words=settings.words)
     if given is not None:
         _check(given, len(sources), len(targets), example.origin)
         return Gold.of(given)

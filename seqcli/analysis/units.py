@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 
 from seqcli.data.subwords import SPACE
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import DataError, printable
 
 Span = tuple[int, int]
+
+
+def text_spans(tokenizer: Tokenizer, text: str, *, words: bool = False) -> list[Span]:
+    """The symbols [start, end) of each unit of a text, as `unit_spans` tells them from ids; but a mark that the tokenizer does not know,
+    and of whose id one cannot tell what it touches, is with its word here."""
+    if tokenizer.kind != "words":
+        return unit_spans(tokenizer, tokenizer.encode(text), words=words)
+    ends = list(accumulate(len(tokenizer.split(word)) for word in tokenizer.normalizer(text).split()))
+    return list(zip([0, *ends], ends, strict=False))
 
 
 def unit_spans(tokenizer: Tokenizer, ids: Sequence[int], *, words: bool = False) -> list[Span]:

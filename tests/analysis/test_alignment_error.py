@@ -80,7 +80,7 @@ def test_given_links_are_judged_everywhere() -> None:
 
 @pytest.mark.parametrize(("links", "side", "number"), [("2-0", "source", 2), ("0-2", "target", 2)])
 def test_gold_of_another_sentence(links: str, side: str, number: int) -> None:
-    with pytest.raises(DataError, match=rf"here:1: a gold link goes to word {number} of the {side} .* --gold-first 1"):
+    with pytest.raises(DataError, match=rf"here:1: a gold link goes to word {number} of the {side} .*--gold-first 1"):
         alignment_scores(translator_of("gru", GRU), [example()], AlignmentSettings(), gold=[parse_links(links)])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seqcli.analysis.units import character_spans, unit_spans
+from seqcli.analysis.units import character_spans, text_spans, unit_spans
 from seqcli.data.subwords import learn_subwords
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words
@@ -16,7 +16,7 @@ TEXTS = ["Hello, you there!", "there you are, dear reader", "hello reader"] * 4
 def words_of(tokenizer: Tokenizer, text: str, *, words: bool = False) -> list[str]:
     """What the text has at the units' places; each unit has symbols, in order, and shares none."""
     ids = tokenizer.encode(text)
-    units = unit_spans(tokenizer, ids, words=words)
+    units = text_spans(tokenizer, text, words=words)
     places = [place for start, end in units for place in range(start, end)]
     assert places == sorted(set(places))
     assert all(start < end for start, end in units)
@@ -35,6 +35,12 @@ def test_subwords_are_put_together(kind: str, text: str) -> None:
 @pytest.mark.parametrize("text", ["Hello, you there!", "you , dear", "unseen (words) are-here"])
 def test_marks_belong_to_the_word_they_touch(split: str, text: str) -> None:
     assert words_of(learn_words(TEXTS, split=split), text) == text.split()  # type: ignore[arg-type]
+
+
+def test_ids_tell_what_known_marks_touch() -> None:
+    tokenizer = learn_words(TEXTS, split="punctuation")
+    for text in TEXTS[:3]:
+        assert unit_spans(tokenizer, tokenizer.encode(text)) == text_spans(tokenizer, text)
 
 
 def test_characters_are_units_unless_words_are_asked_for() -> None:
