@@ -15,7 +15,7 @@ from seqcli.analysis.alignment import AlignmentSettings, Attended, attended, mer
 from seqcli.analysis.alignment_error import alignment_scores
 from seqcli.data.pharaoh import format_links
 from seqcli.errors import DataError, RecipeError
-from seqcli.evaluation.attention import Traced
+from seqcli.evaluation.attention import Traced, traced_pass
 from seqcli.evaluation.translator import Translator
 from seqcli.symbols import EOS, Box, Example, Link
 
@@ -129,7 +129,7 @@ def test_a_real_model_and_its_own_step_by_step_attention() -> None:
     translator = translator_of("gru", GRU)
     example = Example(TEXT, TEXT, 0, "here:1")
     ids = [*words().encode(TEXT), EOS]
-    weights = alignment.traced_pass(translator, translator.batch([example], [ids])).cross[-1][0, 0].numpy()
+    weights = traced_pass(translator, translator.batch([example], [ids])).cross[-1][0, 0].numpy()
     (found,) = attended(translator, [example], [ids], AlignmentSettings())
     np.testing.assert_allclose(found.weights, weights[:3, :3], atol=1e-6)
 
