@@ -2,8 +2,8 @@
 
     python scripts/alignment_errors.py RUN…
 
-Examples are those of the runs' test splits, a thousand at most, written as the references have them. The runs of the table in
-docs/alignment.md are made by `make alignment`.
+Examples are those of the runs' test splits, a thousand at most, written as the references have them. `make alignment` trains runs on dates
+for each attention, and prints their table.
 """
 
 from __future__ import annotations

@@ -6,13 +6,15 @@ belong to a word y_i, one off from each other:
     output   the step that writes y_i, which has read the words before it only
     input    the next step, which has y_i as its input
 
-Chen et al. 2020, "Accurate word alignment induction from neural machine translation", section 3, find that in a Transformer the second
-tells far better which source word belongs to y_i, since the first must still find out which word comes next. A recurrent decoder
-that attends in Bahdanau's order looks with the state h_{t-1}, before the step reads its input: there the row of the next step does not know
-y_i at all, and is of the word after it. So rows of `input` are the default for a Transformer, rows of `output` for recurrent decoders.
+Which is better depends on what a step knows. Where the next word is open, as in translation, a step must still find out what to write,
+and the step that has read the word knows better what it came from: Chen et al. 2020, "Accurate word alignment induction from neural machine
+translation", section 3, find so for Transformers. Where it is settled which comes next, as in dates, copies and other data whose links are
+known exactly, the step that writes looks at what it writes, and the step after is already one further; measured on dates, `output` is far
+better for recurrent decoders and for a Transformer alike, so it is what is usual here. In Bahdanau's order `input` has no meaning: the step
+that reads a word attends with the state before that, which does not know it yet.
 
-Heads are averaged. Of several layers a Transformer's last but one is the default, which aligns better than the last (Garg et al. 2019,
-"Jointly learning to align and translate with Transformer models", section 4.2); of hops the last.
+Heads are averaged. Of several layers a Transformer's last but one is usual, which aligns better than the last (Garg et al. 2019, "Jointly
+learning to align and translate with Transformer models", section 4.2); of hops the last.
 """
 
 from __future__ import annotations
@@ -42,12 +44,12 @@ Step = Literal["input", "output"]
 class AlignmentSettings:
     """How attention becomes links.
 
-    `step` says whose attention is a word's, that of the step which has it as `input` or as `output`; `layer` counts from 1; None is what
-    is usual for the model (see the module). Each word of the target is linked to the word of the source with the most attention, or,
+    `step` says whose attention is a word's, that of the step which has it as `output`, or of the next, which has it as `input`; `layer`
+    counts from 1, and None is what is usual for the model (see the module). Each word of the target is linked to the word of the source with the most attention, or,
     with a `threshold`, to all that have so much. With `words` characters are put together to words.
     """
 
-    step: Step | None = None
+    step: Step = "output"
     layer: int | None = None
     threshold: float | None = None
     words: bool = False
@@ -56,10 +58,9 @@ class AlignmentSettings:
 @dataclass(frozen=True)
 class Attended:
     """The attention `weights (T,S)` from the T units of a target to the S of a source; what is missing to 1 in a row is outside of all
-    units: on EOS, tags, spaces, or what is no named thing of an image. `step` and `layer` (from 1) say whose attention it is."""
+    units: on EOS, tags, spaces, or what is no named thing of an image. `layer`, from 1, says whose attention it is."""
 
     weights: NDArray[np.float64]
-    step: Step
     layer: int
 
     def links(self, threshold: float | None = None) -> tuple[Link, ...]:
@@ -74,14 +75,13 @@ class Attended:
         return tuple(found)
 
 
-def _chosen(translator: Translator, settings: AlignmentSettings, layers: int) -> tuple[Step, int]:
-    """The step and the layer (from 1, of `layers`) that are asked for, or usual for the model. RecipeError if there is no such layer."""
-    transformer = isinstance(translator.model.decoder, TransformerDecoder)
-    step: Step = settings.step or ("input" if transformer else "output")
-    layer = settings.layer or (max(1, layers - 1) if transformer else layers)
+def _chosen_layer(translator: Translator, settings: AlignmentSettings, layers: int) -> int:
+    """The layer (from 1, of `layers`) that is asked for, or usual for the model. RecipeError if there is no such layer."""
+    usual = max(1, layers - 1) if isinstance(translator.model.decoder, TransformerDecoder) else layers
+    layer = settings.layer or usual
     if not 1 <= layer <= layers:
         raise RecipeError(f"there is no layer {layer} of attention over the source; there are 1 to {layers}")
-    return step, layer
+    return layer
 
 
 def attended(
@@ -97,15 +97,15 @@ def attended(
         group = examples[start : start + BATCH]
         ids = [_that_fit(translator, target) for target in targets[start : start + BATCH]]
         traced = traced_pass(translator, translator.batch(group, ids))
-        step, layer = _chosen(translator, settings, len(traced.cross))
+        layer = _chosen_layer(translator, settings, len(traced.cross))
         weights = traced.cross[layer - 1].mean(dim=1).double().cpu().numpy()
         for one, example, cut, whole in zip(weights, group, ids, targets[start:], strict=False):
             if traced.grid is None:
                 columns = _text_columns(translator, example, one.shape[-1], words=settings.words)
             else:
                 columns = _cells(traced.grid, _things(translator, example))
-            rows = target_rows(_target_spans(translator, example, whole, words=settings.words), cut, step)
-            yield Attended(merged(one, rows, columns), step, layer)
+            rows = target_rows(_target_spans(translator, example, whole, words=settings.words), cut, settings.step)
+            yield Attended(merged(one, rows, columns), layer)
 
 
 def merged(

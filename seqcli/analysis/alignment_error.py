@@ -159,7 +159,7 @@ def _described(translator: Translator, settings: AlignmentSettings, looked: Atte
     how = "argmax" if settings.threshold is None else f"from-{settings.threshold:g}"
     single = {"characters": "character", "symbols": "symbol"}.get(translator.target_tokenizer.kind, "word")
     unit = "word" if settings.words else single
-    return f"unit:{unit}|attention:layer-{looked.layer}-mean|step:{looked.step}|by:{how}"
+    return f"unit:{unit}|attention:layer-{looked.layer}-mean|step:{settings.step}|by:{how}"
 
 
 def _error_rate(total: NDArray[np.int64]) -> float:

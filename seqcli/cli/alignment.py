@@ -22,7 +22,7 @@ def settings_of(step: str | None, layer: int | None, threshold: float | None, *,
 
     if step not in (None, "input", "output"):
         raise RecipeError(f"--align-from {step}: there are input and output")
-    return AlignmentSettings(step, layer, threshold, words)  # type: ignore[arg-type]
+    return AlignmentSettings(step or "output", layer, threshold, words)  # type: ignore[arg-type]
 
 
 def refuse_images(run: Run) -> None:

@@ -27,8 +27,7 @@ AlignFrom = Annotated[
     typer.Option(
         "--align-from",
         metavar="STEP",
-        help="Whose attention is a word's: of the step that has it as output, or of the next, that has it as input. Usual is input for "
-        "a Transformer, output otherwise.",
+        help="Whose attention is a word's: of the step that has it as output, which is usual, or of the next, that has it as input.",
     ),
 ]
 AlignLayer = Annotated[

@@ -66,11 +66,11 @@ def test_the_off_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_usual(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A recurrent decoder: the last layer's writing step. A Transformer: the last but one's reading step."""
-    assert links_of(monkeypatch, np.stack((READING, WRITING)), AlignmentSettings()) == "0-0 1-1 2-2"
-    layers = np.stack((READING, np.roll(READING, 1, axis=0)))
-    assert links_of(monkeypatch, layers, AlignmentSettings(), translator_of("gru")) == "0-0 1-1 2-2"
-    assert links_of(monkeypatch, layers, AlignmentSettings(layer=2), translator_of("gru")) == "0-1 1-2"
+    """The writing step; of a recurrent decoder the last layer, of a Transformer the last but one."""
+    layers = np.stack((READING, WRITING))
+    assert links_of(monkeypatch, layers, AlignmentSettings()) == "0-0 1-1 2-2"
+    assert links_of(monkeypatch, layers, AlignmentSettings(), translator_of("gru")) == "0-1 1-2"
+    assert links_of(monkeypatch, layers, AlignmentSettings(layer=2), translator_of("gru")) == "0-0 1-1 2-2"
     with pytest.raises(RecipeError, match="there is no layer 3 of attention over the source; there are 1 to 2"):
         links_of(monkeypatch, layers, AlignmentSettings(layer=3))
 
@@ -109,8 +109,8 @@ def test_pieces_are_put_together() -> None:
     found = merged(weights, [[0, 1], [2], []], [[0, 1], [2]])
     np.testing.assert_allclose(found, [[0.35, 0.55], [0.0, 0.2], [0.0, 0.0]])
     # 0.8 of the second is outside of all words, and the third looks nowhere
-    assert Attended(found, "output", 1).links() == (Link(1, 0),)
-    assert Attended(found, "output", 1).links(0.2) == (Link(0, 0), Link(1, 0), Link(1, 1))
+    assert Attended(found, 1).links() == (Link(1, 0),)
+    assert Attended(found, 1).links(0.2) == (Link(0, 0), Link(1, 0), Link(1, 1))
 
 
 def test_digits_of_an_image_are_numbered_as_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
