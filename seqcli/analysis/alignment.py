@@ -45,8 +45,8 @@ class AlignmentSettings:
     """How attention becomes links.
 
     `step` says whose attention is a word's, that of the step which has it as `output`, or of the next, which has it as `input`; `layer`
-    counts from 1, and None is what is usual for the model (see the module). Each word of the target is linked to the word of the source with the most attention, or,
-    with a `threshold`, to all that have so much. With `words` characters are put together to words.
+    counts from 1, and None is what is usual for the model (see the module). Each word of the target is linked to the word of the source
+    with the most attention, or, with a `threshold`, to all that have so much. With `words` characters are put together to words.
     """
 
     step: Step = "output"
