@@ -6,6 +6,8 @@ BIN := .venv/bin
 RUN := runs/dates
 TORCH := 2.13.0
 TEXT := samstag, 5. märz 2011
+SCORES := dot scaled_dot multiplicative additive content
+STACK := hidden_size: 128, heads: 4, feedforward_size: 256
 # one thread a test worker: more would fight for the cores
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
@@ -41,6 +43,15 @@ docs: setup  ## Run every command of README and docs
 bench-train: setup  ## Time training beside plain PyTorch, on Multi30k in the folder that SEQCLI_TEST_DATA names
 	$(BIN)/python benchmarks/train.py
 
+alignment: setup  ## Train each attention on dates, and print how right it is as an alignment
+	for order in luong bahdanau; do for kind in $(SCORES); do \
+	  $(BIN)/seqcli train recipes/dates.yaml training.steps=300 model.decoder.order=$$order \
+	    model.decoder.attention.kind=$$kind run=runs/alignment/$$order-$$kind || exit; done; done
+	$(BIN)/seqcli train recipes/dates.yaml training.steps=600 training.optimizer.learning_rate=1e-3 \
+	  'model={encoder: {kind: transformer, layers: 2, $(STACK)}, decoder: {kind: transformer, layers: 3, $(STACK)}, dropout: 0.1}' \
+	  run=runs/alignment/transformer
+	$(BIN)/python scripts/alignment_errors.py runs/alignment/*
+
 lint: setup  ## Check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -68,4 +79,4 @@ lock: setup  ## Resolve the newest versions that go together into constraints.tx
 clean:  ## Remove .venv and everything made from the code (runs stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
-.PHONY: help setup run test test-real test-docs bench-train lint types dates frames docs lock clean
+.PHONY: help setup run test test-real test-docs bench-train alignment lint types dates frames docs lock clean

@@ -24,6 +24,8 @@ from pathlib import Path
 
 import torch
 
+from seqcli.analysis.alignment import AlignmentSettings, attended
+from seqcli.analysis.alignment_error import AlignmentScores, alignment_scores
 from seqcli.build.data import Split, has_features, image_reader, image_shape, longest_source, longest_target, open_split
 from seqcli.build.model import build_model
 from seqcli.data.corpus import Corpus
@@ -35,7 +37,7 @@ from seqcli.evaluation.translator import SearchSettings, Told, Translation, Tran
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
-from seqcli.symbols import Example, Image
+from seqcli.symbols import Example, Image, Link
 from seqcli.training.checkpoint import load_weights, replaced, step_folder, step_folders
 
 RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
@@ -127,15 +129,9 @@ class Run:
         `metrics` are those of the recipe if not given; `intervals` is the number of bootstrap resamples (0: no intervals). With
         `lengths` short and long sources are also scored apart, with `groups` each group of examples; `told` hears how far the search is.
         """
-        found = corpus or open_split(self.recipe.data, split)
-        if found is None:
-            raise RecipeError(f"the recipe names no {split} split; give data.{split}=…, or files to evaluate")
-        examples = list(found.read())
-        if not examples:
-            raise DataError(f"{found.name}: there is nothing to evaluate")
         return evaluate(
             self.translator,
-            examples,
+            self._examples_of(corpus or split),
             metrics or self.recipe.evaluation.metrics,
             self.settings(beam_size),
             bleu_tokenize=self.recipe.evaluation.bleu_tokenize,
@@ -144,6 +140,47 @@ class Run:
             groups=groups,
             told=told,
         )
+
+    def align(
+        self,
+        split: Split = "test",
+        *,
+        corpus: Corpus | None = None,
+        gold: Sequence[Sequence[Link]] | None = None,
+        settings: AlignmentSettings | None = None,
+        intervals: int = 0,
+    ) -> AlignmentScores:
+        """Attention as a word alignment while the references of a split, or of any `corpus`, are written, and how right it is against
+        `gold` links, one line of them an example, or, without, those that the data knows. See `alignment_scores`."""
+        examples, settings = self._examples_of(corpus or split), settings or AlignmentSettings()
+        return alignment_scores(self.translator, examples, settings, gold=gold, intervals=intervals)
+
+    def alignments(
+        self,
+        examples: Sequence[Example],
+        found: Sequence[Translation],
+        settings: AlignmentSettings | None = None,
+    ) -> list[tuple[Link, ...]]:
+        """The links from the words of each source to those of a hypothesis for it, one of those that `hypotheses` found."""
+        settings = settings or AlignmentSettings()
+        written = [row for row, one in enumerate(found) if one.ids]
+        looked = attended(
+            self.translator, [examples[row] for row in written], [found[row].ids for row in written], settings
+        )
+        links: list[tuple[Link, ...]] = [()] * len(found)
+        for row, one in zip(written, looked, strict=True):
+            links[row] = one.links(settings.threshold)
+        return links
+
+    def _examples_of(self, data: Split | Corpus) -> list[Example]:
+        """All examples of a split, or of a corpus; RecipeError where there is no such split, DataError where there are none."""
+        found = data if isinstance(data, Corpus) else open_split(self.recipe.data, data)
+        if found is None:
+            raise RecipeError(f"the recipe names no {data} split; give data.{data}=…, or files to evaluate")
+        examples = list(found.read())
+        if not examples:
+            raise DataError(f"{found.name}: there is nothing to evaluate")
+        return examples
 
     def attention(
         self,

@@ -17,11 +17,23 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
 import typer
 
-from seqcli.cli.arguments import BeamSize, Checkpoint, Overrides, Quiet, RunFolder
+from seqcli.cli.arguments import (
+    AlignFrom,
+    AlignLayer,
+    AlignThreshold,
+    AlignWords,
+    BeamSize,
+    Checkpoint,
+    Overrides,
+    Quiet,
+    RunFolder,
+)
 
 if TYPE_CHECKING:
+    from seqcli.analysis.alignment import AlignmentSettings
     from seqcli.cli.work_view import WorkView
     from seqcli.evaluation.translator import Translation
+    from seqcli.run import Run
     from seqcli.symbols import Example
 
 WINDOW_LINES, WINDOW_IMAGES = 2000, 256
@@ -57,6 +69,17 @@ def translate(
         typer.Option("--nbest", min=1, help="Hypotheses a line; above 1: line number, score and text, tabs between."),
     ] = 1,
     scores: Annotated[bool, typer.Option("--scores", help="Put the score and a tab before each text.")] = False,
+    alignments: Annotated[
+        bool,
+        typer.Option(
+            "--alignments",
+            help="Put a tab and the word alignment behind each text, as in `0-0 1-2`; in JSON as `alignment`.",
+        ),
+    ] = False,
+    align_from: AlignFrom = None,
+    align_layer: AlignLayer = None,
+    align_threshold: AlignThreshold = None,
+    align_words: AlignWords = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -80,6 +103,12 @@ def translate(
 
     notes.quiet = quiet
     loaded = load(run, overrides or [], checkpoint=checkpoint)
+    linking = None
+    if alignments:
+        from seqcli.cli.alignment import refuse_images, settings_of
+
+        refuse_images(loaded)
+        linking = settings_of(align_from, align_layer, align_threshold, words=align_words)
     settings = loaded.settings(beam_size)
     settings = replace(settings, beam_size=max(settings.beam_size, nbest))
     if length_penalty is not None:
@@ -102,8 +131,10 @@ def translate(
             width = sum(map(len, window))
             results = loaded.hypotheses(examples, settings, _share_of(view, size, bytes_done, width))
             bytes_done += width
-            for (example, fields), found in zip(read, results, strict=True):
-                out.writelines(f"{line}\n" for line in written(example, fields, found[:nbest], layout))
+            kept = [found[:nbest] for found in results]
+            linked = _linked(loaded, examples, kept, linking)
+            for (example, fields), found, links in zip(read, kept, linked, strict=True):
+                out.writelines(f"{line}\n" for line in written(example, fields, found, layout, links))
             out.flush()
             number += len(window)
             if size is None:
@@ -128,6 +159,19 @@ def _share_of(view: WorkView, size: int | None, before: int, width: int) -> Call
             view.told(before + width * done // max(total, 1), size)
 
     return told
+
+
+def _linked(
+    loaded: Run, examples: Sequence[Example], found: Sequence[Sequence[Translation]], settings: AlignmentSettings | None
+) -> list[list[str] | None]:
+    """The alignment of each hypothesis of each example as text; None for all without settings."""
+    if settings is None:
+        return [None] * len(found)
+    from seqcli.data.pharaoh import format_links
+
+    pairs = [(example, one) for example, several in zip(examples, found, strict=True) for one in several]
+    links = iter(loaded.alignments([example for example, _ in pairs], [one for _, one in pairs], settings))
+    return [[format_links(next(links)) for _ in several] for several in found]
 
 
 def windows(stream: BinaryIO, most: int = WINDOW_LINES) -> Iterator[list[bytes]]:
@@ -160,18 +204,40 @@ def _fill(stream: BinaryIO, waiting: Queue[bytes | None]) -> None:
         waiting.put(None)
 
 
-def written(example: Example, fields: dict[str, Any], found: Sequence[Translation], layout: Layout) -> Iterable[str]:
-    """The output lines for one example."""
+def written(
+    example: Example,
+    fields: dict[str, Any],
+    found: Sequence[Translation],
+    layout: Layout,
+    links: Sequence[str] | None = None,
+) -> Iterable[str]:
+    """The output lines for one example, `links` being the alignment of each hypothesis where these are wanted."""
     if layout.as_json:
-        best = found[0] if found else None
-        answer = {**fields, "translation": best.text if best else "", "score": best.score if best else None}
-        if layout.nbest > 1:
-            answer["translations"] = [{"text": one.text, "score": one.score, "log_prob": one.log_prob} for one in found]
-        return [json.dumps(answer, ensure_ascii=False)]
+        return [json.dumps(_answer(fields, found, layout, links), ensure_ascii=False)]
+    ends = ["" for _ in found] if links is None else [f"\t{line}" for line in links]
     if layout.nbest > 1:
-        return [f"{example.index + 1}\t{one.score:.6f}\t{one_line(one.text)}" for one in found]
+        return [
+            f"{example.index + 1}\t{one.score:.6f}\t{one_line(one.text)}{end}"
+            for one, end in zip(found, ends, strict=True)
+        ]
     text, score = (one_line(found[0].text), found[0].score) if found else ("", 0.0)
-    return [f"{score:.6f}\t{text}" if layout.scores else text]
+    end = ends[0] if ends else "" if links is None else "\t"
+    return [f"{score:.6f}\t{text}{end}" if layout.scores else f"{text}{end}"]
+
+
+def _answer(
+    fields: dict[str, Any], found: Sequence[Translation], layout: Layout, links: Sequence[str] | None
+) -> dict[str, Any]:
+    """The JSON object for one example."""
+    best = found[0] if found else None
+    answer = {**fields, "translation": best.text if best else "", "score": best.score if best else None}
+    if links is not None:
+        answer["alignment"] = links[0] if links else ""
+    if layout.nbest > 1:
+        answer["translations"] = [{"text": one.text, "score": one.score, "log_prob": one.log_prob} for one in found]
+        for one, line in zip(answer["translations"], links or (), strict=False):
+            one["alignment"] = line
+    return answer
 
 
 def one_line(text: str) -> str:
