@@ -1,0 +1,1 @@
+"""What a model does inside, and where it does well or badly, measured."""
