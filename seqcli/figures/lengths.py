@@ -141,7 +141,7 @@ def _add_key(axes: Axes, curves: Sequence[LengthCurve], beyond: Sequence[int], t
         key.append(Line2D([], [], linewidth=1.3, markersize=4, label=label, **_look(number, theme)))
     key.append(Line2D([], [], color=theme.faint, linewidth=0.9, marker="o", markersize=0, label="95 % interval"))
     if any(score.count < FEW for curve in curves for score in curve.scores):
-        hollow = {"marker": "o", "markersize": 4, "markerfacecolor": theme.paper, "color": theme.faint}
+        hollow: dict[str, Any] = {"marker": "o", "markersize": 4, "markerfacecolor": theme.paper, "color": theme.faint}
         key.append(Line2D([], [], linestyle="", label=f"fewer than {FEW} sentences", **hollow))
     if beyond:
         key.append(Line2D([], [], color=theme.faint, linewidth=0.8, linestyle=":", label="longest in training"))

@@ -49,7 +49,9 @@ def test_the_table_and_another_metric(call: Callable[..., Any], copy_run: Path) 
     lines = [line.split() for line in ended.out.splitlines()]
     assert lines[0][0] == "cer"
     assert lines[1][:2] == ["symbols", "sentences"]
-    assert [line[0] for line in lines[2:4]] == ["1–2", "3–5"]
+    shortest = min(len(one.source) for one in seqcli.load(copy_run).evaluate(metrics=["cer"]).examples)
+    assert shortest in (1, 2), "with four letters there may be none alone in the test split"
+    assert [line[0] for line in lines[2:4]] == ["1–2" if shortest == 1 else "2", "3–5"]
     assert Path("lengths.png").is_file()
 
 
