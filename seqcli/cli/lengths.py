@@ -87,7 +87,7 @@ def lengths(
     counts: dict[str, Counts] = {}
     with notes.status("translating"):
         for folder, run in loaded.items():
-            counts[folder] = _counts(run, examples, name, beam_size)
+            counts[folder] = run.counts(name, examples, beam_size=beam_size)
             _tell_short_search(run, folder, examples, beam_size)
             tell_cut(run.translator)
     bounds = wanted or length_edges(sizes)
@@ -149,22 +149,6 @@ def _same_examples(runs: dict[str, Run], split: str) -> list[Example]:
             )
         found = found or examples
     return found
-
-
-def _counts(run: Run, examples: Sequence[Example], name: str, beam_size: int | None) -> Counts:
-    from seqcli.evaluation.counting import count
-    from seqcli.evaluation.evaluate import references_of
-
-    tokenizer = run.translator.target_tokenizer
-    hypotheses = [found[0].text if found else "" for found in run.hypotheses(examples, run.settings(beam_size))]
-    return count(
-        [name],
-        hypotheses,
-        [references_of(example, tokenizer) for example in examples],
-        bleu_tokenize=run.recipe.evaluation.bleu_tokenize,
-        split=tokenizer.split,
-        one_word=tokenizer.kind == "symbols",
-    )[name]
 
 
 def _tell_short_search(run: Run, folder: str, examples: Sequence[Example], beam_size: int | None) -> None:
