@@ -62,6 +62,7 @@ def lengths(
     from seqcli.cli.groups import group_runs
     from seqcli.cli.recipe import split_overrides
     from seqcli.errors import RecipeError
+    from seqcli.evaluation.metrics import higher_is_better
     from seqcli.figures.lengths import lengths_figure
     from seqcli.figures.saving import save_figures
     from seqcli.run import load
@@ -96,7 +97,8 @@ def lengths(
         for label, names in groups.items()
     ]
     trained_to = sorted(filter(None, {_longest_in_training(Path(folder), unit, run) for folder, run in loaded.items()}))
-    for path in save_figures([lengths_figure(curves, name, unit=unit, trained_to=trained_to, dark=dark)], output):
+    shown = name if higher_is_better(name) else f"{name} (lower is better)"
+    for path in save_figures([lengths_figure(curves, shown, unit=unit, trained_to=trained_to, dark=dark)], output):
         note(f"wrote {path}")
     if as_json:
         about = {"metric": name, "split": split, "unit": unit, "examples": len(examples), "trained_to": trained_to}
