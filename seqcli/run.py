@@ -32,7 +32,8 @@ from seqcli.data.corpus import Corpus
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.attention import AttentionMaps, attention_maps
-from seqcli.evaluation.evaluate import Evaluation, evaluate
+from seqcli.evaluation.counting import Counts, count
+from seqcli.evaluation.evaluate import Evaluation, evaluate, references_of
 from seqcli.evaluation.translator import SearchSettings, Told, Translation, Translator, nobody
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.load import load_recipe
@@ -181,6 +182,22 @@ class Run:
         if not examples:
             raise DataError(f"{found.name}: there is nothing to evaluate")
         return examples
+
+    def counts(self, metric: str, examples: Sequence[Example], *, beam_size: int | None = None) -> Counts:
+        """What a metric of texts counts in the best hypothesis for each example: the score of any of them is the sum of their rows.
+
+        For breakdowns, as by length (`analysis.lengths.length_scores`).
+        """
+        tokenizer = self.translator.target_tokenizer
+        hypotheses = [found[0].text if found else "" for found in self.hypotheses(examples, self.settings(beam_size))]
+        return count(
+            [metric],
+            hypotheses,
+            [references_of(example, tokenizer) for example in examples],
+            bleu_tokenize=self.recipe.evaluation.bleu_tokenize,
+            split=tokenizer.split,
+            one_word=tokenizer.kind == "symbols",
+        )[metric]
 
     def attention(
         self,

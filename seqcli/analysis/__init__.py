@@ -1,1 +1,1 @@
-"""What a model does inside, measured: what its attention links, and whether that is right."""
+"""What a model does inside, and where it does well or badly, measured."""

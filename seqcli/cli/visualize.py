@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from seqcli.cli import lengths
 from seqcli.cli.arguments import BeamSize, Checkpoint, Overrides, Quiet, RunFolder
 
-app = typer.Typer(no_args_is_help=True, help="Pictures of what a model does: attention, learning curves.")
+app = typer.Typer(
+    no_args_is_help=True, help="Pictures of what a model does: attention, learning curves, scores by length."
+)
 
 
 @app.command()
@@ -96,17 +99,27 @@ def curves(
     metrics: Annotated[
         str | None, typer.Option("--metrics", metavar="A,B", help="Panels to draw, as in loss,bleu; all if not given.")
     ] = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="A line for each run, also where recipes differ in the seed alone.")
+    ] = False,
+    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw learning curves from the records of one or several runs."""
+    """Draw learning curves from the records of one or several runs.
+
+    Runs whose recipes differ in nothing but the seed (and the run directory) are one line, their mean, over a band from the lowest to
+    the highest of them; the key says what differs between the recipes.
+    """
     from seqcli.cli.console import note, notes
+    from seqcli.cli.groups import group_runs
     from seqcli.figures.curves import curves_figure, read_records
     from seqcli.figures.saving import save_figures
 
     notes.quiet = quiet
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     records = {str(run): read_records(run / "metrics.jsonl") for run in runs}
-    for path in save_figures([curves_figure(records, metrics=names)], output):
+    groups = None if each else group_runs(runs)
+    for path in save_figures([curves_figure(records, metrics=names, groups=groups, dark=dark)], output):
         note(f"wrote {path}")
 
 
@@ -122,3 +135,6 @@ def _lines(path: Path | None) -> list[str]:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     lines = data.decode("utf-8", errors="replace").removeprefix("\ufeff").split("\n")
     return [line.removesuffix("\r") for line in lines if line.strip()]
+
+
+app.command("lengths")(lengths.lengths)
