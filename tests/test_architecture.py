@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     ("seqcli.__main__",),
     ("seqcli.cli",),
-    ("seqcli.verification", "seqcli.benchmark"),
+    ("seqcli.verification", "seqcli.benchmark", "seqcli.gradient_flow"),
     ("seqcli.experiment",),
     ("seqcli.identity", "seqcli.averaging"),
     ("seqcli.run",),
@@ -119,6 +119,7 @@ def test_recipe_imports_only_errors_and_only_the_top_imports_recipe() -> None:
     assert into == {
         "seqcli.cli",
         "seqcli.verification",
+        "seqcli.gradient_flow",
         "seqcli.experiment",
         "seqcli.identity",
         "seqcli.averaging",

@@ -70,7 +70,9 @@ def measure_gradients(model: Seq2Seq, batch: Batch, *, step: int, jacobians: boo
     model without states: a feed-forward decoder answers at all positions at once.
     """
     if not bool(batch.source_mask.all()) or batch.target_tokens != batch.labels.numel():
-        raise ValueError("gradients are compared state by state, so all sources, and all targets, must be of one length")
+        raise ValueError(
+            "gradients are compared state by state, so all sources, and all targets, must be of one length"
+        )
     twin = copy.deepcopy(model).to("cpu", torch.float64).eval()
     batch = _in_float64(batch)
     loss, states = loss_and_states(twin, batch)
@@ -217,4 +219,5 @@ def _describe_side(side: object) -> str:
 
 
 def _in_float64(batch: Batch) -> Batch:
+    batch = batch.to("cpu")
     return batch if batch.image is None else replace(batch, image=batch.image.double())
