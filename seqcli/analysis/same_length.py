@@ -34,7 +34,9 @@ def batch_of_one_length(
     if not by_lengths:
         raise DataError("there are no examples to look at")
     enough = [lengths for lengths, found in by_lengths.items() if len(found) >= count]
-    chosen = max(enough) if enough and length is None else max(by_lengths, key=lambda each: (len(by_lengths[each]), each))
+    chosen = (
+        max(enough) if enough and length is None else max(by_lengths, key=lambda each: (len(by_lengths[each]), each))
+    )
     pairs = by_lengths[chosen][:count]
     return translator.batch(
         [example for example, _, _ in pairs],
