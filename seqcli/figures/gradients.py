@@ -310,17 +310,17 @@ def _draw_sheets(history: GradientHistory, scale: tuple[float, float], theme: Th
                 continue
             length = len(layers[0].steps_back)
             axes = add_axes(figure, left, top - len(layers) * 1.6 * cell, length * cell, len(layers) * 1.6 * cell)
-            image = _draw_sheet(axes, layers, scale, theme)
+            image = _draw_sheet(axes, layers, scale, theme, named=left == 0.0)
             axes.set_xlabel(f"position in the {name}, 1 to {length}")
             if left == 0.0:
                 step = "at initialisation" if flow.step == 0 else f"after {flow.step:,} steps"
                 axes.set_title(f"{history.label}, {step}", loc="left")
-            left += length * cell + 0.75
+            left += length * cell + 0.85
         if flow is history.flows[0]:
             bar = figure.colorbar(image, cax=add_axes(figure, left - 0.55, top - 1.0, 0.09, 1.0))
             bar.set_label(GRADIENT, size=SMALL - 1, parse_math=True)
-            bar.ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-            bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda power, place: _power_of_ten(10.0**power, place)))
+            bar.ax.yaxis.set_major_locator(MaxNLocator(4))
+            bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda power, place: f"{10.0**power:.1g}"))
             bar.ax.tick_params(labelsize=SMALL - 1, length=2)
             bar.outline.set_linewidth(0.6)
         top -= high + 0.75
@@ -331,7 +331,7 @@ def _layers(flow: GradientFlow, side: str) -> list[Chain]:
     return [chain for chain in flow.chains if chain.side == side]
 
 
-def _draw_sheet(axes: Axes, layers: Sequence[Chain], scale: tuple[float, float], theme: Theme) -> Any:
+def _draw_sheet(axes: Axes, layers: Sequence[Chain], scale: tuple[float, float], theme: Theme, *, named: bool) -> Any:
     """Layers as rows, positions as columns; the picture that a colour bar is made from."""
     levels: NDArray[np.float64] = np.stack([log_mean(chain.gradient) for chain in layers]) * np.log10(2)
     shown = np.ma.masked_invalid(levels)
@@ -340,7 +340,10 @@ def _draw_sheet(axes: Axes, layers: Sequence[Chain], scale: tuple[float, float],
     axes.set_yticks(range(len(layers)), names)
     axes.set_xticks([])
     axes.tick_params(axis="y", length=0)
-    axes.set_ylabel("layer")
+    if named:
+        axes.set_ylabel("layer")
+    # seen where no gradient comes
+    axes.patch.set(hatch="////", edgecolor=theme.faint, linewidth=0)
     return image
 
 
