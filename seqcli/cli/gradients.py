@@ -75,8 +75,10 @@ def gradients(
     """
     from seqcli.cli.console import data, note, notes, table
     from seqcli.errors import RecipeError
+    from seqcli.figures.saving import picture_ending
 
     notes.quiet = quiet
+    picture_ending(output)  # before minutes of training, not after
     wanted = _steps(steps)
     asked = _variants(_asked(sources)) if cells else _asked(sources)
     if label and len(label) != len(asked):
@@ -99,11 +101,9 @@ COLUMNS = ("model", "step", "source", "target", "first/last", "radius", "clipped
 
 def _title(found: Sequence[GradientHistory]) -> str:
     """What the table shows, and on what."""
-    sizes = {(flow.examples, flow.source_length, flow.target_length) for one in found for flow in one.flows}
-    measured = "; ".join(
-        f"{examples} examples, {source} → {target} symbols" for examples, source, target in sorted(sizes)
-    )
-    return f"gradient half-life in steps ({measured})"
+    sizes = {(flow.source_length, flow.target_length) for one in found for flow in one.flows}
+    measured = ", ".join(f"{source} → {target}" for source, target in sorted(sizes))
+    return f"gradient half-life in steps ({measured} symbols)"
 
 
 def _rows(history: GradientHistory) -> list[list[str]]:

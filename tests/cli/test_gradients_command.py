@@ -29,7 +29,7 @@ def test_every_cell_of_a_recipe(call: Callable[..., Any]) -> None:
     assert ended.err.endswith("wrote gradients.png\n")
     assert Path("gradients.png").read_bytes().startswith(b"\x89PNG")
     lines = ended.out.splitlines()
-    assert lines[0] == "gradient half-life in steps (4 examples, 13 → 13 symbols)"
+    assert lines[0] == "gradient half-life in steps (13 → 13 symbols)"
     cells = ["rnn", "lstm", "gru"]
     names = [*cells, *(f"{cell} + attention" for cell in cells), "transformer"]
     assert [line.split("  ")[0] for line in lines[2:]] == names
@@ -93,7 +93,7 @@ def test_training_on_the_way_is_that_of_a_run(copy_run: Path, tiny: tuple[str, .
         (["RUN", "--steps", "7"], 2, "it has 0, 100, 150"),
         (["RUN", "--cells"], 2, "is a run"),
         (["dates", "--length", "90"], 3, "has 90 symbols; they have"),
-        (["digits", "--cells"], 2, "reads images"),
+        (["vision/digits", "--cells"], 2, "reads images"),
         (["."], 2, "no run directory"),
         (["nothere"], 2, "no such recipe"),
         (["copy", "-o", "x.txt"], 2, "x.txt"),
