@@ -215,7 +215,7 @@ def _variants(asked: Sequence[Asked]) -> list[Asked]:
 def _cells(recipe: Recipe) -> list[tuple[str, tuple[str, ...]]]:
     """Names and overrides of the models that `--cells` compares."""
     width = recipe.model.decoder.hidden_size
-    found = []
+    found: list[tuple[str, tuple[str, ...]]] = []
     for attention in ("none", "additive"):
         for cell in CELLS:
             sizes = f"kind: {cell}, hidden_size: {width}, embedding_size: {width}"

@@ -63,7 +63,7 @@ def gradients_figure(histories: Sequence[GradientHistory], *, dark: bool = False
             top -= BETWEEN
         if clipped:
             _draw_clipping(add_axes(figure, 0, top - HEIGHT, width - ACROSS, HEIGHT), clipped, theme)
-        _add_key(figure.axes[0], histories, looks)
+        _add_key(figure.axes[0], width, histories, looks)
         cut_to_fit(figure)
     return figure
 
@@ -144,7 +144,7 @@ def _draw_lengths(axes: Axes, kind: str, flows: Sequence[tuple[GradientFlow, Loo
     for flow, look in flows:
         for chain in flow.chains:
             main = chain in flow.mains
-            style = {"linewidth": 1.4} if main else {"linewidth": 0.6, "alpha": 0.5}
+            style: dict[str, Any] = {"linewidth": 1.4} if main else {"linewidth": 0.6, "alpha": 0.5}
             lengths = 2.0 ** log_mean(chain.gradient if kind == "gradient" else chain.jacobian)
             if len(lengths) and np.isfinite(lengths).all():
                 order = np.argsort(-chain.steps_back)
@@ -276,8 +276,8 @@ def _draw_clipping(axes: Axes, histories: Sequence[tuple[GradientHistory, Look]]
     _tidy(axes)
 
 
-def _add_key(axes: Axes, histories: Sequence[GradientHistory], looks: Sequence[Look]) -> None:
-    """Above the first panel: which line is which model, and what share of its steps was clipped."""
+def _add_key(axes: Axes, width: float, histories: Sequence[GradientHistory], looks: Sequence[Look]) -> None:
+    """Above the first panel, `width` inches wide: which line is which model, and what share of its steps was clipped."""
     from matplotlib.lines import Line2D
 
     key = []
@@ -285,8 +285,8 @@ def _add_key(axes: Axes, histories: Sequence[GradientHistory], looks: Sequence[L
         clipping = history.clipping
         clipped = "" if clipping is None or clipping.limit is None else f" ({clipping.share:.0%} clipped)"
         key.append(Line2D([], [], linewidth=1.4, label=history.label + clipped, **look))
-    widest = max(len(line.get_label()) for line in key) * 0.075 + 0.5  # inches, about
-    columns = max(1, min(len(key), int(axes.figure.get_size_inches()[0] / widest)))
+    widest = max(len(str(line.get_label())) for line in key) * 0.075 + 0.5  # inches, about
+    columns = max(1, min(len(key), int(width / widest)))
     axes.legend(
         handles=key, loc="lower left", bbox_to_anchor=(-0.02, 1.16), borderaxespad=0, ncols=columns, handlelength=2.2
     )
