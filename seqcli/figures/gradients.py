@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Look = Mapping[str, Any]
-WIDTH, HEIGHT, BETWEEN, BELOW, ACROSS = 2.7, 1.75, 0.62, 0.62, 0.2  # inches
+WIDTH, HEIGHT, BETWEEN, BELOW, ACROSS = 2.7, 1.75, 0.62, 0.62, 0.3  # inches
 LOWEST = (
     1e-30  # a scale reaches no further down: what is below is nothing for float32 either, once it is added to a weight
 )
