@@ -19,11 +19,12 @@ CELLS = ("rnn", "lstm", "gru")
 
 
 class Asked(NamedTuple):
-    """A recipe or a run to look at, what is set in it, and what it is called."""
+    """A recipe or a run to look at, what is set in it, what it is called, and what is set in it alone."""
 
     source: str
     overrides: tuple[str, ...]
     label: str
+    own: tuple[str, ...] = ()
 
 
 def gradients(
@@ -157,7 +158,8 @@ def _asked(arguments: Sequence[str]) -> list[Asked]:
     for argument in arguments:
         if "=" in argument and not Path(argument).exists():
             if found:
-                found[-1] = found[-1]._replace(overrides=(*found[-1].overrides, argument))
+                last = found[-1]
+                found[-1] = last._replace(overrides=(*last.overrides, argument), own=(*last.own, argument))
             else:
                 everywhere.append(argument)
         else:
@@ -181,9 +183,7 @@ def _distinct(asked: Sequence[Asked]) -> list[Asked]:
     """Models of one name told apart by what is set in them."""
     names = [one.label for one in asked]
     return [
-        one._replace(label=f"{one.label} {' '.join(one.overrides)}")
-        if names.count(one.label) > 1 and one.overrides
-        else one
+        one._replace(label=f"{one.label} {' '.join(one.own)}") if names.count(one.label) > 1 and one.own else one
         for one in asked
     ]
 

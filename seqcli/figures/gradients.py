@@ -115,7 +115,7 @@ def _draw_row(
     theme: Theme,
 ) -> None:
     """One row of panels, a step each, on one scale."""
-    first: Axes | None = None
+    panels: list[Axes] = []
     for column, step in enumerate(steps):
         axes = add_axes(figure, column * (WIDTH + ACROSS), bottom, WIDTH, high)
         shown = [(history, _at(history, step), look) for history, look in zip(histories, looks, strict=True)]
@@ -123,16 +123,15 @@ def _draw_row(
             _draw_half_lives(axes, shown, theme, named=column == 0)
         else:
             _draw_lengths(axes, kind, [(flow, look) for _, flow, look in shown if flow is not None], theme)
-        if first is None:
-            first = axes
-        else:
-            axes.sharey(first)
+        if panels:
+            axes.sharey(panels[0])
             axes.tick_params(labelleft=False)
             axes.set_ylabel("")
+        panels.append(axes)
         if kind == "gradient":
             axes.set_title("at initialisation" if step == 0 else f"after {step:,} steps", loc="left")
-    if first is not None and kind != "half-life":
-        _bound(first, [axes for axes in figure.axes if axes.get_shared_y_axes().joined(first, axes)])
+    if kind != "half-life":
+        _bound(panels)
 
 
 def _at(history: GradientHistory, step: int) -> GradientFlow | None:
@@ -178,7 +177,7 @@ def _draw_lengths(axes: Axes, kind: str, flows: Sequence[tuple[GradientFlow, Loo
             )
 
 
-def _bound(first: Axes, panels: Sequence[Axes]) -> None:
+def _bound(panels: Sequence[Axes]) -> None:
     """One scale for some panels, in powers of ten: it has all lines, but goes no lower than `LOWEST`, nor flatter than two powers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -189,6 +188,7 @@ def _bound(first: Axes, panels: Sequence[Axes]) -> None:
     if highest / lowest < 100:
         middle = np.sqrt(highest * lowest)
         lowest, highest = middle / 10, middle * 10
+    first = panels[0]
     first.set_ylim(lowest, highest)
     first.yaxis.set_major_locator(LogLocator(numticks=7))
     first.yaxis.set_minor_locator(NullLocator())
@@ -286,7 +286,7 @@ def _add_key(axes: Axes, width: float, histories: Sequence[GradientHistory], loo
         clipped = "" if clipping is None or clipping.limit is None else f" ({clipping.share:.0%} clipped)"
         key.append(Line2D([], [], linewidth=1.4, label=history.label + clipped, **look))
     widest = max(len(str(line.get_label())) for line in key) * 0.075 + 0.5  # inches, about
-    columns = max(1, min(len(key), int(width / widest)))
+    columns = max(1, min(len(key), int((width + 0.8) / widest)))
     axes.legend(
         handles=key, loc="lower left", bbox_to_anchor=(-0.02, 1.16), borderaxespad=0, ncols=columns, handlelength=2.2
     )

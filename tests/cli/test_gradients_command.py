@@ -52,6 +52,13 @@ def test_recipe_and_run_as_json(call: Callable[..., Any], copy_run: Path) -> Non
     assert learnt["clipping"]["every"] == 10
 
 
+def test_models_of_one_recipe_are_told_apart(call: Callable[..., Any]) -> None:
+    arguments = (*SMALL, "copy", "copy", "model.encoder.kind=lstm", "--json")
+    found = json.loads(call("visualize", "gradients", *arguments).out)
+    assert [one["label"] for one in found] == ["copy", "copy model.encoder.kind=lstm"]
+    assert [one["flows"][0]["kind"].split(" → ")[0] for one in found] == ["bidirectional gru", "bidirectional lstm"]
+
+
 def test_over_training(call: Callable[..., Any]) -> None:
     arguments = ("copy", *SMALL, "--steps", "3,0", "--layers", "--dark", "-o", "g.pdf", "--json")
     (found,) = json.loads(call("visualize", "gradients", *arguments).out)

@@ -55,10 +55,18 @@ def test_a_column_for_each_step_on_one_scale() -> None:
     ((source, target),) = [pair for pair in drawn.values() if pair[1][1][0] == 0.25]
     assert source == ([-5, -4, -3], [2.0**-5, 2.0**-4, 2.0**-3])
     assert target == ([-2, -1, 0], [0.25, 0.5, 1.0])
-    assert key(figure) == ["a", "b (70% clipped)"]  # 0.5, 0.67, 0.83 are below
+    assert key(figure) == ["a", "b (60% clipped)"]  # 0.5, 0.67, 0.83 and 1 are not above
     clipping = figure.axes[-1]
     assert clipping.get_xlim() == (0, 10)
     assert [text.get_text() for text in clipping.texts] == ["clipped to 1 above"]
+
+
+def test_one_panel_has_all_of_its_lines() -> None:
+    found = history("a", "rnn → rnn", fade=10)
+    figure = gradients_figure([GradientHistory("a", found.flows[:1], None)])
+    lowest, highest = figure.axes[0].get_ylim()
+    assert lowest < 2.0**-50 < 1 < highest
+    assert len(figure.axes) == 2  # no Jacobians, no clipping
 
 
 def test_half_lives_are_marked_or_said() -> None:
