@@ -29,7 +29,7 @@ def test_every_cell_of_a_recipe(call: Callable[..., Any]) -> None:
     assert ended.err.endswith("wrote gradients.png\n")
     assert Path("gradients.png").read_bytes().startswith(b"\x89PNG")
     lines = ended.out.splitlines()
-    assert lines[0] == "gradient half-life in steps (13 → 13 symbols)"
+    assert lines[0].rstrip() == "gradient half-life in steps (13 → 13 symbols)"
     cells = ["rnn", "lstm", "gru"]
     names = [*cells, *(f"{cell} + attention" for cell in cells), "transformer"]
     assert [line.split("  ")[0] for line in lines[2:]] == names
