@@ -10,6 +10,7 @@ import typer
 
 from seqcli.cli import lengths
 from seqcli.cli.arguments import BeamSize, Checkpoint, Overrides, Quiet, RunFolder
+from seqcli.cli.gradients import gradients
 
 app = typer.Typer(
     no_args_is_help=True, help="Pictures of what a model does: attention, learning curves, scores by length."
@@ -138,3 +139,4 @@ def _lines(path: Path | None) -> list[str]:
 
 
 app.command("lengths")(lengths.lengths)
+app.command()(gradients)
