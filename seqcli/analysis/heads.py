@@ -98,8 +98,9 @@ def measured_heads(samples: Sequence[Sequence[AttentionKind]]) -> list[Head]:
 class _Rows:
     """The N rows of one kind in one sentence that had a choice: of each head (L,H,N) but for what is of the row alone.
 
-    `place (N)` is where the row is, from 0 to 1, `written (N)` whether it is none that ends the sentence, and `highest` where its largest weight is; `steps` is that column's number less the row's,
-    and `there (N,O)` tells which of `OFFSETS` a row could look at. `rest (2,L,H,N)` is the weight on BOS and on EOS.
+    `place (N)` is where the row is, from 0 to 1, `written (N)` whether it is none that ends the sentence, and `highest` where its largest
+    weight is; `steps` is that column's number less the row's, and `there (N,O)` tells which of `OFFSETS` a row could look
+    at. `rest (2,L,H,N)` is the weight on BOS and on EOS.
     """
 
     entropy: NDArray[np.float64]
@@ -143,7 +144,8 @@ def _rows(kind: AttentionKind) -> _Rows:
     shown = np.array([name != SPECIAL[EOS] for name in kind.columns])
     highest = weights.argmax(axis=-1)
     beside = own[:, None] + np.array(OFFSETS)
-    within = (beside >= 0) & (beside < columns)
+    # of a grid the cell beside may be one in another row of it
+    within = (beside >= 0) & (beside < columns) & ((kind.grid is None) | (np.array(OFFSETS) == 0))
     markers = [np.array([name == SPECIAL[marker] for name in kind.columns]) for marker in (BOS, EOS)]
     return _Rows(
         entropy,
@@ -180,7 +182,8 @@ def _heads(name: KindName, samples: Sequence[_Rows]) -> Iterator[Head]:
             even = float(evenness[at].mean())
             resting = rest[:, layer, head].mean(axis=-1)
             if name == "cross":
-                diagonal = _along(place, highest[at], written)
+                # over cells of an image there is no such thing
+                diagonal = _along(place, highest[at], written) if far else ""
             else:
                 diagonal = _beside(steps[at], there, name)
             pattern, detail = _named(even, resting, diagonal)
@@ -220,7 +223,7 @@ def _beside(steps: NDArray[np.int64], there: NDArray[np.bool_], name: KindName) 
     if shares[best] < DIAGONAL:
         return ""
     offset = OFFSETS[best]
-    own = "the symbol just read" if name == "decoder" else "the symbol itself"
+    own = "what was just read" if name == "decoder" else "itself"
     where = f"{abs(offset)} {'before' if offset < 0 else 'after'} {own}" if offset else f"at {own}"
     return f"diagonal: {shares[best]:.0%} of the highest weights are {where}"
 

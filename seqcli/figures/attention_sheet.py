@@ -153,7 +153,8 @@ def _height(block: Block, cell: float) -> float:
 
 def _heading(block: Block, size: float) -> float:
     """The room above a block: the columns' labels, the heads' titles, and its own title."""
-    return label_height(block.columns, size) + (3 + 6 + 1.4 * BODY + 6 + 1.4 * BODY) / POINTS
+    titles: float = (3 + 6 + 1.4 * BODY + 6 + 1.4 * BODY) / POINTS
+    return label_height(block.columns, size) + titles
 
 
 def _draw_block(figure: Figure, block: Block, top: float, cell: float, size: float, theme: Theme) -> AxesImage:
