@@ -172,7 +172,8 @@
       show: (values, all) => {
         frame.classList.remove("bare");
         const most = Math.max(...all.flatMap((row) => row.slice(0, cells.length)));
-        cells.forEach((cell, place) => shade(cell, 0.85 * values[place], most));
+        // as in the printed figure, a tenth of the largest weight is still seen
+        cells.forEach((cell, place) => shade(cell, 0.85 * (most ? values[place] / most : 0) ** (2 / 3), 1));
       },
     };
   };
