@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,7 +132,10 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Browse:
     return run
 
 
-LINES = "const model = document.querySelector('.model'); const lines = [...model.querySelectorAll('.line')].map((line) => [...line.querySelectorAll('button')]);"  # fmt: skip
+LINES = """
+    const model = document.querySelector(".model");
+    const lines = [...model.querySelectorAll(".line")].map((line) => [...line.querySelectorAll("button")]);
+"""
 KEY = "const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));"
 
 
