@@ -35,10 +35,15 @@ SHEET_NOTE = "H: entropy in nats; d: mean distance in symbols, in cross-attentio
 
 @dataclass(frozen=True)
 class View:
-    """What one model looked at for one source, and the model's name."""
+    """What one model looked at for one source, and the model's name; `heads` as they were measured over more than this source, if they were."""
 
     name: str
     maps: AttentionMaps
+    heads: Sequence[Head] | None = None
+
+    def measured(self, kinds: Sequence[AttentionKind]) -> Sequence[Head]:
+        """The heads' figures: over many sources, or over this one's `kinds` alone."""
+        return measured_heads([kinds]) if self.heads is None else self.heads
 
 
 @dataclass(frozen=True)
@@ -95,11 +100,16 @@ def as_json(sentences: Sequence[Sequence[View]], look: Look) -> list[dict[str, o
             "run": view.name,
             "source": list(view.maps.source),
             "target": list(view.maps.target),
-            "heads": [head.as_json() for head in measured_heads([shown_kinds(view.maps, look)])],
+            "heads": _as_json(view, shown_kinds(view.maps, look)),
         }
         for sentence in sentences
         for view in sentence
     ]
+
+
+def _as_json(view: View, kinds: Sequence[AttentionKind]) -> list[dict[str, Any]]:
+    shown = {kind.name for kind in kinds}
+    return [head.as_json() for head in view.measured(kinds) if head.kind in shown]
 
 
 def shown_kinds(maps: AttentionMaps, look: Look) -> list[AttentionKind]:
@@ -165,7 +175,7 @@ def _sheet(sentence: Sequence[View], look: Look) -> Figure:
     blocks = []
     for view in sentence:
         kinds = shown_kinds(view.maps, look)
-        heads = measured_heads([kinds])
+        heads = view.measured(kinds)
         for kind in kinds:
             captions = [[_caption(head) for head in layer] for layer in _by_layer(heads, kind)]
             title = _title(sentence, view, kind)
@@ -189,7 +199,8 @@ def _caption(head: Head | None) -> tuple[str, str]:
     if head is None:
         return "", ""
     far = "" if head.distance is None else f"  d {head.distance:.1f}"
-    return "" if head.pattern == "mixed" else head.pattern, f"H {head.entropy:.2f}{far}"
+    pattern = "dead" if head.dead else head.pattern
+    return "" if pattern == "mixed" else pattern, f"H {head.entropy:.2f}{far}"
 
 
 def _overlay(maps: AttentionMaps, look: Look, title: str | None) -> Figure:
@@ -220,7 +231,7 @@ def _page(sentences: Sequence[Sequence[View]], path: Path, look: Look) -> Path:
 def hover_map(view: View, look: Look) -> HoverMap:
     """A view as a page shows it, with what is to be said of each head."""
     kinds = shown_kinds(view.maps, look)
-    heads = measured_heads([kinds])
+    heads = view.measured(kinds)
     said: dict[str, list[list[str]]] = {
         kind.name: [[_spoken(head) for head in layer] for layer in _by_layer(heads, kind)] for kind in kinds
     }

@@ -33,7 +33,9 @@ def attention(
             "--example", "-e", min=1, help="An example of --split by its number, from 1; may be given several times."
         ),
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="Where --example is: train, validation or test.")] = "test",
+    split: Annotated[
+        str, typer.Option("--split", help="Where --example and --measure look: train, validation or test.")
+    ] = "test",
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,6 +72,15 @@ def attention(
         typer.Option("--kind", help="encoder or decoder (self-attention), or cross; may be given several times."),
     ] = None,
     words: Annotated[bool, typer.Option("--words", help="Merge subwords or characters into words.")] = False,
+    measure: Annotated[
+        int | None,
+        typer.Option(
+            "--measure",
+            metavar="N",
+            min=1,
+            help="Take what is said of heads from N examples of --split, dead ones told too, not from the one sentence.",
+        ),
+    ] = None,
     dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
     beam_size: BeamSize = None,
     checkpoint: Checkpoint = None,
@@ -101,7 +112,8 @@ def attention(
         maps = loaded.attention(texts, target, images=images, beam_size=beam_size) if count else []
         maps += loaded.attention_of(split, example or [], beam_size=beam_size)  # type: ignore[arg-type]
         tell_cut(loaded.translator)
-        found.append([View(name, one) for one in maps])
+        told = loaded.heads(split, examples=measure, words=words) if measure else None  # type: ignore[arg-type]
+        found.append([View(name, one, told) for one in maps])
     sentences = list(zip(*found, strict=True))
     look = Look(sheet, words, tuple(kind) if kind else None, dark)
     if as_json:

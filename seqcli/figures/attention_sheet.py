@@ -148,13 +148,13 @@ def _step(block: Block, cell: float) -> float:
 
 
 def _height(block: Block, cell: float) -> float:
-    return block.weights.shape[0] * _step(block, cell) - GAP
+    layers: int = block.weights.shape[0]
+    return layers * _step(block, cell) - GAP
 
 
 def _heading(block: Block, size: float) -> float:
     """The room above a block: the columns' labels, the heads' titles, and its own title."""
-    titles: float = (3 + 6 + 1.4 * BODY + 6 + 1.4 * BODY) / POINTS
-    return label_height(block.columns, size) + titles
+    return label_height(block.columns, size) + (3 + 6 + 1.4 * BODY + 6 + 1.4 * BODY) / POINTS
 
 
 def _draw_block(figure: Figure, block: Block, top: float, cell: float, size: float, theme: Theme) -> AxesImage:

@@ -113,6 +113,19 @@ def test_figures_of_heads_as_json(call: Callable[..., Any], copy_run: Path) -> N
     assert list(Path().iterdir()) == []
 
 
+def test_heads_measured_on_more_than_the_sentence(call: Callable[..., Any], copy_run: Path) -> None:
+    arguments = ("--text", "ab", "--measure", "20", "--split", "validation")
+    ((head,),) = [
+        one["heads"] for one in json.loads(call("visualize", "attention", copy_run, *arguments, "--json").out)
+    ]
+    assert head["rows"] > 40
+    assert head["removal"] > 1
+    (same,) = json.loads(
+        call("visualize", "heads", copy_run, "--examples", "20", "--split", "validation", "--json").out
+    )
+    assert head == same
+
+
 def test_a_page(call: Callable[..., Any], copy_run: Path) -> None:
     arguments = ("--text", "abcd", "--text", "dcb", "--against", copy_run, "-o", "map.html")
     ended = call("visualize", "attention", copy_run, *arguments)
