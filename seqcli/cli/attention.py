@@ -48,12 +48,14 @@ class View:
 
 @dataclass(frozen=True)
 class Look:
-    """How it is to be drawn: every layer and head or their mean, between words or their pieces, of which kinds (None: as is usual)."""
+    """How it is to be drawn: every layer and head or their mean, between words or their pieces, of which kinds (None: as is usual); and on how many
+    examples heads were measured (None: on the sentence that is shown)."""
 
     sheet: bool = False
     words: bool = False
     kinds: tuple[str, ...] | None = None
     dark: bool = False
+    measured: int | None = None
 
 
 def names_of(runs: Sequence[Run]) -> list[str]:
@@ -180,7 +182,8 @@ def _sheet(sentence: Sequence[View], look: Look) -> Figure:
             captions = [[_caption(head) for head in layer] for layer in _by_layer(heads, kind)]
             title = _title(sentence, view, kind)
             blocks.append(Block(title, kind.weights, kind.columns, kind.rows, captions))
-    return sheet_of_kinds(blocks, note=SHEET_NOTE, dark=look.dark)
+    where = f"measured on {look.measured:,} examples" if look.measured else "measured on this sentence alone"
+    return sheet_of_kinds(blocks, note=f"{SHEET_NOTE}; {where}", dark=look.dark)
 
 
 def _title(sentence: Sequence[View], view: View, kind: AttentionKind) -> str:

@@ -115,7 +115,7 @@ def attention(
         told = loaded.heads(split, examples=measure, words=words) if measure else None  # type: ignore[arg-type]
         found.append([View(name, one, told) for one in maps])
     sentences = list(zip(*found, strict=True))
-    look = Look(sheet, words, tuple(kind) if kind else None, dark)
+    look = Look(sheet, words, tuple(kind) if kind else None, dark, measure)
     if as_json:
         typer.echo(json.dumps(measured(sentences, look), ensure_ascii=False))
     if output is not None or not as_json:

@@ -40,6 +40,7 @@ GAP = 0.12  # inches between two maps
 CAPTION = 0.27  # inches of two lines below a map
 NARROWEST = 0.78  # inches from one captioned map to the next, for its caption
 BETWEEN_BLOCKS = 0.18
+WIDEST = 10.0  # inches of all maps of a layer, where their cells can be as small
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def sheet_of_kinds(
         _check(block)
     theme = DARK if dark else LIGHT
     longest = max(max(block.weights.shape[2:]) for block in blocks)
-    cell = between(0.075, 3.0 / longest, 0.14)
+    most_heads = max(block.weights.shape[1] for block in blocks)
+    cell = between(0.075, min(3.0, WIDEST / most_heads) / longest, 0.14)
     size = min(SMALL, cell * POINTS * 0.85)
     with drawing(theme, [*(text for block in blocks for text in _texts(block)), title or "", note or ""]):
         heights = [_height(block, cell) for block in blocks]
