@@ -114,7 +114,7 @@ def _maps_of(translator: Translator, example: Example, settings: SearchSettings)
         covering(translator.target_tokenizer.words(target), len(target)),
         _picture(batch) if isinstance(translator.image_reader, PixelReader) else None,
         cells,
-        symbol_boxes(translator.target_tokenizer, translator.placed(example), target) if any(example.boxes) else None,
+        _boxes(translator, example, target) if any(example.boxes) else None,
     )
 
 
@@ -133,6 +133,13 @@ def symbol_boxes(tokenizer: Tokenizer, example: Example, ids: Sequence[int]) -> 
     for (start, end), box in zip(spans, example.boxes, strict=True):
         boxes[start:end] = [box] * (end - start)
     return tuple(boxes)
+
+
+def _boxes(translator: Translator, example: Example, target: Sequence[int]) -> tuple[Box | None, ...]:
+    """The box of each symbol of `target`, which may be cut where the model can write no more."""
+    tokenizer = translator.target_tokenizer
+    whole = target if example.target is None else [*tokenizer.encode(example.target), EOS]
+    return symbol_boxes(tokenizer, translator.placed(example), whole)[: len(target)]
 
 
 def _apart(
@@ -172,7 +179,7 @@ def _picture(batch: Batch) -> NDArray[np.uint8]:
 
 def _target_ids(translator: Translator, example: Example, settings: SearchSettings) -> list[int]:
     if example.target is not None:
-        return [*translator.target_tokenizer.encode(example.target), EOS]
+        return translator.encode_target(example.target)
     found = translator.translate([example], settings)[0]
     return list(found[0].ids) if found else []
 
