@@ -137,9 +137,11 @@ def symbol_boxes(tokenizer: Tokenizer, example: Example, ids: Sequence[int]) -> 
 
 def _boxes(translator: Translator, example: Example, target: Sequence[int]) -> tuple[Box | None, ...]:
     """The box of each symbol of `target`, which may be cut where the model can write no more."""
-    tokenizer = translator.target_tokenizer
-    whole = target if example.target is None else [*tokenizer.encode(example.target), EOS]
-    return symbol_boxes(tokenizer, translator.placed(example), whole)[: len(target)]
+    tokenizer, placed = translator.target_tokenizer, translator.placed(example)
+    if example.target is None:
+        return symbol_boxes(tokenizer, placed, target)
+    whole = [*tokenizer.encode(example.target), EOS]
+    return (*symbol_boxes(tokenizer, placed, whole)[: len(target) - 1], None)  # where it is cut it ends, too
 
 
 def _apart(

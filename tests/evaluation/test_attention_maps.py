@@ -116,7 +116,7 @@ def test_a_target_ends_where_the_model_can_write_no_more() -> None:
     translator.longest_target = 2
     maps = attention_maps(translator, [replace(example("conv"), boxes=(LEFT, LEFT))], SETTINGS)[0]
     assert maps.target == ("red", "</s>")
-    assert maps.boxes == (LEFT, LEFT)
+    assert maps.boxes == (LEFT, None)
 
 
 def test_boxes_move_with_an_image_that_is_filled_up() -> None:
