@@ -21,6 +21,7 @@ Pattern = Literal["uniform", "diagonal", "antidiagonal", "resting", "mixed"]
 UNIFORM = 0.95  # of the largest entropy that there is
 RESTING = 0.9  # of the weight on one symbol that says nothing
 DIAGONAL = 0.9  # of the rows at one offset (Voita et al. 2019, §5.1), or the correlation of row and column
+FEWEST = 4  # rows that a diagonal is told from
 OFFSETS = (0, -1, 1, -2, 2, -3, 3)
 DEAD = 0.001  # nats a symbol: perplexity rises by less than a thousandth
 
@@ -216,7 +217,7 @@ def _named(even: float, resting: NDArray[np.float64], diagonal: str) -> tuple[Pa
 def _beside(steps: NDArray[np.int64], there: NDArray[np.bool_], name: KindName) -> str:
     """Of self-attention: whether the highest weight is at one offset, in nine of ten rows that have a symbol there."""
     shares = [
-        float((steps[there[:, place]] == offset).mean()) if there[:, place].sum() > 1 else 0.0
+        float((steps[there[:, place]] == offset).mean()) if there[:, place].sum() >= FEWEST else 0.0
         for place, offset in enumerate(OFFSETS)
     ]
     best = int(np.argmax(shares))
@@ -232,7 +233,7 @@ def _along(place: NDArray[np.float64], highest: NDArray[np.float64], written: ND
     """Of cross-attention: whether the highest weight goes along the source with the steps, or against them (Pearson's correlation);
     what the step that ends the sentence looks at is left out."""
     place, highest = place[written], highest[written]
-    if len(place) < 3 or place.std() == 0 or highest.std() == 0:
+    if len(place) < FEWEST or place.std() == 0 or highest.std() == 0:
         return ""
     correlation = float(np.corrcoef(place, highest)[0, 1])
     if abs(correlation) < DIAGONAL:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from seqcli.run import Run
 
-SHEET_NOTE = "H: entropy in nats; d: mean distance in symbols, in cross-attention from the diagonal"
+SHEET_NOTE = "H: entropy in nats; d: mean distance in symbols,\nin cross-attention from the diagonal;"
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _sheet(sentence: Sequence[View], look: Look) -> Figure:
             title = _title(sentence, view, kind)
             blocks.append(Block(title, kind.weights, kind.columns, kind.rows, captions))
     where = f"measured on {look.measured:,} examples" if look.measured else "measured on this sentence alone"
-    return sheet_of_kinds(blocks, note=f"{SHEET_NOTE}; {where}", dark=look.dark)
+    return sheet_of_kinds(blocks, note=f"{SHEET_NOTE}\n{where}", dark=look.dark)
 
 
 def _title(sentence: Sequence[View], view: View, kind: AttentionKind) -> str:

@@ -116,7 +116,9 @@ def sheet_of_kinds(
             top -= height + BETWEEN_BLOCKS
         if note:
             lowest = figure.axes[-blocks[-1].weights.shape[1]]
-            _write_below(lowest, note, 0.2 + (CAPTION if blocks[-1].captions is not None else 0.0), theme.faint)
+            first = 0.2 + (CAPTION if blocks[-1].captions is not None else 0.0)
+            for number, line in enumerate(note.split("\n")):
+                _write_below(lowest, line, first + 0.13 * number, theme.faint)
         colour_bar(figure, image, left=across, height=min(total, 2.0), top=total)
         if title:
             add_title(figure, title)

@@ -127,6 +127,14 @@ def test_a_head_that_walks_along_the_source() -> None:
     assert head_of("cross", [[1, 0, 0, 0]] * 6).pattern == "mixed"
 
 
+def test_a_few_rows_make_no_diagonal() -> None:
+    """Four symbols and the end of the sentence are enough, three are not."""
+    assert head_of("cross", shifted(0, 5)).pattern == "diagonal"
+    assert head_of("cross", shifted(0, 4)).pattern == "mixed"
+    assert head_of("encoder", shifted(0, 4)).pattern == "diagonal"
+    assert head_of("encoder", shifted(0, 3)).pattern == "mixed"
+
+
 def test_sentences_are_measured_together() -> None:
     """All rows count alike: two of a sentence with entropy ln 2 and four of one with none give a third of ln 2."""
     even, sharp = kind_of("cross", [[0.5, 0.5]] * 2), kind_of("cross", np.eye(4).tolist())
