@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +10,16 @@ from typing import Annotated
 import typer
 
 from seqcli.cli import lengths
-from seqcli.cli.arguments import BeamSize, Checkpoint, Overrides, Quiet, RunFolder
 from seqcli.cli.gradients import gradients
 
 app = typer.Typer(
-    no_args_is_help=True, help="Pictures of what a model does: attention, learning curves, scores by length."
+    no_args_is_help=True,
+    help="Pictures of what a model does: attention and its heads, gradients, learning curves, scores by length.",
 )
+from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet, RunFolder
+from seqcli.cli.heads import heads
+
+DEFAULT_PICTURE = Path("attention.png")
 
 
 @app.command()
@@ -34,7 +39,9 @@ def attention(
             "--example", "-e", min=1, help="An example of --split by its number, from 1; may be given several times."
         ),
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="Where --example is: train, validation or test.")] = "test",
+    split: Annotated[
+        str, typer.Option("--split", help="Where --example and --measure look: train, validation or test.")
+    ] = "test",
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,28 +52,50 @@ def attention(
     input_file: Annotated[
         Path | None, typer.Option("--input", "-i", help="Sentences, one a line; stdin if - is given.")
     ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--against", metavar="RUN", help="Another run to show beside this one; may be given several times."
+        ),
+    ] = None,
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="The picture: .png, .svg or .pdf (several: numbered, or pages); of an image also .gif, a frame a word.",
+            help="The picture: .png, .svg or .pdf (several: numbered, or pages); .html, to point at words; "
+            "of an image also .gif, a frame a word. attention.png if not given.",
         ),
-    ] = Path("attention.png"),
+    ] = None,
     arrays: Annotated[
         Path | None, typer.Option("--arrays", help="Also write all weights to this .npz file (numbered if several).")
     ] = None,
     sheet: Annotated[
-        bool, typer.Option("--sheet", help="Every layer and head by itself, not the last layer's mean.")
+        bool, typer.Option("--sheet", help="Every layer and head by itself, of all kinds, not the last layer's mean.")
     ] = False,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="encoder or decoder (self-attention), or cross; may be given several times."),
+    ] = None,
     words: Annotated[bool, typer.Option("--words", help="Merge subwords or characters into words.")] = False,
+    measure: Annotated[
+        int | None,
+        typer.Option(
+            "--measure",
+            metavar="N",
+            min=1,
+            help="Take what is said of heads from N examples of --split, dead ones told too, not from the one sentence.",
+        ),
+    ] = None,
     dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
     beam_size: BeamSize = None,
     checkpoint: Checkpoint = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw what the decoder looked at in the source, a text or an image, while it wrote each symbol."""
-    from seqcli.cli.attention import draw_all, save_all_arrays
+    from seqcli.cli.attention import Look, View, draw_all, names_of, save_all_arrays
+    from seqcli.cli.attention import as_json as measured
     from seqcli.cli.console import note, notes, tell_cut
     from seqcli.errors import RecipeError
     from seqcli.run import load
@@ -80,14 +109,26 @@ def attention(
         raise RecipeError(f"{count} sources, but {len(target)} times --target; give one for each")
     if split not in ("train", "validation", "test"):
         raise RecipeError(f"--split {split}: there are train, validation and test")
-    loaded = load(run, overrides or [], checkpoint=checkpoint)
-    maps = loaded.attention(texts, target, images=images, beam_size=beam_size) if count else []
-    maps += loaded.attention_of(split, example or [], beam_size=beam_size)  # type: ignore[arg-type]
-    tell_cut(loaded.translator)
-    for path in draw_all(maps, output, sheet=sheet, words=words, dark=dark):
-        note(f"wrote {path}")
+    for name in kind or []:
+        if name not in ("encoder", "decoder", "cross"):
+            raise RecipeError(f"--kind {name}: there are encoder, decoder and cross")
+    runs = [load(folder, overrides or [], checkpoint=checkpoint) for folder in (run, *(against or []))]
+    found = []
+    for name, loaded in zip(names_of(runs), runs, strict=True):
+        maps = loaded.attention(texts, target, images=images, beam_size=beam_size) if count else []
+        maps += loaded.attention_of(split, example or [], beam_size=beam_size)  # type: ignore[arg-type]
+        tell_cut(loaded.translator)
+        told = loaded.heads(split, examples=measure, words=words) if measure else None  # type: ignore[arg-type]
+        found.append([View(name, one, told) for one in maps])
+    sentences = list(zip(*found, strict=True))
+    look = Look(sheet, words, tuple(kind) if kind else None, dark, measure)
+    if as_json:
+        typer.echo(json.dumps(measured(sentences, look), ensure_ascii=False))
+    if output is not None or not as_json:
+        for path in draw_all(sentences, output or DEFAULT_PICTURE, look):
+            note(f"wrote {path}")
     if arrays is not None:
-        for path in save_all_arrays(maps, arrays):
+        for path in save_all_arrays(sentences, arrays):
             note(f"wrote {path}")
 
 
@@ -140,3 +181,4 @@ def _lines(path: Path | None) -> list[str]:
 
 app.command("lengths")(lengths.lengths)
 app.command()(gradients)
+app.command()(heads)

@@ -283,3 +283,55 @@ def test_examples_of_a_split(call: Call, captions: Path, pictures: list[str]) ->
     damaged = looked_at(call, captions, "--image", "damaged.png", "-o", "none.png")
     assert (damaged.code, "damaged.png: the image cannot be read" in damaged.err) == (3, True)
     assert not Path("none.png").exists()
+
+
+TRANSFORMER = (
+    "model.encoder={kind: patch, patch_size: 8, hidden_size: 16, layers: 1, heads: 2, feedforward_size: 16}",
+    "model.decoder={kind: transformer, hidden_size: 16, layers: 2, heads: 2, feedforward_size: 16}",
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "files"),
+    [
+        ((), {"map.png"}),
+        (("--sheet",), {"map.png"}),
+        (("--kind", "encoder", "--kind", "decoder"), {"map.png"}),
+        (("--sheet", "--words", "--kind", "encoder", "--kind", "cross"), {"map-1.png", "map-2.png"}),
+        (("--against", "RUN"), {"map-1.png", "map-2.png"}),
+    ],
+    ids=" ".join,
+)
+def test_all_kinds_of_attention_of_an_image(
+    call: Call, looking: Path, pictures: list[str], more: tuple[str, ...], files: set[str]
+) -> None:
+    arguments = [str(looking) if each == "RUN" else each for each in more]
+    ended = call("visualize", "attention", looking, "--image", pictures[0], "-o", "out/map.png", *arguments)
+    assert ended.code == 0, ended.err
+    assert {path.name for path in Path("out").iterdir()} == files
+
+
+def test_a_page_of_an_image(call: Call, looking: Path, pictures: list[str]) -> None:
+    assert call("visualize", "attention", looking, "--image", pictures[0], "-o", "map.html").code == 0
+    page = Path("map.html").read_text(encoding="utf-8")
+    assert '"grid":[2,2]' in page
+    assert "data:image/png;base64," in page
+
+
+def test_heads_that_look_at_images(call: Call, looking: Path, pictures: list[str]) -> None:
+    found = json.loads(call("visualize", "heads", looking, "--examples", "3", "--json").out)
+    assert [(one["kind"], one["layer"], one["head"]) for one in found] == [
+        ("encoder", 1, 1),
+        ("encoder", 1, 2),
+        *((kind, layer, head) for kind in ("decoder", "cross") for layer in (1, 2) for head in (1, 2)),
+    ]
+    assert [one["distance"] is None for one in found] == [one["kind"] == "cross" for one in found]
+    assert all(one["removal"] is not None for one in found)
+
+
+@pytest.fixture(scope="module")
+def looking(recipe: Path, tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
+    """A Transformer over patches, with 2 × 2 cells."""
+    folder = tmp_path_factory.mktemp("runs") / "looking"
+    list(prepare(load_recipe(str(recipe), [*TRANSFORMER, "training.steps=3"]), folder).train())
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,9 @@ def test_a_very_long_sentence_is_told(
         (["--text", "ab", "--arrays", "map.txt"], 2, "map.txt"),
         (["-i", "nothere"], 3, "nothere: cannot be read"),
         (["-i", "."], 3, ".: cannot be read"),
+        (["--text", "ab", "--kind", "self"], 2, "--kind self: there are encoder, decoder and cross"),
+        (["--text", "ab", "--kind", "encoder"], 2, "--kind encoder: this model has none; it has cross"),
+        (["--text", "ab", "--against", "nothere"], 2, "nothere is no run directory"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -91,6 +95,82 @@ def test_mistakes(call: Callable[..., Any], copy_run: Path, arguments: list[str]
     Path("file").touch()
     ended = call("visualize", "attention", copy_run, *arguments)
     assert ended.code == code
+    assert said in ended.err
+
+
+def test_figures_of_heads_as_json(call: Callable[..., Any], copy_run: Path) -> None:
+    """No picture is written that was not asked for."""
+    ended = call("visualize", "attention", copy_run, "--text", "abcd", "--text", "dcb", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    first, second = json.loads(ended.out)
+    assert first["source"] == first["target"] == ["a", "b", "c", "d", "</s>"]
+    assert "".join(second["source"][:-1]) == "dcb"
+    (head,) = first["heads"]
+    assert (head["kind"], head["layer"], head["head"], head["rows"]) == ("cross", 1, 1, 5)
+    assert head["pattern"] == "diagonal"
+    assert head["words"].startswith("diagonal: it goes along the source")
+    assert 0 <= head["entropy"] <= np.log(5)
+    assert list(Path().iterdir()) == []
+
+
+def test_heads_measured_on_more_than_the_sentence(call: Callable[..., Any], copy_run: Path) -> None:
+    arguments = ("--text", "ab", "--measure", "20", "--split", "validation")
+    ((head,),) = [
+        one["heads"] for one in json.loads(call("visualize", "attention", copy_run, *arguments, "--json").out)
+    ]
+    assert head["rows"] > 40
+    assert head["removal"] > 1
+    (same,) = json.loads(
+        call("visualize", "heads", copy_run, "--examples", "20", "--split", "validation", "--json").out
+    )
+    assert head == same
+
+
+def test_a_page(call: Callable[..., Any], copy_run: Path) -> None:
+    arguments = ("--text", "abcd", "--text", "dcb", "--against", copy_run, "-o", "map.html")
+    ended = call("visualize", "attention", copy_run, *arguments)
+    assert (ended.code, ended.err) == (0, "wrote map.html\n")
+    page = Path("map.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert page.count('type="application/json"') == 2
+    assert page.count('"name":"cross"') == 4
+    assert "diagonal: it goes along the source" in page
+
+
+@pytest.mark.parametrize("more", [(), ("--sheet",), ("--sheet", "--words"), ("--kind", "cross")])
+def test_two_runs_side_by_side(call: Callable[..., Any], copy_run: Path, more: tuple[str, ...]) -> None:
+    arguments = ("--text", "abcd", "--against", copy_run, "-o", "map.svg", "--arrays", "map.npz", *more)
+    ended = call("visualize", "attention", copy_run, *arguments)
+    assert ended.code == 0
+    assert {path.name for path in Path().iterdir()} == {"map.svg", "map-1.npz", "map-2.npz"}
+    assert Path("map.svg").read_text().count(f"{copy_run.name}") > 0
+
+
+def test_heads(call: Callable[..., Any], copy_run: Path) -> None:
+    ended = call("visualize", "heads", copy_run, "--examples", "20", "-o", "heads.svg")
+    assert (ended.code, ended.err) == (0, "wrote heads.svg\n")
+    assert "cross" in ended.out
+    assert "diagonal: it goes along the source" in ended.out
+    assert "rise of the loss without it" in Path("heads.svg").read_text()
+
+
+def test_heads_as_json(call: Callable[..., Any], copy_run: Path) -> None:
+    ended = call("visualize", "heads", copy_run, "--examples", "20", "--split", "validation", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    (head,) = json.loads(ended.out)
+    assert head["removal"] > 1  # nothing can be copied without looking
+    assert head["dead"] is False
+    (plain,) = json.loads(call("visualize", "heads", copy_run, "--examples", "20", "--no-removal", "--json").out)
+    assert plain["removal"] is None
+    assert plain["dead"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["--split", "dev"], "--split dev"), (["-o", "heads.gif"], "heads.gif")]
+)
+def test_mistakes_of_heads(call: Callable[..., Any], copy_run: Path, arguments: list[str], said: str) -> None:
+    ended = call("visualize", "heads", copy_run, "--examples", "2", "--no-removal", *arguments)
+    assert ended.code == 2
     assert said in ended.err
 
 

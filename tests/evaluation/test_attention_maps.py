@@ -111,6 +111,14 @@ def test_boxes_go_with_the_symbols(encoder: str) -> None:
         attention_maps(translator, [replace(boxed, boxes=(LEFT,))], SETTINGS)
 
 
+def test_a_target_ends_where_the_model_can_write_no_more() -> None:
+    translator = translator_of("conv")
+    translator.longest_target = 2
+    maps = attention_maps(translator, [replace(example("conv"), boxes=(LEFT, LEFT))], SETTINGS)[0]
+    assert maps.target == ("red", "</s>")
+    assert maps.boxes == (LEFT, None)
+
+
 def test_boxes_move_with_an_image_that_is_filled_up() -> None:
     """8 × 8 pixels are the left half of 16 × 8."""
     translator = translator_of("conv")

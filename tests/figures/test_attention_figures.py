@@ -4,12 +4,23 @@ import warnings
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from seqcli.figures.attention import attention_figure, attention_sheet, merge_words
+from seqcli.analysis.attention_kinds import merge_words
+from seqcli.figures.attention import attention_beside, attention_figure
+from seqcli.figures.attention_sheet import Block, attention_sheet, sheet_of_kinds
 from seqcli.figures.style import DARK, LIGHT, weight_colours
 
 SOURCE, TARGET = list("5. märz"), list("05-03")
+
+
+def overlapping_texts(figure: Figure) -> list[tuple[str, str]]:
+    """The pairs of texts that are drawn over each other."""
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+    boxes = [(text.get_text(), text.get_window_extent().padded(-1)) for text in texts]
+    return [(one, other) for i, (one, box) in enumerate(boxes) for other, second in boxes[:i] if box.overlaps(second)]
 
 
 def random_weights(*shape: int) -> NDArray[np.float64]:
@@ -130,3 +141,50 @@ def test_drawing_leaves_no_warnings_and_no_settings_behind() -> None:
         warnings.simplefilter("error")
         attention_figure(random_weights(2, 3), ["日本", "ꯀ", "🙂"], ["हि", "ع"], dark=True)
     assert dict(matplotlib.rcParams) == before
+
+
+def test_maps_side_by_side_share_scale_and_size_and_keep_apart() -> None:
+    maps = [
+        ("a run with a rather long name, and with its score", random_weights(3, 2), ["▁ein", "</s>"], ["1", "2", "3"]),
+        ("other", random_weights(2, 5), list("abcde"), ["Donaudampfschifffahrt", "."]),
+    ]
+    figure = attention_beside(maps, dark=True)
+    first, second, _ = figure.axes
+    assert np.array_equal(first.images[0].get_array(), maps[0][1])
+    assert np.array_equal(second.images[0].get_array(), maps[1][1])
+    assert [drawn_labels(axes.yaxis) for axes in (first, second)] == [maps[0][3], maps[1][3]]
+    boxes = [axes.get_window_extent() for axes in (first, second)]
+    assert boxes[0].width / 2 == pytest.approx(boxes[1].width / 5)
+    assert boxes[0].y1 == pytest.approx(boxes[1].y1)
+    names = [axes.texts[0].get_window_extent() for axes in (first, second)]
+    assert names[0].y0 == pytest.approx(names[1].y0)
+    assert names[0].x1 < names[1].x0
+    labels = [label.get_window_extent() for label in second.get_yticklabels()]
+    assert all(label.x0 > boxes[0].x1 for label in labels)
+    with pytest.raises(ValueError, match="no map"):
+        attention_beside([])
+
+
+def test_a_sheet_of_kinds_has_a_block_for_each() -> None:
+    captions = [[("diagonal", "H 0.10  d 1.2"), ("", "H 1.00  d 3.4")], [("antidiagonal", "H 0.50"), ("", "")]]
+    blocks = [
+        Block("encoder self-attention", random_weights(2, 2, 7, 7), SOURCE, SOURCE, captions),
+        Block("cross-attention", random_weights(2, 2, 5, 7), ["lang", *SOURCE[1:]], TARGET, captions),
+    ]
+    figure = sheet_of_kinds(blocks, note="H: entropy", title="a title")
+    maps = figure.axes[:-1]
+    for place, axes in enumerate(maps):
+        block, layer, head = blocks[place // 4], place % 4 // 2, place % 2
+        assert np.array_equal(axes.images[0].get_array(), block.weights[layer, head])
+        written = [text.get_text() for text in axes.texts]
+        assert [line for line in captions[layer][head] if line] == [text for text in written if text in captions[layer][head] and text]  # fmt: skip
+        assert (block.title in written) == (place % 4 == 0)
+    assert "H: entropy" in [text.get_text() for text in maps[6].texts]
+    assert overlapping_texts(figure) == []
+
+
+def test_captions_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="1×2 maps, but captions for"):
+        sheet_of_kinds([Block("", random_weights(1, 2, 5, 7), SOURCE, TARGET, [[("", "")]])])
+    with pytest.raises(ValueError, match="no kind of attention"):
+        sheet_of_kinds([])
