@@ -240,7 +240,7 @@ def memory_width(encoder: Encoder) -> int:
 
 
 Initializer = Literal[
-    "xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "orthogonal", "normal", "uniform", "zeros"
+    "xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "orthogonal", "normal", "uniform", "constant", "zeros"
 ]
 
 
@@ -254,7 +254,7 @@ class Initialization(Section):
     embeddings: Initializer = "normal"
     """The embeddings; normal without a scale has standard deviation 1/√width."""
     scale: Annotated[float, Field(gt=0.0)] | None = None
-    """Standard deviation of normal, bound of uniform, gain of the others; null means 1/√width, 0.1 and 1."""
+    """Standard deviation of normal, bound of uniform, value of constant, gain of the others; null means 1/√width, 0.1, 1/width and 1."""
     forget_bias: float = 1.0
     """What the LSTM's forget gates start from (Gers et al. 2000; Jozefowicz et al. 2015)."""
 
