@@ -16,12 +16,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     ("seqcli.__main__",),
     ("seqcli.cli",),
-    ("seqcli.verification", "seqcli.benchmark"),
+    ("seqcli.verification", "seqcli.benchmark", "seqcli.inspection"),
     ("seqcli.experiment",),
     ("seqcli.identity", "seqcli.averaging"),
     ("seqcli.run",),
     ("seqcli.build",),
     ("seqcli.training", "seqcli.figures"),
+    ("seqcli.analysis",),
     ("seqcli.evaluation",),
     ("seqcli.search",),
     ("seqcli.models", "seqcli.data"),
@@ -118,6 +119,7 @@ def test_recipe_imports_only_errors_and_only_the_top_imports_recipe() -> None:
     assert into == {
         "seqcli.cli",
         "seqcli.verification",
+        "seqcli.inspection",
         "seqcli.experiment",
         "seqcli.identity",
         "seqcli.averaging",
