@@ -234,4 +234,3 @@ def shown_layers(layers: Sequence[LayerActivity]) -> list[LayerActivity]:
     chains = {layer.chain for layer in layers}
     states = {chain.removesuffix(" hidden") for chain in chains if chain.endswith(" hidden")}
     return [layer for layer in layers if layer.chain.rsplit(" ", 1)[0] not in states or layer.chain.endswith(" hidden")]
-

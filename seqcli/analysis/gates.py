@@ -157,7 +157,9 @@ def _watched(
         model(batch)
     gates = [place for place in places.values() if place.part and place.nonlinearity == "sigmoid"]
     if not gates:
-        raise SeqcliError("this model has no gates: LSTMs and GRUs have them, a tanh RNN, a feed-forward network and a Transformer do not")
+        raise SeqcliError(
+            "this model has no gates: LSTMs and GRUs have them, a tanh RNN, a feed-forward network and a Transformer do not"
+        )
     for place in gates:
         mask = batch.source_mask if place.reads == "source" else batch.labels != PAD
         yield place, side_by_side(place.post), mask

@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
+from seqcli.cli.activations import activations
 from seqcli.cli.arguments import BeamSize, Checkpoint, Overrides, Quiet, RunFolder
+from seqcli.cli.embeddings import embeddings
+from seqcli.cli.gates import gates
 
 app = typer.Typer(no_args_is_help=True, help="Pictures of what a model does: attention, learning curves.")
 
@@ -122,3 +125,8 @@ def _lines(path: Path | None) -> list[str]:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     lines = data.decode("utf-8", errors="replace").removeprefix("\ufeff").split("\n")
     return [line.removesuffix("\r") for line in lines if line.strip()]
+
+
+app.command()(activations)
+app.command()(gates)
+app.command()(embeddings)

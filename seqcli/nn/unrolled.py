@@ -15,7 +15,6 @@ z is the share of the old state that is kept: 1 is a closed update gate. That th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +30,7 @@ BLOCKS = {
 }
 """What the rows of torch's matrices are, `hidden_size` of them each."""
 
-Step = dict[str, tuple[Optional[Tensor], Tensor]]
+Step = dict[str, tuple[Tensor | None, Tensor]]
 """One step's parts by name: before and after the nonlinearity, (B,D) each."""
 
 
