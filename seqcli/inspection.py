@@ -130,11 +130,11 @@ def side_embeddings(
 def embedding_tables(run: Run) -> Mapping[str, tuple[torch.Tensor, Tokenizer]]:
     """The tables (V,D) of the sides that read symbols, each with its tokenizer; a feed-forward decoder reads none."""
     translator, model = run.translator, run.recipe.model
-    encoder = translator.model.encoder
     found: dict[str, tuple[torch.Tensor, Tokenizer]] = {}
     if text_encoder(model.encoder) is not None:
-        reader = getattr(encoder, "text", encoder)
-        found["source"] = (reader.embedding.weight, translator.source_tokenizer)
+        parameters = dict(translator.model.get_submodule("encoder").named_parameters())
+        name = "embedding.weight" if "embedding.weight" in parameters else "text.embedding.weight"
+        found["source"] = (parameters[name], translator.source_tokenizer)
     if hasattr(translator.model.decoder, "embedding"):
         found["target"] = (translator.model.decoder.embedding.weight, translator.target_tokenizer)
     return found

@@ -161,13 +161,13 @@ def _activity(place: Place, slopes: list[Tensor], mask: Tensor | None) -> LayerA
         place.chain,
         place.depth,
         place.nonlinearity,
-        None if place.incoming is None else spread(place.incoming),
+        None if place.incoming is None else spread(place.incoming[0]),
         None if pre is None else spread(pre[mask]),
         spread(post[mask]),
         spread(gradient[mask]),
         None if beyond is None else float(beyond[mask].float().mean()),
         float((post[mask] == 0).float().mean()) if place.nonlinearity == "relu" else None,
-        None if place.incoming is None else symmetry(place.incoming),
+        None if place.incoming is None else symmetry(*place.incoming),
         _steps(post, gradient, beyond, mask) if place.reads else None,
     )
 

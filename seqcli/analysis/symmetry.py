@@ -25,9 +25,9 @@ class Symmetry:
     distance: float
 
 
-def symmetry(rows: Tensor) -> Symmetry:
-    """How alike the units are whose incoming weights are `rows (units,inputs)`."""
-    exact = rows.detach().double()
+def symmetry(weights: Tensor, biases: Tensor | None = None) -> Symmetry:
+    """How alike the units are that have the incoming `weights (units,inputs)` and `biases (units,·)`."""
+    exact = (weights if biases is None else torch.cat((weights, biases), dim=1)).detach().double()
     lengths = exact.norm(dim=1)
     longest = float(lengths.max())
     distances = torch.cdist(exact, exact, compute_mode="donot_use_mm_for_euclid_dist")

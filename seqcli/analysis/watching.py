@@ -25,20 +25,25 @@ from seqcli.nn.unrolled import BLOCKS, CANDIDATE, GATES, UnrolledLayer, cell_kin
 LINEAR = "linear"
 """The nonlinearity of what has none: a sum, such as a Transformer layer's output, or a recurrent state that is a product."""
 
+Incoming = tuple[Tensor, Tensor | None]
+"""The weights (units,inputs) that come into some units, and their biases (units,·)."""
+
 
 @dataclass
 class Place:
-    """Where a nonlinearity acts. `name` is for people, `chain` is that of the stack whose layer number `depth` it is, from 0.
+    """Where a nonlinearity acts.
 
-    Of a recurrent layer it is one `part`, a gate or a state, in one direction. `pre` and `post` are the tensors of the computation, each (B,D) of one step, or (B,T,D); `incoming` are the weights and biases of its
-    units, (units,inputs), where it has its own. `reads` is "source" or "target", whose positions the steps are, "" for neither.
+    `name` is for people, `chain` is that of the stack whose layer number `depth` it is, from 0. Of a recurrent layer it is one `part`, a gate
+    or a state, in one direction. `pre` and `post` are the tensors of the computation, each (B,D) of one step, or (B,T,D). `incoming` is
+    what comes into its units, where they have weights of their own. `reads` is "source" or "target", whose
+    positions the steps are, "" for neither.
     """
 
     name: str
     chain: str
     depth: int
     nonlinearity: str
-    incoming: Tensor | None
+    incoming: Incoming | None
     reads: str
     part: str = ""
     backward: bool = False
@@ -163,18 +168,22 @@ def _keep(stack: nn.RNNBase, layer: UnrolledLayer, side: str, reads: str, places
         kept.post += values.post
 
 
-def _recurrent_weights(stack: nn.RNNBase, layer: UnrolledLayer, part: str) -> Tensor:
-    """What comes into each unit of a gate, (D, inputs); into the state of an LSTM or GRU, of all gates side by side."""
+def _recurrent_weights(stack: nn.RNNBase, layer: UnrolledLayer, part: str) -> Incoming:
+    """What comes into each unit of a gate from below and from the step before; into an LSTM's or GRU's state, of all gates side by side."""
     ending = f"_l{layer.number}{'_reverse' if layer.backward else ''}"
-    weights = [getattr(stack, f"{matrix}{ending}") for matrix in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    rows = torch.cat([w if w.dim() == 2 else w[:, None] for w in weights], dim=1)
-    blocks = dict(zip(BLOCKS[cell_kind(stack)], rows.split(stack.hidden_size), strict=True))
-    return blocks[part] if part in blocks else torch.cat(list(blocks.values()), dim=1)
+    inputs, states, *biases = (
+        getattr(stack, f"{one}{ending}") for one in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    found = []
+    for rows in (torch.cat((inputs, states), dim=1), torch.stack(biases, dim=1)):
+        blocks = dict(zip(BLOCKS[cell_kind(stack)], torch.split(rows, stack.hidden_size), strict=True))
+        found.append(blocks[part] if part in blocks else torch.cat(list(blocks.values()), dim=1))
+    return found[0], found[1]
 
 
-def _incoming(layer: nn.Module) -> Tensor:
+def _incoming(layer: nn.Module) -> Incoming:
     linear = cast(nn.Linear, layer)
-    return linear.weight if linear.bias is None else torch.cat((linear.weight, linear.bias[:, None]), dim=1)
+    return linear.weight, None if linear.bias is None else linear.bias[:, None]
 
 
 def _side(name: str) -> str:

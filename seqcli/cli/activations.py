@@ -45,6 +45,9 @@ def activations(
 ) -> None:
     """Draw weights, pre-activations, activations and gradients of every layer, and tell how many units are saturated or alike.
 
+    The table: standard deviations of weights and pre-activations (input), root mean squares of activations (output) and gradients, the
+    share that is saturated, by what a layer multiplies the variance going up and its gradient's going down, and how many units differ.
+
     Of a run, the model before its first step is shown beside what it has become.
     """
     from seqcli.analysis.activations import shown_layers
@@ -78,17 +81,8 @@ def activations(
         _print_tables(shown)
 
 
-COLUMNS = (
-    "layer",
-    "weights sd",
-    "input sd",
-    "output rms",
-    "saturated",
-    "gradient rms",
-    "× forward",
-    "× backward",
-    "units",
-)
+COLUMNS = ("layer", "weights", "input", "output", "saturated", "gradient", "× up", "× down", "units")
+"""Standard deviations of weights and pre-activations, rms of activations and gradients, what becomes of the variance, distinct units."""
 
 
 def _print_tables(models: dict[str, list[LayerActivity]]) -> None:
@@ -101,20 +95,18 @@ def _print_tables(models: dict[str, list[LayerActivity]]) -> None:
 
 
 def _row(layer: LayerActivity) -> list[str]:
-    from seqcli.cli.console import figure
-
     def told(value: float | None) -> str:
-        return "–" if value is None else figure(value)
+        return "–" if value is None else f"{value:.2g}"
 
     alike = layer.symmetry
     return [
-        layer.name,
+        layer.name.replace("layer ", ""),
         told(None if layer.weights is None else layer.weights.deviation),
         told(None if layer.pre is None else layer.pre.deviation),
         told(layer.activations.rms),
-        "–" if layer.saturated is None else f"{layer.saturated:.1%}",
+        "–" if layer.saturated is None else f"{layer.saturated:.0%}",
         told(layer.gradients.rms),
         told(layer.forward),
         told(layer.backward),
-        "–" if alike is None else f"{alike.distinct} of {alike.units}",
+        "–" if alike is None else f"{alike.distinct}/{alike.units}",
     ]

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.cli.console import warn
+from seqcli.cli.console import tell_missing_fonts
 from seqcli.errors import RecipeError
 from seqcli.evaluation.attention import AttentionMaps, Span
 from seqcli.figures.animation import save_animation
 from seqcli.figures.attention import attention_figure, attention_sheet, merge_words
-from seqcli.figures.fonts import missing_fonts
 from seqcli.figures.overlay import overlay_figure, overlay_sheet
 from seqcli.figures.saving import numbered, save_arrays, save_figures
 from seqcli.symbols import Box
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 def draw_all(maps: Sequence[AttentionMaps], output: Path, *, sheet: bool, words: bool, dark: bool) -> list[Path]:
     """Draw each of the maps, and write them as the ending of `output` says; the files. RecipeError for what cannot be drawn."""
-    _tell_missing_fonts(maps)
+    tell_missing_fonts([symbol for one in maps for symbol in (*one.source, *one.target)])
     shown = [merged(one) for one in maps] if words else list(maps)
     if output.suffix.lower() == ".gif":
         return [_animation(one, path, dark) for one, path in zip(shown, numbered(output, len(shown)), strict=True)]
@@ -119,11 +118,3 @@ def _picture(maps: AttentionMaps) -> NDArray[np.uint8]:
             "this run reads features, not pixels, so there is no picture to draw on; --arrays writes the weights"
         )
     return maps.image
-
-
-def _tell_missing_fonts(maps: Sequence[AttentionMaps]) -> None:
-    packages = missing_fonts([symbol for one in maps for symbol in (*one.source, *one.target)])
-    if packages:
-        warn(
-            f"some characters have no font here and are drawn as boxes; Debian's packages {', '.join(packages)} have them"
-        )

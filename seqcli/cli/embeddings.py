@@ -31,7 +31,7 @@ def embeddings(
     quiet: Quiet = False,
 ) -> None:
     """Draw words on the first two principal components of their embeddings, and print each one's neighbours by cosine."""
-    from seqcli.cli.console import data, note, notes, table
+    from seqcli.cli.console import data, note, notes, table, tell_missing_fonts
     from seqcli.errors import RecipeError
     from seqcli.figures.embeddings import embeddings_figure
     from seqcli.figures.saving import save_figures
@@ -44,6 +44,7 @@ def embeddings(
     run = open_subject(subject, overrides or [], checkpoint=checkpoint)
     sides = list(embedding_tables(run)) if side == "both" else [side]
     maps = [side_embeddings(run, one, words=chosen, count=count, neighbours=neighbours) for one in sides]
+    tell_missing_fonts([word for one in maps for word in one.words])
     for path in save_figures([embeddings_figure(maps, dark=dark)], output):
         note(f"wrote {path}")
     if as_json:

@@ -53,7 +53,7 @@ def gates(
     """Draw each gate as a map of units and symbols, with its mean and its saturated shares; from 0, shut, to 1, open."""
     from seqcli.analysis.gates import gate_maps, unit_saturation
     from seqcli.build.data import open_split
-    from seqcli.cli.console import data, note, notes, table
+    from seqcli.cli.console import data, note, notes, table, tell_missing_fonts
     from seqcli.errors import RecipeError
     from seqcli.figures.gates import gates_figure, saturation_figure
     from seqcli.figures.saving import save_figures
@@ -73,12 +73,14 @@ def gates(
             raise RecipeError(f"the recipe names no {split} split; give data.{split}=…")
         read = islice((one for one in corpus.read() if one.source.strip() and one.target), saturation)
         units = _chosen(unit_saturation(run.translator, list(read)), layer)
+        symbols: list[str] = []
         figures = [saturation_figure(units, dark=dark)]
         records = [one.as_json() for one in units]
         rows = [[x.name, f"{x.mean:.3f}", f"{x.shut.mean():.1%}", f"{x.open.mean():.1%}"] for x in units]
     else:
         examples = run.examples(text or [], target)
         found = [_chosen(maps, layer) for maps in gate_maps(run.translator, examples, run.settings(beam_size))]
+        symbols = [symbol for maps in found for one in maps for symbol in one.symbols]
         figures = [gates_figure(maps, dark=dark) for maps in found]
         records = [
             {"text": each, "gates": [one.as_json() for one in maps]}
@@ -89,6 +91,7 @@ def gates(
             for maps in found
             for x in maps
         ]
+    tell_missing_fonts(symbols)
     for path in save_figures(figures, output):
         note(f"wrote {path}")
     if as_json:

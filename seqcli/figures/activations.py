@@ -80,7 +80,7 @@ def _stepwise(layers: Sequence[LayerActivity]) -> str | None:
     """The layer that is drawn step by step: the encoder's last that goes along a sequence, else the decoder's."""
     along = [layer.name for layer in layers if layer.steps is not None]
     encoders = [name for name in along if name.startswith("encoder")]
-    return (encoders or along or [None])[-1]
+    return (encoders or along)[-1] if along else None
 
 
 def _colours(layers: Sequence[LayerActivity], theme: Theme) -> list[Any]:
@@ -135,18 +135,19 @@ def _draw_row(
         _scale(axes, ends, [-_round(far), 0, _round(far)])
     for layer, colour in zip(layers, colours, strict=True):
         _curve(row[2], layer.activations.sample, limits["activations"], colour)
-        _curve(row[3], _magnitudes(layer.gradients), limits["gradients"], colour)
+        _curve(row[3], np.clip(_magnitudes(layer.gradients), *limits["gradients"]), limits["gradients"], colour)
     low, high = limits["activations"]
     _scale(row[2], (low, high), [_round(low / 1.04), 0, _round(high / 1.04)])
     low, high = limits["gradients"]
     ticks = sorted({int(low), int((low + high) // 2), int(high)})
     _scale(row[3], (low, high), ticks)
-    row[3].set_xticks(ticks, [_power(tick) for tick in ticks])
+    # what is smaller, and a gradient of 0 too, stands at the lower end
+    row[3].set_xticks(ticks, ["≤ " * (tick == ticks[0]) + _power(tick) for tick in ticks])
 
 
 def _curve(axes: Axes, sample: NDArray[Any], ends: tuple[float, float], colour: Any) -> None:
     """The outline of a histogram, 1 at its highest."""
-    counts, edges = np.histogram(np.clip(sample, *ends), bins=BINS, range=ends)
+    counts, edges = np.histogram(sample, bins=BINS, range=ends)
     axes.stairs(counts / max(1, counts.max()), edges, color=colour, linewidth=0.9)
 
 
@@ -241,7 +242,7 @@ def _key_of_layers(figure: Figure, axes: Axes, layers: Sequence[LayerActivity], 
     axes.legend(
         handles=key,
         loc="lower left",
-        bbox_to_anchor=(-0.02, 1.0 + 42 / 72 / HEIGHT),
+        bbox_to_anchor=(-0.02, 1.0 + 36 / 72 / HEIGHT),
         borderaxespad=0,
         ncols=4,
         handlelength=1.4,
@@ -253,45 +254,54 @@ def _draw_profiles(figure: Figure, models: Mapping[str, Sequence[LayerActivity]]
     """Below the rows: how large activations and gradients are in each layer, and how many are saturated, a line a model."""
     total = columns * (WIDTH + ACROSS) - ACROSS
     width = (total - 2 * 0.6) / 3
-    layers = next(iter(models.values()))
-    panels: list[tuple[str, Any, bool]] = [
-        ("size of activations (rms)", lambda layer: max(layer.activations.rms, SMALLEST), True),
-        ("size of gradients (rms)", lambda layer: max(layer.gradients.rms, SMALLEST), True),
-        ("saturated share", lambda layer: np.nan if layer.saturated is None else layer.saturated, False),
-    ]
-    labels, places = [layer.name for layer in layers], range(len(layers))
-    for place, (name, value, logarithmic) in enumerate(panels):
-        axes = add_axes(figure, place * (width + 0.6), -DOWN - 1.5, width, 1.25)
-        for number, (model, each) in enumerate(models.items()):
-            colour = LINES[number % (len(LINES) - 1)] if number % len(LINES) < len(LINES) - 1 else theme.ink
-            style = ("-", "--", ":")[number // len(LINES) % 3]
-            axes.plot(
-                places,
-                [value(layer) for layer in each],
-                style,
-                color=colour,
-                marker="o",
-                markersize=2.5,
-                linewidth=1.1,
-                label=model,
-            )
-        axes.set_title(name, loc="left", size=SMALL + 0.5, color=theme.faint)
-        axes.set_xticks(
-            places, labels if len(labels) <= NAMED else _sparse(labels), rotation=35, ha="right", size=SMALL - 1
-        )
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(length=2, labelsize=SMALL - 1)
-        axes.grid(axis="y", linewidth=0.4, alpha=0.4)
+    beside = max(1, int(total / (0.5 + 0.065 * max(map(len, models)))))
+    top = -DOWN - 0.3 - 0.16 * -(-len(models) // beside)
+    for place, (name, logarithmic) in enumerate(PROFILES.items()):
+        axes = add_axes(figure, place * (width + 0.6), top - 1.25, width, 1.25)
+        _draw_profile(axes, name, models, theme)
         if logarithmic:
             axes.set_yscale("log")
             _few_powers(axes)
         else:
             axes.set_ylim(-0.03, 1.03)
         if place == 0:
-            axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.16), borderaxespad=0, ncols=4, handlelength=1.6)
+            axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.19), borderaxespad=0, ncols=beside, handlelength=1.6)
+
+
+PROFILES = {"size of activations (rms)": True, "size of gradients (rms)": True, "saturated share": False}
+"""The panels below, and whether their scales are logarithmic."""
+
+
+def _draw_profile(axes: Axes, name: str, models: Mapping[str, Sequence[LayerActivity]], theme: Theme) -> None:
+    looks = [*LINES[:-1], theme.ink]
+    for number, (model, layers) in enumerate(models.items()):
+        axes.plot(
+            range(len(layers)),
+            [_profile(layer, name) for layer in layers],
+            ("-", "--", ":")[number // len(looks) % 3],
+            color=looks[number % len(looks)],
+            # lines that lie on each other: the upper ones are thinner
+            linewidth=2.8 - 1.8 * number / max(1, len(models) - 1),
+            marker="o",
+            markersize=2.5,
+            label=model,
+        )
+    labels = [layer.name.replace("layer ", "") for layer in next(iter(models.values()))]
+    axes.set_title(name, loc="left", size=SMALL + 0.5, color=theme.faint)
+    axes.set_xticks(range(len(labels)), _sparse(labels), rotation=40, ha="right", rotation_mode="anchor")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(length=2, pad=2, labelsize=SMALL - 1)
+    axes.grid(axis="y", linewidth=0.4, alpha=0.4)
+
+
+def _profile(layer: LayerActivity, name: str) -> float:
+    if name == "saturated share":
+        return float("nan") if layer.saturated is None else layer.saturated
+    spread = layer.activations if "activations" in name else layer.gradients
+    return max(spread.rms, SMALLEST)
 
 
 def _sparse(labels: Sequence[str]) -> list[str]:
-    """Every so manieth label, the last among them."""
+    """Every so manieth label, the first and the last among them."""
     every = -(-len(labels) // NAMED)
-    return [label if (len(labels) - 1 - place) % every == 0 else "" for place, label in enumerate(labels)]
+    return [label if place % every == 0 or place == len(labels) - 1 else "" for place, label in enumerate(labels)]

@@ -58,7 +58,9 @@ def _draw_map(axes: Axes, one: EmbeddingMap, theme: Theme) -> None:
     axes.set_ylim(centre[1] - reach, centre[1] + reach)
     axes.axhline(0, color=theme.faint, linewidth=0.4, alpha=0.6)
     axes.axvline(0, color=theme.faint, linewidth=0.4, alpha=0.6)
-    axes.scatter(*one.points.T, s=7, color=LINES[4 if theme is DARK else 0], linewidths=0, zorder=3)
+    axes.scatter(
+        one.points[:, 0], one.points[:, 1], s=7, color=LINES[4 if theme is DARK else 0], linewidths=0, zorder=3
+    )
     labels = [visible(word) for word in one.words]
     inches = (one.points - centre + reach) / (2 * reach) * SIDE
     for label, spot in zip(labels, place_labels(inches, widths_of(labels, LETTERS), LETTERS / POINTS), strict=True):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.figures.labels import letters_wide, visible
+from seqcli.figures.labels import letters_wide, visible, widths_of
 from seqcli.figures.style import (
     DARK,
     LIGHT,
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MAP_HEIGHT, SHARE_HEIGHT, UNDER, ACROSS = 1.5, 0.5, 0.08, 0.55  # inches
 SQUARE = 1.6
+KEEPS = {"update": " (open: the state stays)", "forget": " (open: the cell stays)"}
+"""What being open means where the gate's name would mislead."""
 
 
 def gates_figure(maps: Sequence[GateMap], *, title: str | None = None, dark: bool = False) -> Figure:
@@ -47,14 +49,15 @@ def gates_figure(maps: Sequence[GateMap], *, title: str | None = None, dark: boo
     longest = max(len(one.symbols) for one in maps)
     cell = max(0.1, min(0.22, 3.2 / longest))
     with drawing(theme, [symbol for one in maps for symbol in one.symbols] + [title or ""]):
-        turned = any(letters_wide(visible(symbol)) > 2 for one in maps for symbol in one.symbols)
-        pitch = MAP_HEIGHT + SHARE_HEIGHT + UNDER + 0.55 + (0.55 if turned else 0.15)
-        width = max(1.3, longest * cell)
+        labels = {visible(symbol) for one in maps for symbol in one.symbols}
+        room = max([0.15, *widths_of([label for label in labels if _turned(label)], SMALL + 1)])
+        pitch = MAP_HEIGHT + SHARE_HEIGHT + UNDER + 0.42 + room
+        width = max(1.9, longest * cell)
         figure = paper(max(map(len, rows)) * (width + ACROSS), len(rows) * pitch)
         for row, layer in enumerate(rows):
             for column, one in enumerate(layer):
                 top = (len(rows) - row) * pitch
-                _draw_gate(figure, one, column * (width + ACROSS), top, cell, theme, turned, first=column == 0)
+                _draw_gate(figure, one, column * (width + ACROSS), top, cell, theme, first=column == 0)
         _draw_scale(figure, max(map(len, rows)) * (width + ACROSS) - ACROSS + 0.15, len(rows) * pitch, theme)
         _key(figure.axes[1], theme)
         if title:
@@ -71,13 +74,14 @@ def _by_layer(maps: Sequence[Any]) -> list[list[Any]]:
 
 
 def _draw_gate(
-    figure: Figure, one: GateMap, left: float, top: float, cell: float, theme: Theme, turned: bool, *, first: bool
+    figure: Figure, one: GateMap, left: float, top: float, cell: float, theme: Theme, *, first: bool
 ) -> None:
     width = len(one.symbols) * cell
     order = np.argsort(-one.values.mean(axis=1), kind="stable")
     axes = add_axes(figure, left, top - MAP_HEIGHT, width, MAP_HEIGHT)
     axes.imshow(one.values[order], cmap=weight_colours(theme), vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    axes.set_title(one.name if first else one.gate, loc="left", size=SMALL + 1, pad=4)
+    name = one.name if first else one.gate
+    axes.set_title(name + KEEPS.get(one.gate, ""), loc="left", size=SMALL + 1, pad=4)
     axes.set_xticks([])
     axes.set_yticks([])
     if first:
@@ -92,9 +96,15 @@ def _draw_gate(
     below.spines[["top", "right"]].set_visible(False)
     below.tick_params(axis="y", length=2, labelsize=SMALL - 1)
     labels = [visible(symbol) for symbol in one.symbols]
-    size = min(SMALL + 1, cell * POINTS * (0.85 if turned else 0.7))
-    below.set_xticks(places, labels, size=size, rotation=90 if turned else 0)
+    below.set_xticks(places, labels, size=min(SMALL + 1, cell * POINTS * 0.8))
+    for mark, label in zip(below.get_xticklabels(), labels, strict=True):
+        mark.set_rotation(90 if _turned(label) else 0)
     below.tick_params(axis="x", length=0, pad=3)
+
+
+def _turned(label: str) -> bool:
+    """Letters stand upright, words are turned."""
+    return letters_wide(label) > 2
 
 
 def _lines(one: GateMap, theme: Theme) -> list[tuple[NDArray[Any], str, str]]:
@@ -105,12 +115,12 @@ def _key(axes: Axes, theme: Theme) -> None:
     """Above everything: what the lines below the maps are."""
     from matplotlib.lines import Line2D
 
-    names = ["mean", "share of units open (> 0.9)", "share of units shut (< 0.1)"]
-    looks = [(theme.ink, "-"), (LINES[1], "-"), (LINES[4 if theme is DARK else 0], "--")]
-    key = [
-        Line2D([], [], color=colour, linestyle=style, linewidth=1.3, label=name)
-        for name, (colour, style) in zip(names, looks, strict=True)
+    looks: list[tuple[str, str, Literal["-", "--"]]] = [
+        ("mean", theme.ink, "-"),
+        ("share of units open (> 0.9)", LINES[1], "-"),
+        ("share of units shut (< 0.1)", LINES[4 if theme is DARK else 0], "--"),
     ]
+    key = [Line2D([], [], color=colour, linestyle=style, linewidth=1.3, label=name) for name, colour, style in looks]
     above = 1 + (UNDER + MAP_HEIGHT + 0.3) / SHARE_HEIGHT
     axes.legend(
         handles=key, loc="lower left", bbox_to_anchor=(-0.02, above), borderaxespad=0, ncols=3, handlelength=1.6
