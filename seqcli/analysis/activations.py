@@ -79,8 +79,8 @@ class LayerActivity:
     """What one layer, or one gate of it, does. `chain` and `depth` say where it stands among its like.
 
     `weights` are those that come into its units, `pre` what its nonlinearity is given, `gradients` those of a sentence's summed loss
-    by the pre-activation (where there is none, by the activation). `saturated` is the share of activations beyond `SATURATED`, `dead` that
-    of rectified zeros. `forward` is the variance (the mean square) of the activations over that of the layer below, `backward` that
+    by the pre-activation (where there is none, by the activation). `saturated` is the share of activations beyond `SATURATED`
+    (of an LSTM's or GRU's state: of its gates, candidate and cell), `dead` that of rectified zeros. `forward` is the variance (the mean square) of the activations over that of the layer below, `backward` that
     of the gradients in the layer below over its own: 1 where the signal is kept. None where something is not there.
     """
 
@@ -137,7 +137,7 @@ def layer_activities(model: Seq2Seq, batch: Batch) -> list[LayerActivity]:
             found.append(_activity(place, slopes, _mask(place, batch)))
     finally:
         model.train(was_training)
-    return _with_gains(found)
+    return _with_gains([_with_gates(layer, found) for layer in found])
 
 
 def _or_zero(gradient: Tensor | None, of: Tensor) -> Tensor:
@@ -207,6 +207,16 @@ def _steps(post: Tensor, gradient: Tensor, beyond: Tensor | None, mask: Tensor) 
     ]
     counts = np.array([int(some.sum()) for some in real], dtype=np.int64)
     return Steps(counts, rms(post), rms(gradient), shares, np.array(percentiles, dtype=np.float64))
+
+
+def _with_gates(layer: LayerActivity, layers: Sequence[LayerActivity]) -> LayerActivity:
+    """An LSTM's or GRU's state, which is no nonlinearity of its own, with the saturated share of all that it is made from."""
+    stack = layer.chain.removesuffix(" hidden")
+    if layer.saturated is not None or stack == layer.chain:
+        return layer
+    parts = [one for one in layers if one.depth == layer.depth and one.chain.rpartition(" ")[0] == stack]
+    shares = [one.saturated for one in parts if one.saturated is not None]
+    return replace(layer, saturated=sum(shares) / len(shares))
 
 
 def _with_gains(layers: Sequence[LayerActivity]) -> list[LayerActivity]:

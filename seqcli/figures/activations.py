@@ -53,10 +53,10 @@ def activations_figure(
     columns = 6 if stepwise else 4
     pitch = HEIGHT + DOWN
     with drawing(theme, [*models, title or ""]):
-        figure = paper(columns * (WIDTH + ACROSS), len(models) * pitch)
+        figure = paper(_left(columns), len(models) * pitch)
         rows = [
             [
-                add_axes(figure, column * (WIDTH + ACROSS), (len(models) - 1 - row) * pitch, WIDTH, HEIGHT)
+                add_axes(figure, _left(column), (len(models) - 1 - row) * pitch, WIDTH, HEIGHT)
                 for column in range(columns)
             ]
             for row in range(len(models))
@@ -74,6 +74,11 @@ def activations_figure(
             add_title(figure, title)
         cut_to_fit(figure)
     return figure
+
+
+def _left(column: int) -> float:
+    """Where a column starts, in inches; those that go by step have a scale at their left."""
+    return column * (WIDTH + ACROSS) + 0.3 * max(0, column - 3)
 
 
 def _stepwise(layers: Sequence[LayerActivity]) -> str | None:
@@ -219,8 +224,9 @@ def _name_columns(row: Sequence[Axes], stepwise: str | None, theme: Theme) -> No
     names = ["weights", "pre-activations", "activations", "|gradients|"]
     if stepwise:
         names += ["activations by step", "gradients by step"]
-    for place, (axes, name) in enumerate(zip(row, names, strict=False)):
-        text = f"{name}\n{stepwise}" if place > 3 else name
+    for axes, name in zip(row, names, strict=True):
+        # the layer that goes by step is named once, over both of its columns
+        text = f"{stepwise}\n{name}" if name == "activations by step" else name
         axes.annotate(
             text,
             (0, 1),
@@ -252,7 +258,7 @@ def _key_of_layers(figure: Figure, axes: Axes, layers: Sequence[LayerActivity], 
 
 def _draw_profiles(figure: Figure, models: Mapping[str, Sequence[LayerActivity]], columns: int, theme: Theme) -> None:
     """Below the rows: how large activations and gradients are in each layer, and how many are saturated, a line a model."""
-    total = columns * (WIDTH + ACROSS) - ACROSS
+    total = _left(columns - 1) + WIDTH
     width = (total - 2 * 0.6) / 3
     beside = max(1, int(total / (0.5 + 0.065 * max(map(len, models)))))
     top = -DOWN - 0.3 - 0.16 * -(-len(models) // beside)

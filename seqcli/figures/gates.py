@@ -144,7 +144,7 @@ def saturation_figure(gates: Sequence[UnitSaturation], *, title: str | None = No
         raise ValueError("there are no gates to draw")
     theme = DARK if dark else LIGHT
     rows = _by_layer(gates)
-    pitch = SQUARE + 0.62
+    pitch = SQUARE + 0.8
     with drawing(theme, [title or ""]):
         figure = paper(max(map(len, rows)) * (SQUARE + 0.3), len(rows) * pitch)
         for row, layer in enumerate(rows):
