@@ -79,9 +79,10 @@ class LayerActivity:
     """What one layer, or one gate of it, does. `chain` and `depth` say where it stands among its like.
 
     `weights` are those that come into its units, `pre` what its nonlinearity is given, `gradients` those of a sentence's summed loss
-    by the pre-activation (where there is none, by the activation). `saturated` is the share of activations beyond `SATURATED`
-    (of an LSTM's or GRU's state: of its gates, candidate and cell), `dead` that of rectified zeros. `forward` is the variance (the mean square) of the activations over that of the layer below, `backward` that
-    of the gradients in the layer below over its own: 1 where the signal is kept. None where something is not there.
+    by the pre-activation (where there is none, by the activation). `saturated` is the share of activations beyond `SATURATED` (of an
+    LSTM's or GRU's state: of its gates, candidate and cell), `dead` that of rectified zeros. `forward` is the variance (the mean square)
+    of the activations over that of the layer below, `backward` that of the gradients in the layer below over its own: 1 where the
+    signal is kept. None where something is not there.
     """
 
     name: str
@@ -155,6 +156,8 @@ def _activity(place: Place, slopes: list[Tensor], mask: Tensor | None) -> LayerA
     pre = side_by_side(place.pre).float() if place.pre else None
     if mask is None:
         mask = torch.ones(post.shape[:2], dtype=torch.bool, device=post.device)
+    # a packed sequence ends with its longest row, whatever padding the batch has behind it
+    mask = mask[:, : post.shape[1]]
     beyond = saturation(post, place.nonlinearity)
     return LayerActivity(
         place.name,
