@@ -32,6 +32,8 @@ WIDTH, HEIGHT, ACROSS, DOWN = 1.5, 0.62, 0.22, 0.5  # inches: a panel, and what 
 BINS = 60
 NAMED = 8
 """Layers that the key names; of more, the first and the last."""
+AFTER = ", "
+"""Between a start and the steps that a model has taken from it, in its name."""
 SMALLEST = 1e-12
 """Gradients below are drawn at this size: logarithms end somewhere."""
 
@@ -267,6 +269,9 @@ def _draw_profiles(figure: Figure, models: Mapping[str, Sequence[LayerActivity]]
         _draw_profile(axes, name, models, theme)
         if logarithmic:
             axes.set_yscale("log")
+            # whole powers of ten, so that there are two at least to read
+            low, high = (np.log10(end) for end in (axes.dataLim.y0, axes.dataLim.y1))
+            axes.set_ylim(0.8 * 10 ** np.floor(low), 1.25 * 10 ** max(np.ceil(high), np.floor(low) + 1))
             _few_powers(axes)
         else:
             axes.set_ylim(-0.03, 1.03)
@@ -280,12 +285,15 @@ PROFILES = {"size of activations (rms)": True, "size of gradients (rms)": True, 
 
 def _draw_profile(axes: Axes, name: str, models: Mapping[str, Sequence[LayerActivity]], theme: Theme) -> None:
     looks = [*LINES[:-1], theme.ink]
+    # what has taken steps has the colour of its start, and dashes
+    starts = list(dict.fromkeys(model.partition(AFTER)[0] for model in models))
     for number, (model, layers) in enumerate(models.items()):
+        start = starts.index(model.partition(AFTER)[0])
         axes.plot(
             range(len(layers)),
             [_profile(layer, name) for layer in layers],
-            ("-", "--", ":")[number // len(looks) % 3],
-            color=looks[number % len(looks)],
+            "--" if AFTER in model else ("-", ":")[start // len(looks) % 2],
+            color=looks[start % len(looks)],
             # lines that lie on each other: the upper ones are thinner
             linewidth=2.8 - 1.8 * number / max(1, len(models) - 1),
             marker="o",
