@@ -52,5 +52,6 @@ def embeddings(
     elif not quiet:
         for one in maps:
             near = ["  ".join(f"{word} {cosine:.2f}" for word, cosine in each) for each in one.neighbours]
-            title = f"{one.side}: {one.explained[0]:.1%} and {one.explained[1]:.1%} of the variance"
-            data.print(table(title, [one.side, "nearest by cosine"], list(zip(one.words, near, strict=True)), left=2))
+            first, second = one.explained
+            data.print(f"{one.side}: {first:.1%} and {second:.1%} of the variance on the two axes", soft_wrap=True)
+            data.print(table(None, ["word", "nearest by cosine"], list(zip(one.words, near, strict=True)), left=2))

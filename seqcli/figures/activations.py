@@ -32,6 +32,7 @@ WIDTH, HEIGHT, ACROSS, DOWN = 1.5, 0.62, 0.22, 0.5  # inches: a panel, and what 
 BINS = 60
 NAMED = 8
 """Layers that the key names; of more, the first and the last."""
+SATURATED, DEAD = "saturated share", "share of rectified zeros"
 AFTER = ", "
 """Between a start and the steps that a model has taken from it, in its name."""
 SMALLEST = 1e-12
@@ -264,7 +265,7 @@ def _draw_profiles(figure: Figure, models: Mapping[str, Sequence[LayerActivity]]
     width = (total - 2 * 0.6) / 3
     beside = max(1, int(total / (0.5 + 0.065 * max(map(len, models)))))
     top = -DOWN - 0.3 - 0.16 * -(-len(models) // beside)
-    for place, (name, logarithmic) in enumerate(PROFILES.items()):
+    for place, (name, logarithmic) in enumerate(_profiles(models).items()):
         axes = add_axes(figure, place * (width + 0.6), top - 1.25, width, 1.25)
         _draw_profile(axes, name, models, theme)
         if logarithmic:
@@ -279,8 +280,15 @@ def _draw_profiles(figure: Figure, models: Mapping[str, Sequence[LayerActivity]]
             axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.19), borderaxespad=0, ncols=beside, handlelength=1.6)
 
 
-PROFILES = {"size of activations (rms)": True, "size of gradients (rms)": True, "saturated share": False}
-"""The panels below, and whether their scales are logarithmic."""
+def _profiles(models: Mapping[str, Sequence[LayerActivity]]) -> dict[str, bool]:
+    """The panels below, and whether their scales are logarithmic; only those that some layer has a number for."""
+    layers = [layer for each in models.values() for layer in each]
+    found = {"size of activations (rms)": True, "size of gradients (rms)": True}
+    if any(layer.saturated is not None for layer in layers):
+        found[SATURATED] = False
+    elif any(layer.dead is not None for layer in layers):
+        found[DEAD] = False
+    return found
 
 
 def _draw_profile(axes: Axes, name: str, models: Mapping[str, Sequence[LayerActivity]], theme: Theme) -> None:
@@ -291,7 +299,7 @@ def _draw_profile(axes: Axes, name: str, models: Mapping[str, Sequence[LayerActi
         start = starts.index(model.partition(AFTER)[0])
         axes.plot(
             range(len(layers)),
-            [_profile(layer, name) for layer in layers],
+            [_profile(layer, name) for layer in _by_chain(layers)],
             "--" if AFTER in model else ("-", ":")[start // len(looks) % 2],
             color=looks[start % len(looks)],
             # lines that lie on each other: the upper ones are thinner
@@ -300,7 +308,7 @@ def _draw_profile(axes: Axes, name: str, models: Mapping[str, Sequence[LayerActi
             markersize=2.5,
             label=model,
         )
-    labels = [layer.name.replace("layer ", "") for layer in next(iter(models.values()))]
+    labels = [layer.name.replace("layer ", "") for layer in _by_chain(next(iter(models.values())))]
     axes.set_title(name, loc="left", size=SMALL + 0.5, color=theme.faint)
     axes.set_xticks(range(len(labels)), _sparse(labels), rotation=40, ha="right", rotation_mode="anchor")
     axes.spines[["top", "right"]].set_visible(False)
@@ -308,9 +316,16 @@ def _draw_profile(axes: Axes, name: str, models: Mapping[str, Sequence[LayerActi
     axes.grid(axis="y", linewidth=0.4, alpha=0.4)
 
 
+def _by_chain(layers: Sequence[LayerActivity]) -> list[LayerActivity]:
+    """Layers of one kind side by side, so that a line goes along them and not to and fro."""
+    chains = list(dict.fromkeys(layer.chain for layer in layers))
+    return sorted(layers, key=lambda layer: chains.index(layer.chain))
+
+
 def _profile(layer: LayerActivity, name: str) -> float:
-    if name == "saturated share":
-        return float("nan") if layer.saturated is None else layer.saturated
+    if name in (SATURATED, DEAD):
+        share = layer.saturated if name == SATURATED else layer.dead
+        return float("nan") if share is None else share
     spread = layer.activations if "activations" in name else layer.gradients
     return max(spread.rms, SMALLEST)
 
