@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     ("seqcli.__main__",),
     ("seqcli.cli",),
-    ("seqcli.verification", "seqcli.benchmark", "seqcli.sweep", "seqcli.gradient_flow"),
+    ("seqcli.verification", "seqcli.benchmark", "seqcli.sweep", "seqcli.gradient_flow", "seqcli.inspection"),
     ("seqcli.experiment",),
     ("seqcli.identity", "seqcli.averaging"),
     ("seqcli.run",),
@@ -121,6 +121,7 @@ def test_recipe_imports_only_errors_and_only_the_top_imports_recipe() -> None:
         "seqcli.verification",
         "seqcli.sweep",
         "seqcli.gradient_flow",
+        "seqcli.inspection",
         "seqcli.experiment",
         "seqcli.identity",
         "seqcli.averaging",

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from seqcli.analysis.attention_kinds import AttentionKind, by_words, joined, kinds_of
 from seqcli.analysis.heads import Head, measured_heads
-from seqcli.cli.console import warn
 from seqcli.errors import RecipeError
 from seqcli.evaluation.attention import AttentionMaps
 from seqcli.figures.animation import save_animation
 from seqcli.figures.attention import attention_beside, attention_figure
 from seqcli.figures.attention_sheet import Block, sheet_of_kinds
-from seqcli.figures.fonts import missing_fonts
 from seqcli.figures.hover import HoverMap, attention_page
 from seqcli.figures.overlay import overlay_figure, overlay_sheet
 from seqcli.figures.saving import numbered, save_arrays, save_figures
@@ -76,7 +74,7 @@ def draw_all(sentences: Sequence[Sequence[View]], output: Path, look: Look) -> l
     ending = output.suffix.lower()
     if ending == ".html":
         return [_page(sentences, output, look)]
-    _tell_missing_fonts([view.maps for view in views])
+    tell_missing_fonts([symbol for view in views for symbol in (*view.maps.source, *view.maps.target)])
     if ending == ".gif":
         return [_animation(view, path, look) for view, path in zip(views, numbered(output, len(views)), strict=True)]
     return save_figures([figure for sentence in sentences for figure in _figures(sentence, look)], output)
@@ -266,11 +264,3 @@ def _picture(maps: AttentionMaps) -> NDArray[np.uint8]:
             "this run reads features, not pixels, so there is no picture to draw on; --arrays writes the weights"
         )
     return maps.image
-
-
-def _tell_missing_fonts(maps: Sequence[AttentionMaps]) -> None:
-    packages = missing_fonts([symbol for one in maps for symbol in (*one.source, *one.target)])
-    if packages:
-        warn(
-            f"some characters have no font here and are drawn as boxes; Debian's packages {', '.join(packages)} have them"
-        )

@@ -41,6 +41,17 @@ def tell_cut(translator: Translator) -> None:
         )
 
 
+def tell_missing_fonts(texts: Sequence[str]) -> None:
+    """Say which fonts are missing for the characters of `texts`, which a picture then has boxes for."""
+    from seqcli.figures.fonts import missing_fonts
+
+    packages = missing_fonts(texts)
+    if packages:
+        warn(
+            f"some characters have no font here and are drawn as boxes; Debian's packages {', '.join(packages)} have them"
+        )
+
+
 def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Table:
     """A plain table; the first `left` columns are flush left, the others flush right."""
     made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)

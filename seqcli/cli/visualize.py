@@ -10,14 +10,17 @@ from typing import Annotated
 import typer
 
 from seqcli.cli import lengths
+from seqcli.cli.activations import activations
+from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet, RunFolder
+from seqcli.cli.embeddings import embeddings
+from seqcli.cli.gates import gates
 from seqcli.cli.gradients import gradients
+from seqcli.cli.heads import heads
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Pictures of what a model does: attention and its heads, gradients, learning curves, scores by length.",
+    help="Pictures of what a model does: attention and its heads, gradients, activations, gates, embeddings, curves, lengths.",
 )
-from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet, RunFolder
-from seqcli.cli.heads import heads
 
 DEFAULT_PICTURE = Path("attention.png")
 
@@ -182,3 +185,6 @@ def _lines(path: Path | None) -> list[str]:
 app.command("lengths")(lengths.lengths)
 app.command()(gradients)
 app.command()(heads)
+app.command()(activations)
+app.command()(gates)
+app.command()(embeddings)

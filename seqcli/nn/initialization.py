@@ -52,7 +52,7 @@ def initialize(
 
 
 def fill(weight: Tensor, kind: str, scale: float | None, width: int | None = None) -> None:
-    """Fill one matrix in place; `scale` is normal's standard deviation, uniform's bound, and the gain of the others."""
+    """Fill one matrix in place; `scale` is normal's standard deviation, uniform's bound, constant's value, and the gain of the others."""
     gain = 1.0 if scale is None else scale
     # init's functions look at the shape alone, so a view of rows is filled like a matrix of its own
     if kind == "xavier_uniform":
@@ -70,6 +70,9 @@ def fill(weight: Tensor, kind: str, scale: float | None, width: int | None = Non
     elif kind == "uniform":
         bound = 0.1 if scale is None else scale
         nn.init.uniform_(weight, -bound, bound)
+    elif kind == "constant":
+        # 1/width: each unit gets the mean of its inputs, so that nothing saturates and only the symmetry is to blame
+        nn.init.constant_(weight, 1 / (width or weight.shape[1]) if scale is None else scale)
     elif kind == "zeros":
         nn.init.zeros_(weight)
     else:

@@ -248,7 +248,7 @@ def memory_width(encoder: Encoder) -> int:
 
 
 Initializer = Literal[
-    "xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "orthogonal", "normal", "uniform", "zeros"
+    "xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "orthogonal", "normal", "uniform", "constant", "zeros"
 ]
 
 
@@ -262,7 +262,7 @@ class Initialization(Section):
     embeddings: Initializer = "normal"
     """The embeddings; normal without a scale has standard deviation 1/√width."""
     scale: Annotated[float, Field(gt=0.0)] | None = None
-    """Standard deviation of normal, bound of uniform, gain of the others; null means 1/√width, 0.1 and 1."""
+    """Standard deviation of normal, bound of uniform, value of constant, gain of the others; null means 1/√width, 0.1, 1/width and 1."""
     recurrent_radius: Annotated[float, Field(gt=0.0)] | None = None
     """Scale each matrix from state to state, gate by gate, to this spectral radius; below 1 a tanh RNN's gradients vanish, far above they
     may explode (Pascanu et al. 2013, §2.1). null means as drawn."""

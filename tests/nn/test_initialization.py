@@ -25,9 +25,10 @@ CLAIMS = {
     "orthogonal": lambda s: (s / math.sqrt(ROWS), None),  # columns of length s over 400 rows
     "normal": lambda s: (s, None),
     "uniform": lambda s: (s / math.sqrt(3), s),
+    "constant": lambda s: (0.0, s),
     "zeros": lambda s: (0.0, 0.0),
 }
-WITHOUT_SCALE = {"normal": 1 / math.sqrt(COLUMNS), "uniform": 0.1}
+WITHOUT_SCALE = {"normal": 1 / math.sqrt(COLUMNS), "uniform": 0.1, "constant": 1 / COLUMNS}
 
 
 def filled(kind: str, scale: float | None, rows: int = ROWS, columns: int = COLUMNS) -> Tensor:
@@ -39,7 +40,7 @@ def filled(kind: str, scale: float | None, rows: int = ROWS, columns: int = COLU
 
 def test_every_kind_of_the_schema_has_a_claim() -> None:
     assert set(get_args(Initializer)) == set(CLAIMS)
-    assert len(CLAIMS) == 8
+    assert len(CLAIMS) == 9
 
 
 @pytest.mark.parametrize("scale", [None, 0.5, 2.0])
@@ -47,8 +48,9 @@ def test_every_kind_of_the_schema_has_a_claim() -> None:
 def test_variance(kind: str, scale: float | None) -> None:
     weight = filled(kind, scale)
     deviation, bound = CLAIMS[kind](WITHOUT_SCALE.get(kind, 1.0) if scale is None else scale)
-    assert weight.mean().abs() <= 5 * deviation / math.sqrt(weight.numel())
-    assert weight.std(correction=0).item() == pytest.approx(deviation, rel=0.02)
+    center = bound if kind == "constant" else 0.0
+    assert abs(weight.double().mean() - center) <= 5 * deviation / math.sqrt(weight.numel()) + 1e-7
+    assert weight.std(correction=0).item() == pytest.approx(deviation, rel=0.02, abs=1e-7)
     if bound is not None:
         assert bound * 0.99 <= weight.abs().max() <= bound * (1 + 1e-6)
 

@@ -1,0 +1,111 @@
+"""`seqcli visualize gates`: what LSTMs and GRUs let through, symbol by symbol."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqcli.cli.activations import Subject
+from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet
+
+
+def gates(
+    subject: Subject,
+    overrides: Overrides = None,
+    text: Annotated[
+        list[str] | None, typer.Option("--text", "-t", help="A sentence to look at; may be given several times.")
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target", help="The target to look at instead of the model's own translation; one for each --text."
+        ),
+    ] = None,
+    saturation: Annotated[
+        int | None,
+        typer.Option(
+            "--saturation",
+            min=1,
+            metavar="N",
+            help="Instead of a sentence: how often each unit is open and shut over N examples of --split.",
+        ),
+    ] = None,
+    split: Annotated[
+        str, typer.Option("--split", help="Where --saturation reads: train, validation or test.")
+    ] = "test",
+    layer: Annotated[
+        list[str] | None,
+        typer.Option("--layer", help='Draw only layers whose name starts so, as in encoder or "decoder layer 1".'),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture: .png, .svg or .pdf.")] = Path(
+        "gates.png"
+    ),
+    as_json: Json = False,
+    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
+    beam_size: BeamSize = None,
+    checkpoint: Checkpoint = None,
+    quiet: Quiet = False,
+) -> None:
+    """Draw each gate as a map of units and symbols, with its mean and its saturated shares; from 0, shut, to 1, open."""
+    from seqcli.analysis.gates import gate_maps, unit_saturation
+    from seqcli.build.data import open_split
+    from seqcli.cli.console import data, note, notes, table, tell_missing_fonts
+    from seqcli.errors import RecipeError
+    from seqcli.figures.gates import gates_figure, saturation_figure
+    from seqcli.figures.saving import save_figures
+    from seqcli.inspection import open_subject
+
+    notes.quiet = quiet
+    if bool(text) == (saturation is not None):
+        raise RecipeError("give --text SENTENCE, or --saturation N, to look at many examples")
+    if target and len(target) != len(text or []):
+        raise RecipeError(f"{len(text or [])} sentences, but {len(target)} times --target; give one for each")
+    if split not in ("train", "validation", "test"):
+        raise RecipeError(f"--split {split}: there are train, validation and test")
+    run = open_subject(subject, overrides or [], checkpoint=checkpoint)
+    if saturation is not None:
+        corpus = open_split(run.recipe.data, split)  # type: ignore[arg-type]
+        if corpus is None:
+            raise RecipeError(f"the recipe names no {split} split; give data.{split}=…")
+        read = islice((one for one in corpus.read() if one.source.strip() and one.target), saturation)
+        units = _chosen(unit_saturation(run.translator, list(read)), layer)
+        symbols: list[str] = []
+        figures = [saturation_figure(units, dark=dark)]
+        records = [one.as_json() for one in units]
+        rows = [[x.name, f"{x.mean:.3f}", f"{x.shut.mean():.1%}", f"{x.open.mean():.1%}"] for x in units]
+    else:
+        examples = run.examples(text or [], target)
+        found = [_chosen(maps, layer) for maps in gate_maps(run.translator, examples, run.settings(beam_size))]
+        symbols = [symbol for maps in found for one in maps for symbol in one.symbols]
+        figures = [gates_figure(maps, dark=dark) for maps in found]
+        records = [
+            {"text": each, "gates": [one.as_json() for one in maps]}
+            for each, maps in zip(text or [], found, strict=True)
+        ]
+        rows = [
+            [x.name, f"{x.values.mean():.3f}", f"{x.shut.mean():.1%}", f"{x.open.mean():.1%}"]
+            for maps in found
+            for x in maps
+        ]
+    tell_missing_fonts(symbols)
+    for path in save_figures(figures, output):
+        note(f"wrote {path}")
+    if as_json:
+        data.print(json.dumps(records, ensure_ascii=False), soft_wrap=True)
+    elif not quiet:
+        data.print(table(None, ["gate", "mean", "shut (< 0.1)", "open (> 0.9)"], rows))
+
+
+def _chosen(gates: list, layer: list[str] | None) -> list:  # type: ignore[type-arg]
+    from seqcli.errors import RecipeError
+
+    kept = [one for one in gates if not layer or one.name.startswith(tuple(layer))]
+    if not kept:
+        raise RecipeError(
+            f"no gate is called {' or '.join(layer or [])} …; there are {', '.join(one.name for one in gates)}"
+        )
+    return kept

@@ -1,0 +1,168 @@
+"""A recurrence step by step, so that its gates can be seen.
+
+torch's kernels do all steps in one call and return the states alone. Here the same weights go through the published
+equations one step after the other. With σ the sigmoid, ⊙ the product of elements, and biases in every W:
+
+    RNN    h_t = tanh(W x_t + U h_{t-1})                                           (Elman 1990)
+    LSTM   i, f, o = σ(W x_t + U h_{t-1})        g = tanh(W x_t + U h_{t-1})
+           c_t = f ⊙ c_{t-1} + i ⊙ g             h_t = o ⊙ tanh(c_t)               (Hochreiter & Schmidhuber 1997; Gers et al. 2000)
+    GRU    r, z = σ(W x_t + U h_{t-1})           n = tanh(W x_t + r ⊙ U h_{t-1})
+           h_t = (1 − z) ⊙ n + z ⊙ h_{t-1}                                         (Cho et al. 2014, with r after U as in cuDNN)
+
+z is the share of the old state that is kept: 1 is a closed update gate. That the outputs are the kernels' is tested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+GATES = {"rnn": (), "lstm": ("input", "forget", "output"), "gru": ("reset", "update")}
+"""The gates of each cell, all of them sigmoids."""
+CANDIDATE = {"rnn": "hidden", "lstm": "candidate", "gru": "candidate"}
+"""What each cell calls its tanh of input and state; an RNN's is the new state itself."""
+BLOCKS = {
+    "rnn": ("hidden",),
+    "lstm": ("input", "forget", "candidate", "output"),
+    "gru": ("reset", "update", "candidate"),
+}
+"""What the rows of torch's matrices are, `hidden_size` of them each."""
+
+Step = dict[str, tuple[Tensor | None, Tensor]]
+"""One step's parts by name: before and after the nonlinearity, (B,D) each."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A gate, a candidate or a state: what its nonlinearity was given and what came out, (B,D) a step.
+
+    They are the tensors that the computation went through, so a gradient can be asked for at each of them. `pre` is empty for the
+    hidden state of an LSTM or GRU, which is a product or a mean and no nonlinearity of one thing.
+    """
+
+    pre: list[Tensor]
+    post: list[Tensor]
+
+    @property
+    def values(self) -> Tensor:
+        """What came out at every step, (B,T,D)."""
+        return torch.stack(self.post, dim=1)
+
+
+@dataclass(frozen=True)
+class UnrolledLayer:
+    """One layer in one direction: its parts by name, the state `hidden` among them, and an LSTM's tanh of its `cell`.
+
+    Step t stands at place t of the sequence in both directions; the backward one takes them from the last to the first.
+    """
+
+    number: int
+    backward: bool
+    parts: dict[str, Part]
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """Outputs (B,T,D·directions) of the top layer, the states after the last step, each (L·directions,B,D), and all layers."""
+
+    outputs: Tensor
+    hidden: Tensor
+    cell: Tensor | None
+    layers: list[UnrolledLayer]
+
+
+def unroll(
+    stack: nn.RNNBase,
+    inputs: Tensor,
+    initial: tuple[Tensor, ...] | None = None,
+    mask: Tensor | None = None,
+) -> Unrolled:
+    """Take `inputs (B,T,E)` through a stack of torch's RNN, LSTM or GRU; gradients flow through every step.
+
+    `initial` is hidden, and for the LSTM cell, each (L·directions,B,D), zeros if not given. Where `mask (B,T)` is False the
+    state stays as it is and the output is 0, as with packed sequences. ValueError where dropout would act between layers.
+    """
+    if stack.training and stack.dropout > 0 and stack.num_layers > 1:
+        raise ValueError("dropout between layers is drawn inside the kernel; unroll a model in evaluation mode")
+    directions = 2 if stack.bidirectional else 1
+    ends: list[tuple[Tensor, ...]] = []
+    layers = []
+    for number in range(stack.num_layers):
+        sides = []
+        for backward in (False, True)[:directions]:
+            place = number * directions + backward
+            start = _zeros(stack, inputs) if initial is None else tuple(part[place] for part in initial)
+            parts, end = _one_way(stack, number, backward, inputs, start, mask)
+            layers.append(UnrolledLayer(number, backward, parts))
+            outputs = parts["hidden"].values
+            sides.append(outputs if mask is None else outputs * mask[:, :, None])
+            ends.append(end)
+        inputs = torch.cat(sides, dim=-1)
+    finals = [torch.stack(parts) for parts in zip(*ends, strict=True)]
+    return Unrolled(inputs, finals[0], finals[1] if len(finals) > 1 else None, layers)
+
+
+def _zeros(stack: nn.RNNBase, inputs: Tensor) -> tuple[Tensor, ...]:
+    zeros = inputs.new_zeros(inputs.shape[0], stack.hidden_size)
+    return (zeros, zeros) if stack.mode == "LSTM" else (zeros,)
+
+
+def _one_way(
+    stack: nn.RNNBase, number: int, backward: bool, inputs: Tensor, state: tuple[Tensor, ...], mask: Tensor | None
+) -> tuple[dict[str, Part], tuple[Tensor, ...]]:
+    """One layer in one direction: its parts, and the state after its last step."""
+    kind = cell_kind(stack)
+    ending = f"_l{number}{'_reverse' if backward else ''}"
+    given = nn.functional.linear(inputs, getattr(stack, f"weight_ih{ending}"), getattr(stack, f"bias_ih{ending}"))
+    recurrent, bias = getattr(stack, f"weight_hh{ending}"), getattr(stack, f"bias_hh{ending}")
+    steps: list[Step] = [{}] * inputs.shape[1]
+    places = range(inputs.shape[1])
+    for place in reversed(places) if backward else places:
+        remembered = nn.functional.linear(state[0], recurrent, bias)
+        parts, new = _STEP[kind](given[:, place], remembered, state)
+        steps[place] = parts
+        real = None if mask is None else mask[:, place, None]
+        state = new if real is None else tuple(torch.where(real, a, b) for a, b in zip(new, state, strict=True))
+    return {name: _over_time([step[name] for step in steps]) for name in steps[0]}, state
+
+
+def _over_time(steps: list[tuple[Tensor | None, Tensor]]) -> Part:
+    return Part([pre for pre, _ in steps if pre is not None], [post for _, post in steps])
+
+
+def _rnn_step(given: Tensor, remembered: Tensor, state: tuple[Tensor, ...]) -> tuple[Step, tuple[Tensor, ...]]:
+    pre = given + remembered
+    hidden = torch.tanh(pre)
+    return {"hidden": (pre, hidden)}, (hidden,)
+
+
+def _lstm_step(given: Tensor, remembered: Tensor, state: tuple[Tensor, ...]) -> tuple[Step, tuple[Tensor, ...]]:
+    pre = dict(zip(BLOCKS["lstm"], (given + remembered).chunk(4, dim=-1), strict=True))
+    post = {name: torch.tanh(one) if name == "candidate" else torch.sigmoid(one) for name, one in pre.items()}
+    cell = post["forget"] * state[1] + post["input"] * post["candidate"]
+    seen = torch.tanh(cell)
+    hidden = post["output"] * seen
+    parts: Step = {name: (pre[name], post[name]) for name in pre}
+    return {**parts, "cell": (cell, seen), "hidden": (None, hidden)}, (hidden, cell)
+
+
+def _gru_step(given: Tensor, remembered: Tensor, state: tuple[Tensor, ...]) -> tuple[Step, tuple[Tensor, ...]]:
+    given_r, given_z, given_n = given.chunk(3, dim=-1)
+    old_r, old_z, old_n = remembered.chunk(3, dim=-1)
+    pre_r, pre_z = given_r + old_r, given_z + old_z
+    reset, update = torch.sigmoid(pre_r), torch.sigmoid(pre_z)
+    pre_n = given_n + reset * old_n
+    candidate = torch.tanh(pre_n)
+    hidden = (1 - update) * candidate + update * state[0]
+    parts: Step = {"reset": (pre_r, reset), "update": (pre_z, update), "candidate": (pre_n, candidate)}
+    return {**parts, "hidden": (None, hidden)}, (hidden,)
+
+
+_STEP = {"rnn": _rnn_step, "lstm": _lstm_step, "gru": _gru_step}
+
+
+def cell_kind(stack: nn.RNNBase) -> str:
+    """rnn, lstm or gru."""
+    return {"RNN_TANH": "rnn", "LSTM": "lstm", "GRU": "gru"}[stack.mode]
