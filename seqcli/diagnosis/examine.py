@@ -247,7 +247,7 @@ class _SecondPass:
         kind, _, split = kind.partition(" ")
         shown = row.source if kind in ("several_targets", "leaked_source") else f"{row.source} → {row.target}"
         value = f"as in {seen[split or name].place(other)}: {around(shown, 0, SHOWN)}"
-        self.found.add(kind, number, row, "source" if "source" in kind else "pair", value)
+        self.found.add(kind, number, row, "pair" if kind.endswith(("pair", "duplicate")) else "source", value)
 
     def _compare_sides(self, row: Row, number: int, times: float) -> None:
         if self.sides is not None and row.source:

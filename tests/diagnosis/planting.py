@@ -9,6 +9,7 @@ import random
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 Row = tuple[bytes, bytes]
 Splits = dict[str, list[Row]]
@@ -37,8 +38,8 @@ def _mojibake(text: str, codec: str) -> str:
 
 
 def _with_accent(text: str) -> str:
-    """The text with at least one letter that needs two bytes."""
-    return text if any(ord(each) > 127 for each in text) else text.replace("e", "é", 1) + " café"
+    """The text with at least one letter that is a letter and an accent (ß is not)."""
+    return text if not unicodedata.is_normalized("NFD", text) else text.replace("e", "é", 1) + " café"
 
 
 def _inside(chance: random.Random, text: str, what: str) -> str:
@@ -134,3 +135,44 @@ def _copied(kind: str, row: Row, other: Row) -> Row:
     if kind in ("source again with another target", "test source in training"):
         return (row[0], other[1])
     return row
+
+FOUND_AS: dict[str, set[str]] = {
+    "empty source": {"empty"},
+    "empty target": {"empty"},
+    "blank target": {"empty"},
+    "only marks": {"marks"},
+    "swapped": {"swapped"},
+    "untranslated": {"copied"},
+    "target in the source's language": {"target_language"},
+    "source in the target's language": {"source_language"},
+    "cut target": {"length"},
+    "cut source": {"length"},
+    "run-on target": {"length", "repetition"},
+    "mojibake of cp1252": {"mojibake"},
+    "mojibake of latin-1": {"mojibake"},
+    "mojibake twice": {"mojibake"},
+    "mojibake of quotes": {"mojibake"},
+    "replacement": {"replacement"},
+    "control": {"control"},
+    "carriage return": {"control"},
+    "invisible": {"invisible"},
+    "decomposed": {"normalization"},
+    "entity": {"entity"},
+    "tag": {"markup"},
+    "lost letters": {"lost_letters"},
+    "loop": {"repetition"},
+    "bytes that are not UTF-8": {"bytes"},
+    "duplicate pair": {"duplicate"},
+    "duplicate but for case and marks": {"near_duplicate"},
+    "source again with another target": {"several_targets"},
+    "test pair in training": {"leaked_pair"},
+    "test source in training": {"leaked_source"},
+}
+"""What each kind is to be called when it is found."""
+
+
+def write_text(splits: Splits, folder: Path, names: dict[str, tuple[str, str]]) -> None:
+    """Write the splits as two files each, by the names given for both sides."""
+    for split, rows in splits.items():
+        for side, name in enumerate(names[split]):
+            (folder / name).write_bytes(b"".join(row[side] + b"\n" for row in rows))
