@@ -30,6 +30,16 @@ SIDES: tuple[Side, Side] = ("source", "target")
 SHOWN = 60
 
 
+FEWEST = 200
+"""Rows that a split must have for a share of them to say what is usual; it counts as so many where it has fewer."""
+TOGETHER = (("leaked_pair", "leaked_source"), ("duplicate", "near_duplicate"))
+
+
+def _related(kind: str) -> tuple[str, ...]:
+    """The kinds that are counted together with it."""
+    return next((kinds for kinds in TOGETHER if kind in kinds), (kind,))
+
+
 @dataclass
 class SplitDiagnosis:
     """What was found in a split of `count` rows: its faults, the rows of each kind of fault, and how much of it training does not know."""
@@ -43,7 +53,8 @@ class SplitDiagnosis:
     @property
     def usual(self) -> list[str]:
         """The kinds that so many rows have that they are the nature of the data; duplicates and the like too."""
-        return [kind for kind, rows in self.rows.items() if len(rows) > USUAL * self.count and self.count > 1 / USUAL]
+        shares = {kind: len(rows) / max(self.count, FEWEST) for kind, rows in self.rows.items()}
+        return [kind for kind in shares if sum(shares.get(one, 0.0) for one in _related(kind)) > USUAL]
 
     @property
     def sound(self) -> bool:

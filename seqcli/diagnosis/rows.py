@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqcli.data.columns import Columns
-from seqcli.data.corpus import Corpus
+from seqcli.data.corpus import Corpus, read_parquet
 from seqcli.data.lines import byte_lines, find_files
 from seqcli.diagnosis.encoding import around
 from seqcli.errors import DataError
@@ -43,13 +43,18 @@ class Row(NamedTuple):
 @dataclass(frozen=True)
 class Rows:
     """One split: groups of `files` that are read side by side, and how; `rewritten` gives the bytes of a row with other texts, None where
-    no files can be written. `header` is the first line of files that begin with the names of columns."""
+    rows are no bytes of their own. `columns` are the names of the source's and the target's, where they have names."""
 
     name: str
     files: Callable[[], list[tuple[Path, ...]]]
     read: Callable[[tuple[Path, ...]], Iterator[Row]]
     rewritten: Callable[[Row, str, str], Bytes] | None = None
     has_header: bool = False
+    columns: tuple[str, ...] = ()
+
+    def header(self, path: Path) -> bytes:
+        """The line with the names of the columns."""
+        return next(byte_lines(path), b"")
 
     def __iter__(self) -> Iterator[Row]:
         """The examples, and what should be one."""
@@ -105,6 +110,17 @@ def pattern_rows(paths: Sequence[str], pattern: str, columns: Columns) -> Rows:
         ", ".join(paths), lambda: [(path,) for path in find_files(paths)], lambda group: parts.rows(group[0], _lines),
         parts.rewritten,
     )  # fmt: skip
+
+
+def parquet_rows(paths: Sequence[str], columns: Columns) -> Rows:
+    """Parquet files; a row's line is its number in its file, from 1."""
+    columns.check_names()
+    names = (str(columns.source), str(columns.targets[0]))
+
+    def read(group: tuple[Path, ...]) -> Iterator[Row]:
+        return corpus_rows(read_parquet([str(group[0])], columns)).read(group)
+
+    return Rows(", ".join(paths), lambda: [(path,) for path in find_files(paths)], read, columns=names)
 
 
 def corpus_rows(corpus: Corpus) -> Rows:
