@@ -29,7 +29,9 @@ def rewrite_parquet(path: Path, out: Path, removed: set[int], texts: Mapping[int
                     raise DataError(f"{path}: column {column!r} is within another and cannot be mended in a copy")
                 place = batch.schema.get_field_index(column)
                 cells = [new.get(row, cell) for row, cell in enumerate(batch.column(place).to_pylist())]
-                batch = batch.set_column(place, batch.schema.field(place), pa.array(cells, batch.schema.field(place).type))
+                batch = batch.set_column(
+                    place, batch.schema.field(place), pa.array(cells, batch.schema.field(place).type)
+                )
             kept = pa.array([row - start for row in rows if row not in removed], pa.int64())
             writer.write_batch(batch.take(kept))
             start = rows.stop

@@ -195,7 +195,9 @@ def _copied(row: Row, number: int, found: SplitDiagnosis) -> bool:
 def _between_rows(name: str, seen: Mapping[str, _Seen]) -> dict[str, NDArray[np.int64]]:
     """The faults of a split that numbers of other rows tell: by kind, for each row where the other row is, or -1."""
     keys = seen[name].keys
-    readable = np.frombuffer(seen[name].readable, dtype=np.int8).astype(bool) if seen[name].readable else np.empty(0, bool)
+    readable = (
+        np.frombuffer(seen[name].readable, dtype=np.int8).astype(bool) if seen[name].readable else np.empty(0, bool)
+    )
     own = np.arange(len(readable))
     first = {"pair": first_places(keys.pairs), "near": first_places(keys.near), "source": first_places(keys.sources)}
     again = readable & (first["pair"] < own)
@@ -252,9 +254,7 @@ class _SecondPass:
             if number not in told:
                 self._compare_sides(row, number, float(outlying[number]))
 
-    def _tell_copy(
-        self, kind: str, row: Row, number: int, seen: Mapping[str, _Seen], other: int, name: str
-    ) -> None:
+    def _tell_copy(self, kind: str, row: Row, number: int, seen: Mapping[str, _Seen], other: int, name: str) -> None:
         kind, _, split = kind.partition(" ")
         shown = row.source if kind in ("several_targets", "leaked_source") else f"{row.source} → {row.target}"
         value = f"as in {seen[split or name].place(other)}: {around(shown, 0, SHOWN)}"
@@ -263,7 +263,9 @@ class _SecondPass:
     def _compare_sides(self, row: Row, number: int, times: float) -> None:
         if self.sides is not None and row.source:
             wrong = self.sides.looks_like_target(row.source), self.sides.looks_like_source(row.target)
-            kind = {(True, True): "swapped", (True, False): "source_language", (False, True): "target_language"}.get(wrong)
+            kind = {(True, True): "swapped", (True, False): "source_language", (False, True): "target_language"}.get(
+                wrong
+            )
             if kind is not None:
                 side: Side = {"swapped": "pair", "source_language": "source", "target_language": "target"}[kind]  # type: ignore[assignment]
                 shown = {"pair": f"{row.source} → {row.target}", "source": row.source, "target": row.target}[side]

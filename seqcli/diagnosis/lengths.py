@@ -34,7 +34,9 @@ def length_outliers(source: NDArray[np.int32], target: NDArray[np.int32]) -> NDA
     return np.where(outlying, np.exp(ratio - usual), 0.0)
 
 
-def _by_length(source: NDArray[np.int32], ratio: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _by_length(
+    source: NDArray[np.int32], ratio: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The median of the ratios of the pairs with a source about as long, and their deviation."""
     bins = int(min(MOST_BINS, max(1, len(source) // BIN)))
     edges = np.unique(np.quantile(source, np.linspace(0, 1, bins + 1)[1:-1])) if bins > 1 else np.empty(0)

@@ -12,18 +12,24 @@ MOST_WORDS = 1_000_000
 
 @dataclass
 class Unknown:
-    """How many words and characters there are, how many of them are unknown, and which."""
+    """How many texts, words and characters there are, how many of them are unknown, and which."""
 
+    texts: int = 0
     words: int = 0
     characters: int = 0
     unknown_words: Counter[str] = field(default_factory=Counter)
     unknown_characters: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def has_words(self) -> bool:
+        """Whether texts are of several words; where they are single ones, nearly all are unknown, and it is the characters that count."""
+        return self.words > 1.5 * self.texts
+
     def as_json(self) -> dict[str, object]:
-        """The rates, from 0 to 1, and the most frequent of what is unknown."""
+        """The rates, from 0 to 1 (None for words where texts are single ones), and the most frequent of what is unknown."""
         return {
             "words": self.words,
-            "unknown_words": rate(self.unknown_words, self.words),
+            "unknown_words": rate(self.unknown_words, self.words) if self.has_words else None,
             "most_frequent": [word for word, _ in self.unknown_words.most_common(MOST_SHOWN)],
             "characters": self.characters,
             "unknown_characters": rate(self.unknown_characters, self.characters),
@@ -47,6 +53,7 @@ class Vocabulary:
     def count_unknown(self, text: str, into: Unknown) -> None:
         """Count a text's words and characters."""
         words = text.split()
+        into.texts += 1
         into.words += len(words)
         into.characters += len(text)
         into.unknown_words.update(word for word in words if word not in self._words)

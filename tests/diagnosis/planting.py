@@ -109,7 +109,9 @@ def plant(splits: Splits, seed: int, count: int) -> list[Planted]:
         split = "train" if kind in COPIES or chance.random() < 0.75 else chance.choice(("validation", "test"))
         if kind in COPIES:
             other = splits["train"][free["train"].pop()]
-            row = splits["test" if kind.startswith("test") else "train"][free["test" if kind.startswith("test") else "train"].pop()]
+            row = splits["test" if kind.startswith("test") else "train"][
+                free["test" if kind.startswith("test") else "train"].pop()
+            ]
             splits["train"].append(_copied(kind, row, other))
             planted.append(Planted(kind, "train", len(splits["train"]) - 1))
             continue
@@ -135,6 +137,7 @@ def _copied(kind: str, row: Row, other: Row) -> Row:
     if kind in ("source again with another target", "test source in training"):
         return (row[0], other[1])
     return row
+
 
 FOUND_AS: dict[str, set[str]] = {
     "empty source": {"empty"},
