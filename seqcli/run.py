@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 
+from seqcli.analysis.explanation import Explanation, explain
 from seqcli.build.data import Split, has_features, image_reader, image_shape, longest_source, longest_target, open_split
 from seqcli.build.model import build_model
 from seqcli.data.corpus import Corpus
@@ -154,6 +155,20 @@ class Run:
         """What the model looks at while it writes its own translation of each source (see `examples`), or the given target."""
         examples = self.examples(texts, targets, images=images)
         return attention_maps(self.translator, examples, self.settings(beam_size))
+
+    def explain(
+        self,
+        texts: Sequence[str] = (),
+        targets: Sequence[str] | None = None,
+        *,
+        images: Sequence[Image] = (),
+        beam_size: int | None = None,
+        alternatives: int = 5,
+    ) -> list[Explanation]:
+        """Why the model writes its own translation of each source (see `examples`), or how it likes the given target: the probability of
+        each symbol, the `alternatives` most probable ones, what was looked at, and the beam."""
+        examples, settings = self.examples(texts, targets, images=images), self.settings(beam_size)
+        return [explain(self.translator, example, settings, alternatives=alternatives) for example in examples]
 
     def attention_of(
         self, split: Split, numbers: Sequence[int], *, beam_size: int | None = None

@@ -17,7 +17,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0d\x0e-\x1f\x7f-\x9f]")
 INVISIBLE = re.compile("[\u00ad\u200b\u2028\u2029\u202a-\u202e\u2060-\u2064\ufeff\ufff9-\ufffb]")
 UNUSUAL = re.compile(f"{CONTROL.pattern[:-1]}\ufffd{INVISIBLE.pattern[1:]}")
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-TAG = re.compile(r"</?(?:a|b|br|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|span|strong|sub|sup|table|td|th|tr|tt|u|ul)(?:\s[^<>]*)?/?>", re.I)  # fmt: skip
+TAG = re.compile(r"</?(?:a|b|br|div|em|font|h[1-6]|hr|i|img|li|p|pre|span|strong|sub|sup|table|td|th|tr|u|ul)(?:\s[^<>]*)?/?>", re.I)  # fmt: skip
 LOST = re.compile(r"(?<=[^\W\d_])\?+(?=[^\W\d_])")
 """A question mark between two letters."""
 
