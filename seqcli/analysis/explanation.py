@@ -114,14 +114,20 @@ def explain(
     if len(source) < 2 and example.image is None:
         raise SeqcliError(f"there is nothing to explain: the source {example.source or example.origin!r} is empty")
     trace = BeamTrace()
-    found = next(translator.spell(translator.search(translator.batch([example], sources=[source]), settings, trace=trace)))
+    found = next(
+        translator.spell(translator.search(translator.batch([example], sources=[source]), settings, trace=trace))
+    )
     given = example.target is not None
     if not given and not found:
-        raise SeqcliError(f"there is nothing to explain: the search found no target for {example.source or example.origin!r}")
+        raise SeqcliError(
+            f"there is nothing to explain: the search found no target for {example.source or example.origin!r}"
+        )
     target = translator.encode_target(example.target or "") if given else list(found[0].ids)
     batch = translator.batch([example], [target], sources=[source])
     log_probs, looked = _forced(translator, batch)
-    tokens = _tokens(translator, target, log_probs, alternatives, _looks(translator, source, looked, looks) or [()] * len(target))
+    tokens = _tokens(
+        translator, target, log_probs, alternatives, _looks(translator, source, looked, looks) or [()] * len(target)
+    )
     log_prob = sum(token.log_prob for token in tokens)
     nodes = trace.nodes()
     return Explanation(
@@ -161,7 +167,11 @@ def _forced(translator: Translator, batch: Batch) -> tuple[Tensor, _Looked | Non
 
 
 def _tokens(
-    translator: Translator, target: Sequence[int], log_probs: Tensor, alternatives: int, looks: Sequence[tuple[Look, ...]]
+    translator: Translator,
+    target: Sequence[int],
+    log_probs: Tensor,
+    alternatives: int,
+    looks: Sequence[tuple[Look, ...]],
 ) -> list[WrittenToken]:
     """Each symbol of a target by the distribution (V,) that it was written from."""
     ids = torch.tensor(target)
@@ -184,14 +194,14 @@ def _tokens(
     ]  # fmt: skip
 
 
-def _looks(
-    translator: Translator, source: Sequence[int], looked: _Looked | None, most: int
-) -> list[tuple[Look, ...]]:
+def _looks(translator: Translator, source: Sequence[int], looked: _Looked | None, most: int) -> list[tuple[Look, ...]]:
     """What each symbol looked at most: words of the source as one reads them, or cells of an image as "row 2, column 3"."""
     if looked is None:
         return []
     cells = 0 if looked.grid is None else looked.grid[0] * looked.grid[1]
-    places = [*reversed(range(len(source) - 1)), len(source) - 1] if translator.reverse_source else list(range(len(source)))
+    places = (
+        [*reversed(range(len(source) - 1)), len(source) - 1] if translator.reverse_source else list(range(len(source)))
+    )
     places = [place for place in places if place < looked.weights.shape[1] - cells]
     shown = [source[place] for place in places]
     spans = covering(translator.source_tokenizer.words(shown), len(shown))

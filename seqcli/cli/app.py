@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seqcli import __version__
-from seqcli.cli import average, bench, doctor, evaluate, recipe, train, translate, visualize
+from seqcli.cli import average, bench, doctor, evaluate, explain, recipe, train, translate, visualize
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +38,7 @@ app.command("average")(average.average)
 app.command("eval")(evaluate.evaluate)
 app.command("translate")(translate.translate)
 app.command("bench")(bench.bench)
+app.command("explain")(explain.explain)
 app.command("doctor")(doctor.doctor)
 app.add_typer(visualize.app, name="visualize")
 app.add_typer(recipe.app, name="recipe")

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from seqcli.symbols import EOS
 
-Fate = Literal["live", "finished", "cut", "stopped", "pruned"]
-"""What became of a hypothesis: it lived on for one step at least; it ended in EOS; it was taken without EOS, since the length had run
-out; it was live when the search had finished enough others; it was among the best extensions of its step, and not among those kept."""
+Fate = Literal["live", "finished", "cut", "stopped", "outdone", "pruned"]
+"""What became of a hypothesis: it was kept, and some of its extensions were considered; it ended in EOS; it was taken without EOS, since the
+length had run out; it was live when the search had finished enough others; it was kept, but none of its extensions came near the best; it was among
+the best extensions of its step, and not among those kept."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class BeamTrace:
         """Take in what the search gives back for a sentence: the ids of its hypotheses, best first."""
         nodes = self._nodes.get(sentence, [])
         places = {tuple(ids): place for place, ids in enumerate(found, start=1)}
-        parents = {node.parent for node in nodes}
+        parents, last = {node.parent for node in nodes}, nodes[-1].step if nodes else 0
         paths: list[tuple[int, ...]] = []
         for node in nodes:
             paths.append((*(() if node.parent is None else paths[node.parent]), node.id))
@@ -111,7 +112,7 @@ class BeamTrace:
             place = None if node.fate == "pruned" or node.number in parents else places.get(paths[-1])
             fate = node.fate
             if fate == "live" and node.number not in parents:
-                fate = "stopped" if place is None else "cut"
+                fate = "outdone" if node.step < last else "stopped" if place is None else "cut"
             nodes[node.number] = replace(node, fate=fate, place=place)
 
 
