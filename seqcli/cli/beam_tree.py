@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqcli.analysis.explanation import Explanation
+from seqcli.analysis.explanation import Alternative, Explanation, Look, WrittenToken
 from seqcli.cli.console import warn
 from seqcli.figures.beam_page import TokenRow, beam_page
 from seqcli.figures.beam_tree import beam_tree_figure
@@ -16,6 +16,18 @@ from seqcli.figures.saving import numbered, save_figures
 from seqcli.storage import write_file
 
 PAGES = (".html", ".htm")
+LIKELY, LOOKED = 0.001, 0.01
+"""Probabilities and weights from which on they are shown."""
+
+
+def likely(token: WrittenToken) -> list[Alternative]:
+    """What might have been written, without what is next to impossible, but for the first two."""
+    return [one for place, one in enumerate(token.alternatives) if place < 2 or one.probability >= LIKELY]
+
+
+def looked_at(token: WrittenToken) -> list[Look]:
+    """What was looked at, without what got next to nothing."""
+    return [look for look in token.looks if look.weight >= LOOKED]
 
 
 def draw(explanations: Sequence[Explanation], output: Path, *, dark: bool) -> list[Path]:
@@ -50,8 +62,8 @@ def page(explanation: Explanation) -> str:
             token.probability,
             token.rank,
             token.entropy,
-            [(one.token, one.probability) for one in token.alternatives],
-            [(look.word, look.weight) for look in token.looks],
+            [(one.token, one.probability) for one in likely(token)],
+            [(look.word, look.weight) for look in looked_at(token)],
         )
         for token in explanation.tokens
     ]

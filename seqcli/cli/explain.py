@@ -116,17 +116,18 @@ def _coloured(explanation: Explanation) -> Text:
 
 
 def _rows(explanation: Explanation) -> list[list[str]]:
+    from seqcli.cli.beam_tree import likely, looked_at
     from seqcli.cli.console import excerpt
     from seqcli.figures.beam_tree import share
     from seqcli.figures.labels import visible
 
     rows = []
     for token in explanation.tokens:
-        others = "  ".join(f"{visible(one.token)} {share(one.probability)}" for one in token.alternatives)
-        seen = "  ".join(f"{visible(look.word)} {look.weight:.0%}" for look in token.looks)
+        others = "  ".join(f"{visible(one.token)} {share(one.probability)}" for one in likely(token))
+        seen = "  ".join(f"{visible(look.word)} {look.weight:.0%}" for look in looked_at(token))
         looks = [excerpt(seen)] if explanation.has_attention else []
-        cells = [excerpt(visible(token.token)), share(token.probability), str(token.rank), f"{token.entropy:.2f}"]
-        rows.append([*cells, excerpt(others), *looks])
+        cells = [share(token.probability), str(token.rank), f"{token.entropy:.2f}"]
+        rows.append([excerpt(visible(token.token)), excerpt(others), *looks, *cells])
     return rows
 
 

@@ -126,14 +126,17 @@ _STYLE = """
 body{background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif;margin:1.5rem auto;max-width:72rem;padding:0 1rem}
 h1{font-size:1.3rem;overflow-wrap:anywhere}h2{font-size:1rem;margin:1.6rem 0 .4rem}.wide{overflow-x:auto}
 table{border-collapse:collapse}th{text-align:left;color:var(--faint);font-weight:400}
-th,td{padding:.15rem .8rem .15rem 0;border-bottom:1px solid var(--line);white-space:nowrap}td.text{white-space:normal;min-width:3rem;font-weight:600}
-td.share{position:relative;min-width:8rem}.bar{position:absolute;left:0;top:15%;height:70%;background:var(--bar);border-radius:3px}
+th,td{padding:.15rem 1rem .15rem 0;border-bottom:1px solid var(--line);white-space:nowrap}
+td.text{white-space:normal;min-width:3rem;font-weight:600}
+td.share{min-width:8rem}.bar{display:block;height:1.4em;margin-bottom:-1.4em;background:var(--bar);border-radius:3px}
 .other{margin-right:.7rem}i,.share{color:var(--faint);font-style:normal;font-size:.85em}td.share{color:inherit}
-svg{font:14px ui-monospace,monospace;fill:var(--ink)}svg rect{fill:var(--paper);stroke:var(--ink)}svg path{fill:none;stroke:var(--ink)}
-svg .share{fill:var(--faint);font-size:11px}.pruned,.outdone{fill:var(--faint);color:var(--faint)}
-svg .pruned rect{stroke:none}svg path.pruned{stroke:var(--faint);stroke-dasharray:4 3}svg .outdone rect{stroke:var(--faint)}
-svg .best{fill:var(--best);font-weight:700}svg .best rect{stroke:var(--best);stroke-width:2.5}svg path.best{stroke:var(--best)}b.best{color:var(--best)}
-svg g{cursor:pointer;outline:none}svg .on rect,svg path.on{stroke:#D55E00;stroke-width:3}.key{color:var(--faint)}#told{min-height:1.5em;overflow-wrap:anywhere}
+svg{font:14px ui-monospace,monospace;fill:var(--ink)}svg rect{fill:var(--paper);stroke:var(--ink)}
+svg .pruned,svg .outdone{fill:var(--faint)}svg .best{fill:var(--best);font-weight:700}svg .share{fill:var(--faint);font-size:11px}
+svg path,svg path.pruned,svg path.best{fill:none;stroke:var(--ink)}svg path.pruned{stroke:var(--faint);stroke-dasharray:4 3}
+svg path.best{stroke:var(--best)}svg .pruned rect{stroke:none}svg .outdone rect{stroke:var(--faint)}
+svg .best rect{stroke:var(--best);stroke-width:2.5}b.best{color:var(--best)}
+svg g{cursor:pointer;outline:none}svg g.on rect,svg path.on{stroke:#D55E00;stroke-width:3}
+.key{color:var(--faint)}#told{min-height:1.5em;overflow-wrap:anywhere}
 """
 
 _BEHAVIOUR = """

@@ -53,7 +53,7 @@ def beam_tree_figure(branches: Sequence[Branch], *, title: str | None = None, da
         axes.set_xlim(0, total)
         axes.set_ylim(height, 0)
         best = best_path(branches)
-        for number, branch in enumerate(branches):
+        for number in range(len(branches)):
             _draw_line(axes, branches, number, rows, lefts, widths, number in best, theme)
         for number, branch in enumerate(branches):
             _draw_node(axes, branch, lefts[branch.step], rows[number] * ROW, widths[branch.step], number in best, theme)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Branch:
-    """A node of the tree: `parent`, the number of the node before it, None at the first step; its `step` from 1; its label and the probability
-    of that symbol; the `score` of the hypothesis that ends here; `fate` as the search tells it: live, finished, cut, stopped, outdone or pruned; and its
-    `place` among the hypotheses that were found, None if it is none of them."""
+    """A node of the tree: `parent`, the number of the node before it, None at the first step; its `step` from 1; its label and the
+    probability of that symbol; the `score` of the hypothesis that ends here; its `fate` as the search tells it (live, finished, cut,
+    stopped, outdone or pruned); and its `place` among the hypotheses that were found, None if it is none of them."""
 
     parent: int | None
     step: int
