@@ -109,7 +109,7 @@ def _section(given: list[str], validation: list[str], test: list[str], columns: 
         if paths and len(paths) != 2:
             raise RecipeError(f"--{option} {' '.join(paths)}: give two files, the source's and the target's")
     pairs = {split: sections.Parallel(source=paths[0], target=paths[1]) for split, paths in files.items() if paths}
-    return sections.TextData(kind="text", **pairs)
+    return sections.TextData(kind="text", **pairs)  # type: ignore[arg-type]
 
 
 def _is_text_pair(given: list[str]) -> bool:

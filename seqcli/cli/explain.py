@@ -89,9 +89,8 @@ def _print(explanation: Explanation, *, first: bool) -> None:
         data.print(explanation.verdict, markup=False)
     data.print()
     looks = ["looks at"] if explanation.has_attention else []
-    data.print(
-        table(None, ["token", "probability", "rank", "bits", "alternatives", *looks], _rows(explanation), left=1)
-    )
+    columns = ["token", "alternatives", *looks, "probability", "rank", "bits"]
+    data.print(table(None, columns, _rows(explanation), left=2 + len(looks)))
     data.print()
     rows = [
         [str(place), score(one.score), excerpt(one.text)] for place, one in enumerate(explanation.hypotheses, start=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqcli.figures.branches import Branch, best_path, rows_of
 from seqcli.figures.labels import visible, widths_of
@@ -145,7 +145,7 @@ def _draw_node(axes: Axes, branch: Branch, left: float, top: float, width: float
                 zorder=4,
             )
         )
-    text = {"verticalalignment": "center_baseline", "color": colour, "zorder": 5}
+    text: dict[str, Any] = {"verticalalignment": "center_baseline", "color": colour, "zorder": 5}
     axes.text(left + BESIDE, middle, visible(branch.label), size=BODY, weight="bold" if best else "normal", **text)
     axes.text(left + width - BESIDE, middle, share(branch.probability), size=SHARE, horizontalalignment="right", **text)
     if branch.place is not None:
