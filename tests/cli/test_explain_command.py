@@ -26,7 +26,7 @@ def test_on_the_terminal(call: Callable[..., Any], copy_run: Path) -> None:
     assert [line for line in lines if line.startswith("token ")]
     assert "looks at" in ended.out
     assert "✂" in ended.out
-    assert "a b c d </s>" in ended.out.split("beam:")[1]
+    assert "├── a 100%" in ended.out.split("beam:")[1]
     assert "1: −" in ended.out
 
 
@@ -77,7 +77,7 @@ def caption_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Pa
     from seqcli.recipe.load import load_recipe
 
     overrides = ["data.examples=64", "training.steps=2", "training.batch_tokens=256", "training.validate_every=2",
-                 "training.checkpoint_every=2", "training.average=null", "threads=1"]  # fmt: skip
+                 "training.checkpoint_every=2", "training.average=1", "threads=1"]  # fmt: skip
     folder = tmp_path_factory.mktemp("runs") / "captions"
     experiment = prepare(load_recipe("vision/shapes-caption", overrides), folder)
     list(experiment.train())
