@@ -87,8 +87,7 @@ def form(text: str) -> str | None:
 def misread_parts(text: str) -> Iterator[tuple[int, int, str]]:
     """Where UTF-8 was read as cp1252 or latin-1, as Mac Roman, cp437 or cp1251: start, end, and the letters that were meant.
 
-    Single letters count where they are such as Western text has and their first half does not stand after a capital, as it does in
-    ÉCOLÉ»; letters of other scripts where two or more follow each other.
+    Single letters count where they are such as Western text has and their first half is no capital of its own, as it is in ÉCOLÉ»; letters of other scripts where two or more follow each other.
     """
     for run in FOREIGN.finditer(text):
         for codec in ("cp1252", "mac_roman", "cp437", "cp1251"):
@@ -107,10 +106,17 @@ def _plausible(text: str, offset: int, data: bytes, codec: str) -> Iterator[tupl
         meant = match[0].decode()
         start, end = offset + match.start(), offset + match.end()
         several = match.start() in ends or match.end() in starts
-        alone = codec != "cp1251" and WESTERN.fullmatch(meant) and not (start and text[start - 1].isupper())
+        alone = codec != "cp1251" and WESTERN.fullmatch(meant) and not _after_capitals(text, start, meant)
         # one misread letter of mac_roman or cp437 starts with a sign that no word has
         if (alone and (codec == "cp1252" or not text[start].isalpha())) or (several and meant.isalpha()):
             yield start, end, meant
+
+
+def _after_capitals(text: str, place: int, meant: str) -> bool:
+    """Whether what stands before makes a first half a capital of its own: two capitals, or one before what no Western word has inside (JÃ¤ger is
+    Jäger, but ÉCOLÉ» and GÅ” end in a quotation mark)."""
+    before = text[max(0, place - 2) : place]
+    return before[-1:].isupper() and (before.isupper() and len(before) == 2 or not "À" <= meant <= "ÿ")
 
 
 def _decodes(data: bytes) -> bool:

@@ -18,7 +18,7 @@ from seqcli.diagnosis.copies import WORDS_TO_COMPARE, Keys, first_places, places
 from seqcli.diagnosis.encoding import around, findings, form
 from seqcli.diagnosis.faults import KINDS, USUAL, Fault, Side
 from seqcli.diagnosis.languages import Sides, learn_sides
-from seqcli.diagnosis.lengths import length_outliers
+from seqcli.diagnosis.lengths import Lengths, learn_lengths
 from seqcli.diagnosis.rows import Row
 from seqcli.diagnosis.words import Unknown, Vocabulary
 
@@ -96,6 +96,19 @@ class _Seen:
     file: array[int] = field(default_factory=lambda: array("i"))
     line: array[int] = field(default_factory=lambda: array("i"))
 
+    @property
+    def both_lengths(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Characters of each source and each target."""
+        source, target = (np.array(lengths, dtype=np.int32) for lengths in self.lengths)
+        return source, target
+
+    @property
+    def two_sided(self) -> NDArray[np.bool_]:
+        """The rows that can be read and have something on both sides."""
+        source, target = self.both_lengths
+        both: NDArray[np.bool_] = np.array(self.readable, dtype=bool) & (source > 0) & (target > 0)
+        return both
+
     def place(self, number: int) -> str:
         """Where a row stands."""
         return f"{list(self.files)[self.file[number]]}:{self.line[number]}"
@@ -112,8 +125,10 @@ def examine(splits: Mapping[str, Iterable[Row]]) -> Diagnosis:
         found[name].count = len(seen[name].readable)
     sides = learn_sides(first.sample) if first.sample else None
     forms = first.forms()
+    learnt_from = seen.get("train") or next(iter(seen.values()))
+    lengths = learn_lengths(*(side[learnt_from.two_sided] for side in learnt_from.both_lengths))
     for name, rows in splits.items():
-        second = _SecondPass(found[name], sides, forms, first.vocabularies if name != "train" else {})
+        second = _SecondPass(found[name], sides, lengths, forms, first.vocabularies if name != "train" else {})
         second.go(rows, seen, name)
         found[name].faults.sort(key=lambda fault: fault.row)
     return Diagnosis(found, sides is not None, forms)
@@ -225,11 +240,13 @@ class _SecondPass:
         self,
         found: SplitDiagnosis,
         sides: Sides | None,
+        lengths: Lengths | None,
         forms: Mapping[Side, str | None],
         vocabularies: Mapping[str, Vocabulary],
     ) -> None:
         self.found = found
         self.sides = sides
+        self.lengths = lengths
         self.forms = forms
         self.vocabularies = vocabularies
         self.found.unknown = {side: Unknown() for side in vocabularies}
@@ -237,8 +254,9 @@ class _SecondPass:
     def go(self, rows: Iterable[Row], seen: Mapping[str, _Seen], name: str) -> None:
         """Go through the rows once more."""
         between = _between_rows(name, seen)
-        source, target = (np.frombuffer(lengths, dtype=np.int32) for lengths in seen[name].lengths if lengths)
-        outlying = _outlying(seen[name], source, target) if len(source) else np.empty(0)
+        mine = seen[name]
+        times = self.lengths.outliers(*mine.both_lengths) if self.lengths else np.zeros(len(mine.readable))
+        times = np.where(mine.two_sided, times, 0.0)
         told = {kind.row for kind in self.found.faults if kind.kind in ("empty", "marks", "copied")}
         for number, row in enumerate(rows):
             if row.trouble is not None:
@@ -252,7 +270,7 @@ class _SecondPass:
                 if side in self.vocabularies:
                     self.vocabularies[side].count_unknown(text, self.found.unknown[side])
             if number not in told:
-                self._compare_sides(row, number, float(outlying[number]))
+                self._compare_sides(row, number, float(times[number]))
 
     def _tell_copy(self, kind: str, row: Row, number: int, seen: Mapping[str, _Seen], other: int, name: str) -> None:
         kind, _, split = kind.partition(" ")
@@ -275,11 +293,3 @@ class _SecondPass:
             lengths = f"{len(row.source)} and {len(row.target)} characters, the target is {how} than usual"
             value = f"{lengths.replace('long than', 'long as')}: {around(row.source, 0, SHOWN)} → {around(row.target, 0, SHOWN)}"
             self.found.add("length", number, row, "pair", value)
-
-
-def _outlying(seen: _Seen, source: NDArray[np.int32], target: NDArray[np.int32]) -> NDArray[np.float64]:
-    """What `length_outliers` says of the rows that have two sides."""
-    compared = (source > 0) & (target > 0) & np.frombuffer(seen.readable, dtype=np.int8).astype(bool)
-    found = np.zeros(len(source))
-    found[compared] = length_outliers(source[compared], target[compared])
-    return found

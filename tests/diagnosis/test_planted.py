@@ -14,7 +14,7 @@ from seqcli.diagnosis.rows import text_rows
 
 NAMES = {split: (f"{split}.de", f"{split}.en") for split in ("train", "validation", "test")}
 # the thresholds were chosen with other seeds
-SEED = 20_300
+SEED = 41_000
 
 NOUNS = {"Hund": "dog", "Mann": "man", "Frau": "woman", "Kind": "child", "Vogel": "bird", "Zug": "train", "Baum": "tree", "Jäger": "hunter",
          "Brücke": "bridge", "Kahn": "boat"}  # fmt: skip
@@ -70,7 +70,11 @@ def check(planted: list[Planted], found: Diagnosis) -> list[tuple[str, int, str]
     for split in found.splits.values():
         for fault in split.faults:
             told.setdefault((fault.split, fault.row), set()).add(fault.kind)
-    missed = [one for one in planted if not told.get((one.split, one.row), set()) & FOUND_AS[one.kind]]
+    missed = [
+        (one, told.get((one.split, one.row)))
+        for one in planted
+        if not told.get((one.split, one.row), set()) & FOUND_AS[one.kind]
+    ]
     assert missed == []
     places = {(one.split, one.row) for one in planted}
     return [
