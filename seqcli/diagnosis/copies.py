@@ -90,7 +90,7 @@ def _loop(words: Sequence[str], period: int, times: int) -> int | None:
         run = run + 1 if words[place] == words[place + period] else 0
         if run == needed:
             start = place - needed + 1
-            return start if any(any(map(str.isalpha, word)) for word in words[start : start + period]) else None
+            return start if any(any(map(str.isalnum, word)) for word in words[start : start + period]) else None
     return None
 
 

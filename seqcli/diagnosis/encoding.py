@@ -87,7 +87,8 @@ def form(text: str) -> str | None:
 def misread_parts(text: str) -> Iterator[tuple[int, int, str]]:
     """Where UTF-8 was read as cp1252 or latin-1, as Mac Roman, cp437 or cp1251: start, end, and the letters that were meant.
 
-    Single letters count where they are such as Western text has and their first half is no capital of its own, as it is in ÉCOLÉ»; letters of other scripts where two or more follow each other.
+    Single letters count where they are such as Western text has and their first half is no capital of its own, as it is in ÉCOLÉ»;
+    letters of other scripts where two or more follow each other.
     """
     for run in FOREIGN.finditer(text):
         for codec in ("cp1252", "mac_roman", "cp437", "cp1251"):
@@ -116,7 +117,9 @@ def _after_capitals(text: str, place: int, meant: str) -> bool:
     """Whether what stands before makes a first half a capital of its own: two capitals, or one before what no Western word has inside (JÃ¤ger is
     Jäger, but ÉCOLÉ» and GÅ” end in a quotation mark)."""
     before = text[max(0, place - 2) : place]
-    return before[-1:].isupper() and (before.isupper() and len(before) == 2 or not "À" <= meant <= "ÿ")
+    return before[-1:].isupper() and (
+        (before.isalpha() and before.isupper() and len(before) == 2) or not "À" <= meant <= "ÿ"
+    )
 
 
 def _decodes(data: bytes) -> bool:
