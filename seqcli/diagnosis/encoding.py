@@ -18,8 +18,8 @@ INVISIBLE = re.compile("[\u00ad\u200b\u2028\u2029\u202a-\u202e\u2060-\u2064\ufef
 UNUSUAL = re.compile(f"{CONTROL.pattern[:-1]}\ufffd{INVISIBLE.pattern[1:]}")
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 TAG = re.compile(r"</?(?:a|b|br|div|em|font|h[1-6]|hr|i|img|li|p|pre|span|strong|sub|sup|table|td|th|tr|u|ul)(?:\s[^<>]*)?/?>", re.I)  # fmt: skip
-LOST = re.compile(r"(?<=[^\W\d_])\?+(?=[^\W\d_])")
-"""A question mark between two letters."""
+LOST = re.compile(r"(?:(?<=[^\W\d_])|(?<!\S))\?+(?=[^\W\d_])")
+"""A question mark before a letter, and within a word or at its beginning."""
 
 SEQUENCE = re.compile(b"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 """The bytes of one character beyond ASCII in UTF-8."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from seqcli.diagnosis.rows import text_rows
 
 NAMES = {split: (f"{split}.de", f"{split}.en") for split in ("train", "validation", "test")}
 # the thresholds were chosen with other seeds
-SEED = 41_000
+SEED = 52_700
 
 NOUNS = {"Hund": "dog", "Mann": "man", "Frau": "woman", "Kind": "child", "Vogel": "bird", "Zug": "train", "Baum": "tree", "Jäger": "hunter",
          "Brücke": "bridge", "Kahn": "boat"}  # fmt: skip
@@ -119,5 +121,27 @@ def test_in_multi30k(shared_data: Path, tmp_path: Path, kind: str) -> None:
     assert len(splits["train"]) == 29_000
     planted = plant(splits, SEED + 2, 50)
     others = check(planted, examined(splits, tmp_path))
-    # what is told beside what was planted was looked at, line by line: it is true (&amp;, "@@", pairs that stand twice), and little
-    assert len(others) < 0.002 * sum(map(len, splits.values()))
+    pairs = Counter(pair for rows in splits.values() for pair in rows)
+    plain = Counter(unmarked(pair) for rows in splits.values() for pair in rows)
+    sources = Counter(unmarked(pair)[0] for rows in splits.values() for pair in rows)
+    false = []
+    for split, row, kind in others:
+        pair = splits[split][row]
+        # what is told of a row without a planted fault is true if it can be seen there
+        true = {
+            "entity": re.search(rb"&[a-z]+;", b" ".join(pair)) is not None,
+            "duplicate": pairs[pair] > 1,
+            "near_duplicate": plain[unmarked(pair)] > 1,
+            "leaked_pair": plain[unmarked(pair)] > 1,
+            "leaked_source": sources[unmarked(pair)[0]] > 1,
+            "marks": any(not re.search(rb"\w", side) for side in pair),
+        }
+        if not true.get(kind, False):
+            false.append((split, row, kind, pair))
+    assert len(false) < 0.001 * sum(map(len, splits.values())), false
+
+
+def unmarked(pair: tuple[bytes, bytes]) -> tuple[str, str]:
+    """A pair in lower case, letters and digits alone."""
+    source, target = (re.sub(r"[\W_]+", "", side.decode(errors="replace").lower()) for side in pair)
+    return source, target
