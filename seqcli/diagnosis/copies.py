@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from array import array
 from collections.abc import Sequence
@@ -21,12 +22,13 @@ class Keys:
     def __init__(self) -> None:
         self._pair, self._near, self._source = array("q"), array("q"), array("q")
 
-    def add(self, source: str, target: str, others: str) -> None:
-        """Take in a row; `others` is what else the source has, its tags and its image."""
-        plain_source = plain(source)
+    def add(self, source: str, target: str, others: str) -> bool:
+        """Take in a row; `others` is what else the source has, its tags and its image. Whether both sides say the same."""
+        plain_source, plain_target = plain(source), plain(target)
         self._pair.append(hash((source, target, others)))
-        self._near.append(hash((plain_source, plain(target), others)))
+        self._near.append(hash((plain_source, plain_target, others)))
         self._source.append(hash((plain_source, others)))
+        return plain_source == plain_target
 
     @property
     def pairs(self) -> NDArray[np.int64]:
@@ -77,10 +79,11 @@ def repeated(text: str, times: int = 4) -> str | None:
         for period in range(1, 5):
             if (start := _loop(words, period, times)) is not None:
                 return " ".join(words[start : start + period])
-    return _letter(text) if len(text) >= _LETTERS else None
+    found = LETTER.search(text)
+    return found[0] if found else None
 
 
-_LETTERS = 8
+LETTER = re.compile(r"([^\W\d_])\1{7}")
 
 
 def _loop(words: Sequence[str], period: int, times: int) -> int | None:
@@ -91,17 +94,6 @@ def _loop(words: Sequence[str], period: int, times: int) -> int | None:
         if run == needed:
             start = place - needed + 1
             return start if any(any(map(str.isalnum, word)) for word in words[start : start + period]) else None
-    return None
-
-
-def _letter(text: str) -> str | None:
-    """A letter that stands eight times in a row."""
-    last, run = "", 0
-    for character in text:
-        run = run + 1 if character == last else 1
-        last = character
-        if run == _LETTERS and character.isalpha():
-            return character * _LETTERS
     return None
 
 

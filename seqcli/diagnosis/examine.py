@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.diagnosis.copies import WORDS_TO_COMPARE, Keys, first_places, places_in, plain, repeated
+from seqcli.diagnosis.copies import WORDS_TO_COMPARE, Keys, first_places, places_in, repeated
 from seqcli.diagnosis.encoding import around, findings, form
 from seqcli.diagnosis.faults import KINDS, USUAL, Fault, Side
 from seqcli.diagnosis.languages import Sides, learn_sides
@@ -150,7 +150,7 @@ class _FirstPass:
         seen.readable.append(readable)
         seen.file.append(seen.files.setdefault(row.file, len(seen.files)))
         seen.line.append(row.line)
-        seen.keys.add(row.source, row.target, row.others)
+        same = seen.keys.add(row.source, row.target, row.others)
         for lengths, text in zip(seen.lengths, (row.source, row.target), strict=True):
             lengths.append(len(text))
         if row.trouble is not None:
@@ -166,7 +166,7 @@ class _FirstPass:
                 found.add(kind, number, row, side, value)
             if (over := repeated(text)) is not None:
                 found.add("repetition", number, row, side, over)
-        if not (_blank(row, number, found) or _copied(row, number, found)) and training:
+        if not (_blank(row, number, found) or (same and _copied(row, number, found))) and training:
             self._offer(row)
 
     def forms(self) -> dict[Side, str | None]:
@@ -201,7 +201,8 @@ def _blank(row: Row, number: int, found: SplitDiagnosis) -> bool:
 
 
 def _copied(row: Row, number: int, found: SplitDiagnosis) -> bool:
-    if plain(row.source) != plain(row.target) or len(row.source.split()) < WORDS_TO_COMPARE or row.others:
+    """Whether a row whose sides say the same is a fault: not where it is a word or two, which languages may share, or a question to an image."""
+    if len(row.source.split()) < WORDS_TO_COMPARE or row.others:
         return False
     found.add("copied", number, row, "pair", around(row.target, 0, SHOWN))
     return True

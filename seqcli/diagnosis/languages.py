@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Sides:
         if not grams:
             return 0.5, 0.0
         find = self.odds.get
-        total = sum([find(gram, 0.0) for gram in grams])
+        total = sum(map(find, grams, repeat(0.0)))
         middle = (self.source + self.target) / 2
         evidence = abs(total - middle * len(grams))
         return (total / len(grams) - self.source) / (self.target - self.source), evidence
@@ -82,4 +83,4 @@ def trigrams(text: str) -> list[str]:
 
 def _mean(odds: dict[str, float], text: str) -> float:
     grams = trigrams(text)
-    return sum(odds.get(gram, 0.0) for gram in grams) / max(1, len(grams))
+    return sum(map(odds.get, grams, repeat(0.0))) / max(1, len(grams))

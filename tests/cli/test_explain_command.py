@@ -76,7 +76,7 @@ def caption_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Pa
     from seqcli.experiment import prepare
     from seqcli.recipe.load import load_recipe
 
-    overrides = ["data.examples=64", "training.steps=2", "training.batch_tokens=256", "training.validate_every=2",
+    overrides = ["data.examples=64", "training.steps=2", "training.epochs=null", "training.batch_tokens=256", "training.validate_every=2",
                  "training.checkpoint_every=2", "training.average=1", "threads=1"]  # fmt: skip
     folder = tmp_path_factory.mktemp("runs") / "captions"
     experiment = prepare(load_recipe("vision/shapes-caption", overrides), folder)
