@@ -27,6 +27,7 @@ import torch
 from seqcli.analysis.alignment import AlignmentSettings, attended
 from seqcli.analysis.alignment_error import AlignmentScores, alignment_scores
 from seqcli.analysis.attention_kinds import by_words, kinds_of
+from seqcli.analysis.explanation import Explanation, explain
 from seqcli.analysis.flow import GradientFlow
 from seqcli.analysis.gradients import measure_gradients
 from seqcli.analysis.head_removal import losses_without
@@ -218,6 +219,20 @@ class Run:
         """What the model looks at while it writes its own translation of each source (see `examples`), or the given target."""
         examples = self.examples(texts, targets, images=images)
         return attention_maps(self.translator, examples, self.settings(beam_size))
+
+    def explain(
+        self,
+        texts: Sequence[str] = (),
+        targets: Sequence[str] | None = None,
+        *,
+        images: Sequence[Image] = (),
+        beam_size: int | None = None,
+        alternatives: int = 5,
+    ) -> list[Explanation]:
+        """Why the model writes its own translation of each source (see `examples`), or how it likes the given target: the probability of
+        each symbol, the `alternatives` most probable ones, what was looked at, and the beam."""
+        examples, settings = self.examples(texts, targets, images=images), self.settings(beam_size)
+        return [explain(self.translator, example, settings, alternatives=alternatives) for example in examples]
 
     def attention_of(
         self, split: Split, numbers: Sequence[int], *, beam_size: int | None = None

@@ -139,13 +139,13 @@ def _open(section: recipe.Data, split: Split) -> Corpus | None:
             paths = getattr(section, split)
             if paths is None:
                 return None
-            files = _listed(paths)
+            files = listed(paths)
             if isinstance(section, recipe.LinesData):
                 return read_lines(files, section.pattern, features_separator=section.features_separator)
-            return read_files(files, _columns(section), format=section.format)
+            return read_files(files, data_columns(section), format=section.format)
         case recipe.TextData():
             sides_ = getattr(section, split)
-            return None if sides_ is None else read_text(_listed(sides_.source), _listed(sides_.target))
+            return None if sides_ is None else read_text(listed(sides_.source), listed(sides_.target))
         case recipe.DatesData():
             return read_dates(split, section.locales)
         case recipe.AlgorithmicData():
@@ -168,10 +168,10 @@ def _open(section: recipe.Data, split: Split) -> Corpus | None:
 
 def _open_named(section: recipe.HubData | recipe.DiskData, split: str) -> Corpus:
     if isinstance(section, recipe.DiskData):
-        return read_disk(section.path, _columns(section), split=split)
+        return read_disk(section.path, data_columns(section), split=split)
     return read_hub(
         section.name,
-        _columns(section),
+        data_columns(section),
         config=section.config,
         revision=section.revision,
         split=split,
@@ -180,7 +180,8 @@ def _open_named(section: recipe.HubData | recipe.DiskData, split: str) -> Corpus
     )
 
 
-def _columns(section: recipe.HubData | recipe.DiskData | recipe.FilesData) -> Columns:
+def data_columns(section: recipe.HubData | recipe.DiskData | recipe.FilesData) -> Columns:
+    """Where the rows of a section keep what."""
     columns = section.columns
     return Columns(
         columns.source,
@@ -195,7 +196,8 @@ def _columns(section: recipe.HubData | recipe.DiskData | recipe.FilesData) -> Co
     )
 
 
-def _listed(paths: str | list[str]) -> list[str]:
+def listed(paths: str | list[str]) -> list[str]:
+    """One path or several as a list."""
     return [paths] if isinstance(paths, str) else paths
 
 

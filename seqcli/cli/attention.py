@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seqcli.analysis.attention_kinds import AttentionKind, by_words, joined, kinds_of
 from seqcli.analysis.heads import Head, measured_heads
+from seqcli.cli.console import tell_missing_fonts
 from seqcli.errors import RecipeError
 from seqcli.evaluation.attention import AttentionMaps
 from seqcli.figures.animation import save_animation

@@ -35,7 +35,7 @@ def read_files(
 
     CSV and TSV files have a header line if, and only if, one of the columns is given by name. TSV knows no quotes.
     """
-    chosen = _format_of(paths) if format == "auto" else format
+    chosen = format_of(paths) if format == "auto" else format
     if chosen in ("jsonl", "parquet"):
         columns.check_names()
     if chosen == "parquet":
@@ -177,7 +177,8 @@ def _csv_cells(path: Path) -> Cells:
         start = reader.line_num + 1
 
 
-def _format_of(paths: Sequence[str]) -> Format:
+def format_of(paths: Sequence[str]) -> Format:
+    """The format that the ending of the first file's name says; `DataError` where it says none."""
     name = paths[0].removesuffix(".gz")
     for ending, chosen in _ENDINGS.items():
         if name.endswith(ending):

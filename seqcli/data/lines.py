@@ -39,11 +39,16 @@ def raw_lines(path: Path) -> Iterator[tuple[int, str]]:
     bytes that are not UTF-8, with their line and their offset in the (decompressed) file.
     """
     offset = 0
+    for number, data in enumerate(byte_lines(path), start=1):
+        yield number, _decode(path, number, offset, data)
+        offset += len(data)
+
+
+def byte_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file as bytes, each with the `\\n` it ends in; a `.gz` file is decompressed. Raises `DataError` where it cannot be."""
     try:
         with _open(path) as stream:
-            for number, data in enumerate(stream, start=1):
-                yield number, _decode(path, number, offset, data)
-                offset += len(data)
+            yield from stream
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: the compressed file is damaged ({error})") from error
     except OSError as error:

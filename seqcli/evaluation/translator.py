@@ -16,6 +16,7 @@ from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.search.beam import beam_search
+from seqcli.search.trace import BeamTrace
 from seqcli.symbols import BOS, EOS, PAD, UNK, Example
 from seqcli.types import Batch, Hypotheses
 
@@ -169,8 +170,11 @@ class Translator:
         ids = self.target_tokenizer.encode(text)
         return [*(ids if self.longest_target is None else ids[: self.longest_target - 1]), EOS]
 
-    def search(self, batch: Batch, settings: SearchSettings) -> Hypotheses:
-        """Search for the sources of a batch side by side. The length of a text bounds its hypothesis, an image does not."""
+    def search(self, batch: Batch, settings: SearchSettings, *, trace: BeamTrace | None = None) -> Hypotheses:
+        """Search for the sources of a batch side by side; a `trace` is told all that was considered.
+
+        The length of a text bounds its hypothesis, an image does not.
+        """
         lengths = batch.source_mask.sum(dim=1).tolist()
         longest = [settings.limit(length) if batch.image is None else settings.max_length for length in lengths]
         limits = [min(limit, self.longest_target or limit) for limit in longest]
@@ -183,6 +187,7 @@ class Translator:
                 beam_size=settings.beam_size,
                 length_penalty=settings.length_penalty,
                 banned=(PAD, BOS) if settings.unknown else (PAD, BOS, UNK),
+                trace=trace,
             )
 
     def spell(self, hypotheses: Hypotheses) -> Iterator[list[Translation]]:

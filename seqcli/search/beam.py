@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from seqcli.search.trace import BeamTrace
 from seqcli.symbols import BOS, EOS, PAD
 from seqcli.types import Hypotheses, State
 
@@ -54,6 +55,7 @@ def beam_search(
     beam_size: int = 1,
     length_penalty: float = 1.0,
     banned: Sequence[int] = (PAD, BOS),
+    trace: BeamTrace | None = None,
 ) -> Hypotheses:
     """The best hypotheses for each of the B rows of `state`, whose decoder has read nothing yet.
 
@@ -61,7 +63,7 @@ def beam_search(
     the first K are finished; the K best that do not end live on. A sentence is done when K hypotheses are finished, or at its
     `max_lengths` symbols (EOS counted), where live ones are taken as they are if fewer than K have finished. Done sentences
     leave the batch. A score is log-probability / length^`length_penalty`; ids in `banned` are never written. What `step`
-    returns is overwritten.
+    returns is overwritten. A `trace` is told all that was considered.
 
     The scores are exactly what the model gives the same ids: nothing is renormalised.
     """
@@ -88,6 +90,9 @@ def beam_search(
         # the best K that do not end live on; an impossible one fills its place and stays impossible
         going_on = best.masked_fill(symbols == EOS, float("-inf"))
         totals, order = going_on.topk(min(beam_size, going_on.shape[1]), dim=1)
+        if trace is not None:
+            considered = (best, parents, symbols)
+            trace.add_step([sentence.index for sentence in live], considered, order, beam_size, length_penalty)
         rows, symbols = rows.gather(1, order), symbols.gather(1, order)
         stay = []
         for row, (sentence, best_live) in enumerate(zip(live, totals[:, 0].tolist(), strict=True)):
@@ -111,7 +116,11 @@ def beam_search(
             state = state.select(rows)
         elif beam_size > 1:
             state = state.reorder(rows)
-    return _gather(sentences, beam_size, device)
+    found = _gather(sentences, beam_size, device)
+    if trace is not None:
+        for sentence, row, lengths in zip(sentences, found.ids.tolist(), found.lengths.tolist(), strict=True):
+            trace.end(sentence.index, [ids[:length] for ids, length in zip(row, lengths, strict=True) if length > 0])
+    return found
 
 
 def _best_extensions(totals: Tensor, log_probs: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
