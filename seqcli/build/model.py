@@ -138,7 +138,7 @@ def _image_encoder(model: recipe.Model, section: recipe.ImageEncoder, shape: Seq
             return ConvEncoder(
                 shape[0],
                 section.channels,
-                section.blocks,
+                recipe.blocks_of(section),
                 section.hidden_size,
                 positions,
                 dropout=dropout,

@@ -22,19 +22,21 @@ class ResidualBlock(nn.Module):
     goes through a convolution of 1 × 1 and a norm (option B of §3.3).
 
     Its norms, which `normalize` names, are over the batch, channel by channel, as there, or over the channels of each place (Liu et al. 2022,
-    §2.6). One over a whole image would tell every place what is to be seen in others, and attention need then not look there.
+    §2.6). One over a whole image would tell every place what is to be seen in others, and attention need then not look there. Where x goes
+    past unchanged, the last norm's weight starts at 0 (Goyal et al. 2017, §5.1): the block does nothing at first, and a cell knows its own
+    place before it knows its neighbours'.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, normalize: str = "layer") -> None:
         super().__init__()
         norm = NORMS[normalize]
         self.first = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.first_norm = norm(outputs)
+        self.first_norm = norm(outputs, 1.0)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.second_norm = norm(outputs)
-        self.stride = stride
         alike = stride == 1 and inputs == outputs
-        projection = (nn.Conv2d(inputs, outputs, 1, bias=False), norm(outputs))
+        self.second_norm = norm(outputs, 0.0 if alike else 1.0)
+        self.stride = stride
+        projection = (nn.Conv2d(inputs, outputs, 1, bias=False), norm(outputs, 1.0))
         self.shortcut = nn.Identity() if alike else nn.Sequential(*projection)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -47,23 +49,34 @@ class ResidualBlock(nn.Module):
 
 
 class PlaceNorm(nn.LayerNorm):
-    """Layer normalisation (Ba et al. 2016) over the channels of each place of a feature map."""
+    """Layer normalisation (Ba et al. 2016) over the channels of each place of a feature map; its weights start at `gain`."""
+
+    def __init__(self, channels: int, gain: float = 1.0) -> None:
+        self.gain = gain
+        super().__init__(channels)
+
+    def reset_parameters(self) -> None:
+        """The weights as they are at the start."""
+        nn.init.constant_(self.weight, self.gain)
+        nn.init.zeros_(self.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """(N,C,h,w) → (N,C,h,w)."""
         return super().forward(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-NORMS: dict[str, Callable[[int], nn.Module]] = {"layer": PlaceNorm, "batch": BatchNorm}
+NORMS: dict[str, Callable[[int, float], nn.Module]] = {"layer": PlaceNorm, "batch": BatchNorm}
 
 
-def residual_stages(image_channels: int, channels: Sequence[int], blocks: int, normalize: str) -> nn.Sequential:
-    """Stages of `blocks` residual blocks each, with these `channels`; the first block of a stage halves height and width."""
+def residual_stages(
+    image_channels: int, channels: Sequence[int], blocks: Sequence[int], normalize: str
+) -> nn.Sequential:
+    """Stages of so many residual `blocks` each, with these `channels`; the first block of a stage halves height and width."""
     stages: list[nn.Module] = []
     before = image_channels
-    for width in channels:
+    for width, count in zip(channels, blocks, strict=True):
         stages.append(ResidualBlock(before, width, 2, normalize))
-        stages.extend(ResidualBlock(width, width, 1, normalize) for _ in range(blocks - 1))
+        stages.extend(ResidualBlock(width, width, 1, normalize) for _ in range(count - 1))
         before = width
     return nn.Sequential(*stages)
 
@@ -97,7 +110,7 @@ class ConvEncoder(GridMemory):
         self,
         image_channels: int,
         channels: Sequence[int],
-        blocks: int,
+        blocks: Sequence[int],
         hidden_size: int,
         positions: nn.Module,
         *,
@@ -134,7 +147,7 @@ class PatchEncoder(GridMemory):
     ) -> None:
         super().__init__(positions, dropout=dropout)
         self.patch_size = patch_size
-        self.stem = residual_stages(image_channels, stem, 1, normalize)
+        self.stem = residual_stages(image_channels, stem, [1] * len(stem), normalize)
         self.patches = nn.Linear((stem[-1] if stem else image_channels) * patch_size**2, hidden_size)
         self.layers = nn.ModuleList(layers)
         self.norm = norm

@@ -24,10 +24,11 @@ class BatchNorm(nn.Module):
     variance: Tensor
     seen: Tensor
 
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int, gain: float = 1.0, eps: float = 1e-5) -> None:
         super().__init__()
+        self.gain = gain
         self.eps = eps
-        self.weight = nn.Parameter(torch.ones(channels))
+        self.weight = nn.Parameter(torch.full((channels,), gain))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("variance", torch.ones(channels))
@@ -35,8 +36,8 @@ class BatchNorm(nn.Module):
         self.register_buffer("seen", torch.zeros(2 * channels + 1), persistent=False)
 
     def reset_parameters(self) -> None:
-        """Leave what is normalised as it is."""
-        nn.init.ones_(self.weight)
+        """The weights as they are at the start: `gain`, and no shift."""
+        nn.init.constant_(self.weight, self.gain)
         nn.init.zeros_(self.bias)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from seqcli.recipe.model import (
     PatchEncoder,
     RecurrentDecoder,
     TextEncoder,
+    blocks_of,
     halved,
     image_encoder,
     memory_width,
@@ -137,6 +138,16 @@ def _grids(recipe: Recipe) -> Broken:
                 )
 
 
+def _stages(recipe: Recipe) -> Broken:
+    for path, encoder in encoders(recipe):
+        if isinstance(encoder, ConvEncoder) and len(blocks_of(encoder)) != len(encoder.channels):
+            yield (
+                (*path, "blocks"),
+                f"has {len(blocks_of(encoder))} numbers for the {len(encoder.channels)} stages that channels names; give one for each, "
+                "or one number for all",
+            )
+
+
 def _shared_images(recipe: Recipe) -> Broken:
     if recipe.training.share_images is not None and recipe.source.image is None:
         yield ("training", "share_images"), "there are no images to share; leave it out, or give source.image"
@@ -160,4 +171,12 @@ def _what_goes_with_a_row(recipe: Recipe) -> Broken:
         )
 
 
-IMAGE_RULES = (_reads_what_is_there, _source_columns, _what_goes_with_a_row, _image_text, _grids, _shared_images)
+IMAGE_RULES = (
+    _reads_what_is_there,
+    _source_columns,
+    _what_goes_with_a_row,
+    _image_text,
+    _grids,
+    _stages,
+    _shared_images,
+)

@@ -166,8 +166,8 @@ class ConvEncoder(Section):
     """Width of the states."""
     channels: Annotated[list[Count], Field(min_length=1)] = [32, 64, 128]
     """Channels of each stage; each halves width and height, so three of them make a cell of 8 × 8 pixels."""
-    blocks: Count = 1
-    """Residual blocks in a stage, of two convolutions each."""
+    blocks: Count | list[Count] = 1
+    """Residual blocks in a stage, of two convolutions each; or a list of how many in each."""
     normalize: StageNorm = "layer"
     """Over what a stage normalises: the channels of each place; or, channel by channel, the batch (Ioffe & Szegedy 2015), which finds
     small things on an empty ground sooner."""
@@ -217,6 +217,11 @@ class ImageTextEncoder(Section):
 
 Encoder = Annotated[Union[TextEncoder, ImageEncoder, ImageTextEncoder], Field(discriminator="kind")]
 Decoder = Annotated[Union[FeedforwardDecoder, RecurrentDecoder, TransformerDecoder], Field(discriminator="kind")]
+
+
+def blocks_of(section: ConvEncoder) -> list[int]:
+    """How many residual blocks each stage has."""
+    return section.blocks if isinstance(section.blocks, list) else [section.blocks] * len(section.channels)
 
 
 def halved(pixels: int, stages: list[int]) -> int:

@@ -45,7 +45,11 @@ def test_a_residual_block(inputs: int, outputs: int, stride: int) -> None:
     convolution of 1 × 1 and a norm."""
     torch.manual_seed(1)
     block, features = ResidualBlock(inputs, outputs, stride), torch.randn(2, inputs, 7, 6)
+    alike = stride == 1 and inputs == outputs
+    # a block that lets x through unchanged does nothing else at first
+    assert torch.equal(block(features.relu()), features.relu()) == alike
     nn.init.normal_(block.first_norm.weight)
+    nn.init.normal_(block.second_norm.weight)
     nn.init.normal_(block.second_norm.bias)
     weights = dict(block.named_parameters())
 
@@ -57,7 +61,6 @@ def test_a_residual_block(inputs: int, outputs: int, stride: int) -> None:
 
     inner = F.relu(normalised(F.conv2d(features, weights["first.weight"], stride=stride, padding=1), "first_norm"))
     changed = normalised(F.conv2d(inner, weights["second.weight"], padding=1), "second_norm")
-    alike = stride == 1 and inputs == outputs
     assert ("shortcut.0.weight" in weights) != alike
     past = features
     if not alike:
@@ -69,7 +72,7 @@ def test_a_residual_block(inputs: int, outputs: int, stride: int) -> None:
 def test_a_cell_knows_nothing_beyond_its_field() -> None:
     """Two stages see 9 pixels to each side of where a cell begins; what is further away changes nothing of it, through no norm either."""
     torch.manual_seed(1)
-    encoder = ConvEncoder(3, [8, 16], 1, 16, nn.Identity(), dropout=0.0).eval()
+    encoder = ConvEncoder(3, [8, 16], [1, 1], 16, nn.Identity(), dropout=0.0).eval()
     image = torch.zeros(1, 3, 32, 32)
     other = image.clone()
     other[:, :, :, 20:] = torch.randn(3, 32, 12)
@@ -108,7 +111,7 @@ def seen_by_a_dot(encoder: Encoder, row: int, column: int) -> Tensor:
 def without_norms(seed: int, stages: int) -> ConvEncoder:
     """A norm sees the whole image, convolutions their neighbourhood."""
     torch.manual_seed(seed)
-    encoder = ConvEncoder(1, [8] * stages, 1, 16, NOWHERE, dropout=0.0)
+    encoder = ConvEncoder(1, [8] * stages, [1] * stages, 16, NOWHERE, dropout=0.0)
     for block in encoder.stages:
         assert isinstance(block, ResidualBlock)
         block.first_norm, block.second_norm = nn.Identity(), nn.Identity()  # type: ignore[assignment]

@@ -145,6 +145,11 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
         "model.encoder.channels",
         "5 stages halve 32 × 16 pixels to less than one cell",
     ),
+    "blocks for other stages": (
+        ["model.encoder.channels=[1, 2, 3]", "model.encoder.blocks=[1, 2]"],
+        "model.encoder.blocks",
+        "has 2 numbers for the 3 stages that channels names",
+    ),
     "patches that do not fit": (
         [*QUESTIONS, "source.image.width=36"],
         "model.encoder.image.patch_size",
@@ -173,6 +178,7 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
 KEPT = [
     [],
     ["model.encoder.channels=[1, 2, 3, 4]"],
+    ["model.encoder.channels=[1, 2, 3, 4]", "model.encoder.blocks=[1, 1, 1, 3]"],
     ["model.encoder={kind: conv, hidden_size: 18, positions: learned}", "model.decoder.hidden_size=18"],
     ["model.encoder={kind: patch, hidden_size: 16, patch_size: 16, heads: 4}"],
     ["data.columns.boxes=b", "data.columns.references=r", "data.columns.group=g"],
@@ -202,6 +208,6 @@ def test_a_kept_rule_is_silent(mistakes, overrides: list[str]) -> None:
 
 
 def test_every_rule_is_broken_above() -> None:
-    assert len(IMAGE_RULES) == 6
+    assert len(IMAGE_RULES) == 7
     assert set(IMAGE_RULES) <= set(RULES)
     assert len(BROKEN) >= 2 * len(IMAGE_RULES)
