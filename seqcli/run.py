@@ -31,6 +31,7 @@ from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.attention import AttentionMaps, attention_maps
 from seqcli.evaluation.evaluate import Evaluation, evaluate
+from seqcli.evaluation.metrics import INTERVAL_SEED
 from seqcli.evaluation.translator import SearchSettings, Translation, Translator
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.load import load_recipe
@@ -110,6 +111,13 @@ class Run:
         """All hypotheses for each example, best first."""
         return self.translator.translate(examples, settings or self.settings())
 
+    def corpus(self, split: Split) -> Corpus:
+        """A split of the recipe's data. RecipeError where the recipe names none."""
+        found = open_split(self.recipe.data, split)
+        if found is None:
+            raise RecipeError(f"the recipe names no {split} split; give data.{split}=…, or files to evaluate")
+        return found
+
     def evaluate(
         self,
         split: Split = "test",
@@ -118,17 +126,16 @@ class Run:
         metrics: Sequence[str] | None = None,
         beam_size: int | None = None,
         intervals: int = 0,
+        seed: int = INTERVAL_SEED,
         lengths: bool = False,
         groups: bool = False,
     ) -> Evaluation:
         """Score the model on a split of its recipe's data, or on any `corpus`.
 
-        `metrics` are those of the recipe if not given; `intervals` is the number of bootstrap resamples (0: no intervals). With
+        `metrics` are those of the recipe if not given; `intervals` is the number of bootstrap resamples (0: no intervals), drawn from `seed`. With
         `lengths` short and long sources are also scored apart, with `groups` each group of examples.
         """
-        found = corpus or open_split(self.recipe.data, split)
-        if found is None:
-            raise RecipeError(f"the recipe names no {split} split; give data.{split}=…, or files to evaluate")
+        found = corpus or self.corpus(split)
         examples = list(found.read())
         if not examples:
             raise DataError(f"{found.name}: there is nothing to evaluate")
@@ -139,6 +146,7 @@ class Run:
             self.settings(beam_size),
             bleu_tokenize=self.recipe.evaluation.bleu_tokenize,
             intervals=intervals,
+            seed=seed,
             lengths=lengths,
             groups=groups,
         )
@@ -175,9 +183,7 @@ class Run:
         return found
 
     def _example(self, split: Split, number: int) -> Example:
-        corpus = open_split(self.recipe.data, split)
-        if corpus is None:
-            raise RecipeError(f"the recipe names no {split} split")
+        corpus = self.corpus(split)
         for example in itertools.islice(corpus.read(), number - 1, number):
             return example
         raise DataError(f"{corpus.name}: has no example {number}")

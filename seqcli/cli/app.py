@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seqcli import __version__
-from seqcli.cli import average, bench, evaluate, recipe, train, translate, visualize
+from seqcli.cli import average, bench, compare, evaluate, recipe, train, translate, visualize
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,6 +36,7 @@ def top(
 app.command("train")(train.train)
 app.command("average")(average.average)
 app.command("eval")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("translate")(translate.translate)
 app.command("bench")(bench.bench)
 app.add_typer(visualize.app, name="visualize")
