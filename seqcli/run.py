@@ -24,6 +24,9 @@ from pathlib import Path
 
 import torch
 
+from seqcli.analysis.attention_kinds import by_words, kinds_of
+from seqcli.analysis.head_removal import losses_without
+from seqcli.analysis.heads import Head, measured_heads
 from seqcli.build.data import Split, has_features, image_reader, image_shape, longest_source, longest_target, open_split
 from seqcli.build.model import build_model
 from seqcli.data.corpus import Corpus
@@ -182,6 +185,27 @@ class Run:
             found += attention_maps(self.translator, [asked], settings)
         return found
 
+    def heads(
+        self, split: Split = "test", *, examples: int = 100, removal: bool = True, words: bool = False
+    ) -> list[Head]:
+        """What each head of the model does while it writes the targets of the first `examples` of a split.
+
+        With `removal` the loss without each head is measured too, a pass for each of them; with `words` weights are those between words.
+        RecipeError or DataError where there is no such split or nothing in it; SeqcliError for a model without attention.
+        """
+        corpus = open_split(self.recipe.data, split)
+        if corpus is None:
+            raise RecipeError(f"the recipe names no {split} split")
+        read = [one for one in itertools.islice(corpus.read(), examples) if one.target and _has_source(one)]
+        if not read:
+            raise DataError(f"{corpus.name}: there is nothing to measure heads on")
+        samples = [kinds_of(maps) for maps in attention_maps(self.translator, read, self.settings())]
+        found = measured_heads([[by_words(kind) for kind in kinds] for kinds in samples] if words else samples)
+        if not removal:
+            return found
+        rises = losses_without(self.translator, read)
+        return [replace(one, removal=rises[one.kind, one.layer, one.head]) for one in found]
+
     def _example(self, split: Split, number: int) -> Example:
         corpus = self.corpus(split)
         for example in itertools.islice(corpus.read(), number - 1, number):
@@ -254,6 +278,11 @@ def use_machine(recipe: Recipe) -> torch.device:
             raise RecipeError(f"device {recipe.device} is not there on this machine; give device=cpu or device=auto")
         return wanted
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _has_source(example: Example) -> bool:
+    """Whether there is anything to look at."""
+    return example.image is not None or bool(example.source.strip())
 
 
 def search_settings(recipe: Recipe) -> SearchSettings:

@@ -23,6 +23,7 @@ LEVELS = (
     ("seqcli.run",),
     ("seqcli.build",),
     ("seqcli.training", "seqcli.figures"),
+    ("seqcli.analysis",),
     ("seqcli.evaluation",),
     ("seqcli.search",),
     ("seqcli.models", "seqcli.data"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from seqcli.cli.arguments import BeamSize, Checkpoint, Overrides, Quiet, RunFolder
+from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet, RunFolder
+from seqcli.cli.heads import heads
 
 app = typer.Typer(no_args_is_help=True, help="Pictures of what a model does: attention, learning curves.")
+DEFAULT_PICTURE = Path("attention.png")
 
 
 @app.command()
@@ -41,28 +44,41 @@ def attention(
     input_file: Annotated[
         Path | None, typer.Option("--input", "-i", help="Sentences, one a line; stdin if - is given.")
     ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--against", metavar="RUN", help="Another run to show beside this one; may be given several times."
+        ),
+    ] = None,
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="The picture: .png, .svg or .pdf (several: numbered, or pages); of an image also .gif, a frame a word.",
+            help="The picture: .png, .svg or .pdf (several: numbered, or pages); .html, to point at words; "
+            "of an image also .gif, a frame a word. attention.png if not given.",
         ),
-    ] = Path("attention.png"),
+    ] = None,
     arrays: Annotated[
         Path | None, typer.Option("--arrays", help="Also write all weights to this .npz file (numbered if several).")
     ] = None,
     sheet: Annotated[
-        bool, typer.Option("--sheet", help="Every layer and head by itself, not the last layer's mean.")
+        bool, typer.Option("--sheet", help="Every layer and head by itself, of all kinds, not the last layer's mean.")
     ] = False,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="encoder or decoder (self-attention), or cross; may be given several times."),
+    ] = None,
     words: Annotated[bool, typer.Option("--words", help="Merge subwords or characters into words.")] = False,
     dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
     beam_size: BeamSize = None,
     checkpoint: Checkpoint = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw what the decoder looked at in the source, a text or an image, while it wrote each symbol."""
-    from seqcli.cli.attention import draw_all, save_all_arrays
+    from seqcli.cli.attention import Look, View, draw_all, names_of, save_all_arrays
+    from seqcli.cli.attention import as_json as measured
     from seqcli.cli.console import note, notes, tell_cut
     from seqcli.errors import RecipeError
     from seqcli.run import load
@@ -76,14 +92,25 @@ def attention(
         raise RecipeError(f"{count} sources, but {len(target)} times --target; give one for each")
     if split not in ("train", "validation", "test"):
         raise RecipeError(f"--split {split}: there are train, validation and test")
-    loaded = load(run, overrides or [], checkpoint=checkpoint)
-    maps = loaded.attention(texts, target, images=images, beam_size=beam_size) if count else []
-    maps += loaded.attention_of(split, example or [], beam_size=beam_size)  # type: ignore[arg-type]
-    tell_cut(loaded.translator)
-    for path in draw_all(maps, output, sheet=sheet, words=words, dark=dark):
-        note(f"wrote {path}")
+    for name in kind or []:
+        if name not in ("encoder", "decoder", "cross"):
+            raise RecipeError(f"--kind {name}: there are encoder, decoder and cross")
+    runs = [load(folder, overrides or [], checkpoint=checkpoint) for folder in (run, *(against or []))]
+    found = []
+    for name, loaded in zip(names_of(runs), runs, strict=True):
+        maps = loaded.attention(texts, target, images=images, beam_size=beam_size) if count else []
+        maps += loaded.attention_of(split, example or [], beam_size=beam_size)  # type: ignore[arg-type]
+        tell_cut(loaded.translator)
+        found.append([View(name, one) for one in maps])
+    sentences = list(zip(*found, strict=True))
+    look = Look(sheet, words, tuple(kind) if kind else None, dark)
+    if as_json:
+        typer.echo(json.dumps(measured(sentences, look), ensure_ascii=False))
+    if output is not None or not as_json:
+        for path in draw_all(sentences, output or DEFAULT_PICTURE, look):
+            note(f"wrote {path}")
     if arrays is not None:
-        for path in save_all_arrays(maps, arrays):
+        for path in save_all_arrays(sentences, arrays):
             note(f"wrote {path}")
 
 
@@ -122,3 +149,6 @@ def _lines(path: Path | None) -> list[str]:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     lines = data.decode("utf-8", errors="replace").removeprefix("\ufeff").split("\n")
     return [line.removesuffix("\r") for line in lines if line.strip()]
+
+
+app.command()(heads)

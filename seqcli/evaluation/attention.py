@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from seqcli.data.images import PixelReader
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import DataError, SeqcliError
 from seqcli.evaluation.translator import SearchSettings, Translator
-from seqcli.models.seq2seq import over_memory
+from seqcli.models.seq2seq import OVER_MEMORY, over_memory
 from seqcli.nn.trace import trace_attention
 from seqcli.symbols import EOS, Box, Example
 from seqcli.types import Batch
@@ -101,17 +101,14 @@ def _maps_of(translator: Translator, example: Example, settings: SearchSettings)
     # a text without words beside an image is EOS alone, and is shown only where the model reads it
     order = _reading_order(len(source), cross.shape[-1], translator.reverse_source)
     shown = [source[place] for place in order]
-    encoder = _encoder_maps(traced)
-    decoder = [
-        weights
-        for name, weights in traced.maps.items()
-        if name.endswith(".attention") and ".layers." in name and name.startswith("decoder.")
-    ]
+    names = attention_names(traced.maps)
+    encoder, decoder = ([traced.maps[name] for name in names[kind]] for kind in ("encoder", "decoder"))
+    encoder_maps = _stack(encoder) if encoder else None
     return AttentionMaps(
         tuple(translator.source_tokenizer.tokens(shown)),
         tuple(translator.target_tokenizer.tokens(target)),
         cross[..., order],
-        encoder[..., order, :][..., order] if encoder is not None and order else encoder,
+        encoder_maps[..., order, :][..., order] if encoder_maps is not None and order else encoder_maps,
         _stack(decoder) if decoder else None,
         covering(translator.source_tokenizer.words(shown), len(shown)),
         covering(translator.target_tokenizer.words(target), len(target)),
@@ -148,13 +145,21 @@ def _apart(
     return cross[..., :cells].reshape(*cross.shape[:-1], *grid), cross[..., cells:]
 
 
-def _encoder_maps(traced: Traced) -> NDArray[np.float32] | None:
-    """Self-attention of what reads the text, or of what reads the image where there is no text."""
-    named = {name: weights for name, weights in traced.maps.items() if name.startswith("encoder.")}
-    text = [weights for name, weights in named.items() if name.startswith("encoder.text.")]
-    image = [name for name in named if name.startswith("encoder.image.")]
-    layers = text if text or image else list(named.values())
-    return _stack(layers) if layers else None
+def attention_names(names: Iterable[str]) -> dict[str, list[str]]:
+    """The names of a model's attentions, layer by layer, as `encoder`, `decoder` and `cross`.
+
+    The encoder's are those of what reads the text, or of what reads the image where there is no text.
+    """
+    every = list(names)
+    reading = [name for name in every if name.startswith("encoder.")]
+    text = [name for name in reading if name.startswith("encoder.text.")]
+    both = text or [name for name in reading if name.startswith("encoder.image.")]
+    writing = [name for name in every if name.startswith("decoder.layers.") and name.endswith(".attention")]
+    return {
+        "encoder": text if both else reading,
+        "decoder": writing,
+        "cross": [name for name in every if OVER_MEMORY.fullmatch(name)],
+    }
 
 
 def _picture(batch: Batch) -> NDArray[np.uint8]:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seqcli.figures.attention import attention_figure, attention_sheet, merge_words
+from seqcli.analysis.attention_kinds import merge_words
+from seqcli.figures.attention import attention_figure
+from seqcli.figures.attention_sheet import attention_sheet
 from seqcli.figures.style import DARK, LIGHT, weight_colours
 
 SOURCE, TARGET = list("5. märz"), list("05-03")
