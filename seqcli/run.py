@@ -27,6 +27,9 @@ import torch
 from seqcli.analysis.attention_kinds import by_words, kinds_of
 from seqcli.analysis.head_removal import losses_without
 from seqcli.analysis.heads import Head, measured_heads
+from seqcli.analysis.flow import GradientFlow
+from seqcli.analysis.gradients import measure_gradients
+from seqcli.analysis.same_length import batch_of_one_length
 from seqcli.build.data import Split, has_features, image_reader, image_shape, longest_source, longest_target, open_split
 from seqcli.build.model import build_model
 from seqcli.data.corpus import Corpus
@@ -37,10 +40,12 @@ from seqcli.evaluation.evaluate import Evaluation, evaluate
 from seqcli.evaluation.metrics import INTERVAL_SEED
 from seqcli.evaluation.translator import SearchSettings, Translation, Translator
 from seqcli.models.seq2seq import Seq2Seq
+from seqcli.recipe.data import AlgorithmicData
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
 from seqcli.symbols import Example, Image
-from seqcli.training.checkpoint import load_weights, replaced, step_folder, step_folders
+from seqcli.training.checkpoint import load_weights, read_state, replaced, step_folder, step_folders
+from seqcli.types import Batch
 
 RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
 METRICS, SENT, CHECKPOINTS = "metrics.jsonl", "sent.jsonl", "checkpoints"
@@ -193,9 +198,7 @@ class Run:
         With `removal` the loss without each head is measured too, a pass for each of them; with `words` weights are those between words.
         RecipeError or DataError where there is no such split or nothing in it; SeqcliError for a model without attention.
         """
-        corpus = open_split(self.recipe.data, split)
-        if corpus is None:
-            raise RecipeError(f"the recipe names no {split} split")
+        corpus = self.corpus(split)
         read = [one for one in itertools.islice(corpus.read(), examples) if one.target and _has_source(one)]
         if not read:
             raise DataError(f"{corpus.name}: there is nothing to measure heads on")
@@ -205,6 +208,15 @@ class Run:
             return found
         rises = losses_without(self.translator, read)
         return [replace(one, removal=rises[one.kind, one.layer, one.head]) for one in found]
+
+    def gradients(self, *, length: int | None = None, examples: int = 16) -> GradientFlow:
+        """What the loss of the last target step feels of every state before it, with the loaded weights (see `measured_batch`).
+
+        `seqcli.gradient_flow.run_history` has the same over training. `SeqcliError` for a model without states.
+        """
+        step = read_state(self.checkpoint).get("step", 0)
+        batch = measured_batch(self.recipe, self.translator, length=length, examples=examples)
+        return measure_gradients(self.translator.model, batch, step=int(step))
 
     def _example(self, split: Split, number: int) -> Example:
         corpus = self.corpus(split)
@@ -311,6 +323,19 @@ def make_translator(
         longest_target=longest_target(recipe.model),
         image_reader=image_reader(recipe.source),
     )
+
+
+def measured_batch(recipe: Recipe, translator: Translator, *, length: int | None, examples: int) -> Batch:
+    """Examples of one length to measure a model on: of the validation split, or of the training split where there is no other.
+
+    Strings of copy, reverse and sort are made as long as asked, however long those are that the model learns from.
+    """
+    data = recipe.data
+    if isinstance(data, AlgorithmicData) and length is not None:
+        data = data.model_copy(update={"shortest": length, "longest": length})
+    corpus = open_split(data, "validation") or open_split(data, "train")
+    assert corpus is not None
+    return batch_of_one_length(translator, corpus.read(), count=examples, length=length)
 
 
 def as_example(text: str, row: int, origin: str, separator: str | None, target: str | None = None) -> Example:

@@ -17,7 +17,7 @@ LEVELS = (
     ("seqcli.__main__",),
     ("seqcli.cli",),
     ("seqcli.report",),
-    ("seqcli.verification", "seqcli.benchmark", "seqcli.comparison"),
+    ("seqcli.verification", "seqcli.benchmark", "seqcli.comparison", "seqcli.gradient_flow"),
     ("seqcli.experiment",),
     ("seqcli.identity", "seqcli.averaging"),
     ("seqcli.run",),
@@ -120,6 +120,7 @@ def test_recipe_imports_only_errors_and_only_the_top_imports_recipe() -> None:
     assert into == {
         "seqcli.cli",
         "seqcli.verification",
+        "seqcli.gradient_flow",
         "seqcli.experiment",
         "seqcli.identity",
         "seqcli.averaging",

@@ -69,6 +69,7 @@ def build_model(
             recurrent=initialization.recurrent,
             embeddings=initialization.embeddings,
             scale=initialization.scale,
+            radius=initialization.recurrent_radius,
             forget_bias=initialization.forget_bias,
         )
     if section.tie in ("target_output", "all"):

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet, RunFolder
+from seqcli.cli.gradients import gradients
 from seqcli.cli.heads import heads
 
 app = typer.Typer(no_args_is_help=True, help="Pictures of what a model does: attention, learning curves.")
@@ -152,3 +153,4 @@ def _lines(path: Path | None) -> list[str]:
 
 
 app.command()(heads)
+app.command()(gradients)

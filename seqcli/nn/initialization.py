@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from seqcli.nn.layers import SideBySide
@@ -22,13 +23,15 @@ def initialize(
     recurrent: str,
     embeddings: str,
     scale: float | None = None,
+    radius: float | None = None,
     forget_bias: float = 1.0,
 ) -> None:
     """Fill every parameter of `model` in place.
 
     Matrices from state to state follow `recurrent`, embeddings (learned positions too) `embeddings`, other matrices `weights`;
-    norms start at 1, biases at 0, an LSTM's forget gates at `forget_bias`. Gates that torch keeps in one matrix, and the fused
-    query-key-value projection, are filled one by one: what counts is the width of each. Draws from torch's global generator.
+    with a `radius`, the former are then scaled to this spectral radius (Pascanu et al. 2013, §2.1). Norms start at 1, biases at 0, an
+    LSTM's forget gates at `forget_bias`. Gates that torch keeps in one matrix, and the fused query-key-value projection, are filled one by
+    one: what counts is the width of each. Draws from torch's global generator.
     """
     for module in model.modules():
         if isinstance(module, nn.Embedding):
@@ -44,7 +47,7 @@ def initialize(
         elif isinstance(module, nn.LayerNorm):
             module.reset_parameters()
         elif isinstance(module, Recurrence):
-            _fill_recurrence(module, weights, recurrent, scale, forget_bias)
+            _fill_recurrence(module, weights, recurrent, scale, radius, forget_bias)
 
 
 def fill(weight: Tensor, kind: str, scale: float | None, width: int | None = None) -> None:
@@ -72,7 +75,20 @@ def fill(weight: Tensor, kind: str, scale: float | None, width: int | None = Non
         raise ValueError(f"unknown initialisation {kind!r}")
 
 
-def _fill_recurrence(module: Recurrence, weights: str, recurrent: str, scale: float | None, forget_bias: float) -> None:
+def scale_to_radius(matrix: Tensor, radius: float) -> None:
+    """Scale a square matrix in place so that its largest eigenvalue, by absolute value, is `radius`.
+
+    ValueError for a matrix whose eigenvalues are all 0: no multiple of it has another radius.
+    """
+    largest = float(torch.linalg.eigvals(matrix.double()).abs().max())
+    if largest == 0.0:
+        raise ValueError("a matrix with no eigenvalue but 0 cannot be scaled to a spectral radius")
+    matrix.mul_(radius / largest)
+
+
+def _fill_recurrence(
+    module: Recurrence, weights: str, recurrent: str, scale: float | None, radius: float | None, forget_bias: float
+) -> None:
     hidden = module.stack.hidden_size
     for name, parameter in module.stack.named_parameters():
         if name.startswith("bias"):
@@ -81,5 +97,8 @@ def _fill_recurrence(module: Recurrence, weights: str, recurrent: str, scale: fl
             if module.kind == "lstm" and name.startswith("bias_ih"):
                 parameter.data[hidden : 2 * hidden] = forget_bias
         else:
+            from_state = name.startswith("weight_hh")
             for gate in parameter.data.split(hidden):
-                fill(gate, recurrent if name.startswith("weight_hh") else weights, scale)
+                fill(gate, recurrent if from_state else weights, scale)
+                if from_state and radius is not None:
+                    scale_to_radius(gate, radius)

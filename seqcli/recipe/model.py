@@ -255,6 +255,9 @@ class Initialization(Section):
     """The embeddings; normal without a scale has standard deviation 1/√width."""
     scale: Annotated[float, Field(gt=0.0)] | None = None
     """Standard deviation of normal, bound of uniform, gain of the others; null means 1/√width, 0.1 and 1."""
+    recurrent_radius: Annotated[float, Field(gt=0.0)] | None = None
+    """Scale each matrix from state to state, gate by gate, to this spectral radius; below 1 a tanh RNN's gradients vanish, far above they
+    may explode (Pascanu et al. 2013, §2.1). null means as drawn."""
     forget_bias: float = 1.0
     """What the LSTM's forget gates start from (Gers et al. 2000; Jozefowicz et al. 2015)."""
 

@@ -115,6 +115,15 @@ def _bridge_copy(recipe: Recipe) -> Broken:
         )
 
 
+def _radius_of_zeros(recipe: Recipe) -> Broken:
+    initialization = recipe.model.initialization
+    if initialization.recurrent_radius is not None and initialization.recurrent == "zeros":
+        yield (
+            ("model", "initialization", "recurrent_radius"),
+            "a matrix of zeros has no other spectral radius; choose another initialization.recurrent, or leave this out",
+        )
+
+
 def _heads(recipe: Recipe) -> Broken:
     for path, stack in [*encoders(recipe), (("model", "decoder"), recipe.model.decoder)]:
         if not isinstance(stack, TransformerStack):
@@ -301,6 +310,7 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _attention_order,
     _sees_the_source,
     _bridge_copy,
+    _radius_of_zeros,
     _heads,
     _learned_positions,
     _ties,

@@ -1,0 +1,328 @@
+"""How gradients flow back: their length by every state, how fast it fades, and what was clipped; several models on one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqcli.analysis.flow import Chain, GradientFlow, GradientHistory, log_mean
+from seqcli.errors import DataError
+from seqcli.figures.style import (
+    DARK,
+    LIGHT,
+    LINES,
+    SMALL,
+    Theme,
+    add_axes,
+    cut_to_fit,
+    drawing,
+    paper,
+    weight_colours,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Look = Mapping[str, Any]
+WIDTH, HEIGHT, BETWEEN, BELOW, ACROSS = 2.7, 1.75, 0.62, 0.62, 0.2  # inches
+LOWEST = (
+    1e-30  # a scale reaches no further down: what is below is nothing for float32 either, once it is added to a weight
+)
+GRADIENT, JACOBIAN = "‖∂loss_T/∂h_t‖", "‖∂h_T/∂h_t‖"
+CELL_ORDER = ("rnn", "lstm", "gru", "transformer")
+
+
+def gradients_figure(histories: Sequence[GradientHistory], *, dark: bool = False) -> Figure:
+    """The gradient by every state of each model, a column for each step of training that any of them was looked at.
+
+    Below it the product of Jacobians, the half-lives, and, where there were records, the length of the whole gradient before clipping,
+    with the limit. Time runs to the right, and 0 is the last target step, whose loss it is. DataError if there is nothing to draw.
+    """
+    steps = sorted({flow.step for history in histories for flow in history.flows})
+    if not steps:
+        raise DataError("there is nothing to draw: no model was measured")
+    theme, looks = (DARK if dark else LIGHT), _looks(histories, DARK if dark else LIGHT)
+    jacobians = any(chain.jacobian.size for history in histories for flow in history.flows for chain in flow.chains)
+    bars = max(0.6, 0.19 * len(histories))
+    rows = [HEIGHT, *([HEIGHT] if jacobians else []), bars]
+    clipped = [pair for pair in zip(histories, looks, strict=True) if pair[0].clipping is not None]
+    width = len(steps) * (WIDTH + ACROSS)
+    height = sum(rows) + BETWEEN * len(rows) + (HEIGHT + BELOW if clipped else 0)
+    with drawing(theme, [history.label for history in histories]):
+        figure, top = paper(width, height), height
+        for row, high in enumerate(rows):
+            top -= high
+            kind = ("gradient", "jacobian", "half-life")[row if jacobians or row == 0 else row + 1]
+            _draw_row(figure, top, high, kind, steps, histories, looks, theme)
+            top -= BETWEEN
+        if clipped:
+            _draw_clipping(add_axes(figure, 0, top - HEIGHT, width - ACROSS, HEIGHT), clipped, theme)
+        _add_key(figure.axes[0], histories, looks)
+        cut_to_fit(figure)
+    return figure
+
+
+def layers_figure(history: GradientHistory, *, dark: bool = False) -> Figure:
+    """The gradient by every state of every layer of one model, layer × position, a row of sheets for each step of training.
+
+    One scale for all: dark is long (on dark paper: bright). States that no gradient reaches are left empty.
+    """
+    theme = DARK if dark else LIGHT
+    chains = [chain for flow in history.flows for chain in flow.chains]
+    if not chains:
+        raise DataError("there is nothing to draw: no model was measured")
+    levels = np.concatenate([log_mean(chain.gradient) for chain in chains]) * np.log10(2)
+    scale = (max(float(levels[np.isfinite(levels)].min()), np.log10(LOWEST)), float(levels[np.isfinite(levels)].max()))
+    with drawing(theme, [history.label]):
+        figure = _draw_sheets(history, scale, theme)
+        cut_to_fit(figure)
+    return figure
+
+
+def _looks(histories: Sequence[GradientHistory], theme: Theme) -> list[Look]:
+    """A colour for each model; where models differ in cell and attention alone, a colour a cell, dashed with attention."""
+    colours = [*LINES[:-1], theme.ink]
+    kinds = [history.flows[-1].kind.rpartition("→ ")[2] for history in histories]
+    if len(set(kinds)) == len(kinds):
+        cells = [kind.partition(" + ")[0] for kind in kinds]
+        order = [*[cell for cell in CELL_ORDER if cell in cells], *sorted({*cells} - {*CELL_ORDER})]
+        both = any("+" in kind for kind in kinds) and not all("+" in kind for kind in kinds)
+        return [
+            {"color": colours[order.index(cell)], "linestyle": "--" if both and "+" in kind else "-"}
+            for cell, kind in zip(cells, kinds, strict=True)
+        ]
+    dashes = ("-", "--", ":", "-.")
+    return [
+        {"color": colours[number % len(colours)], "linestyle": dashes[number // len(colours) % len(dashes)]}
+        for number in range(len(histories))
+    ]
+
+
+def _draw_row(
+    figure: Figure,
+    bottom: float,
+    high: float,
+    kind: str,
+    steps: Sequence[int],
+    histories: Sequence[GradientHistory],
+    looks: Sequence[Look],
+    theme: Theme,
+) -> None:
+    """One row of panels, a step each, on one scale."""
+    first: Axes | None = None
+    for column, step in enumerate(steps):
+        axes = add_axes(figure, column * (WIDTH + ACROSS), bottom, WIDTH, high)
+        shown = [(history, _at(history, step), look) for history, look in zip(histories, looks, strict=True)]
+        if kind == "half-life":
+            _draw_half_lives(axes, shown, theme, named=column == 0)
+        else:
+            _draw_lengths(axes, kind, [(flow, look) for _, flow, look in shown if flow is not None], theme)
+        if first is None:
+            first = axes
+        else:
+            axes.sharey(first)
+            axes.tick_params(labelleft=False)
+            axes.set_ylabel("")
+        if kind == "gradient":
+            axes.set_title("at initialisation" if step == 0 else f"after {step:,} steps", loc="left")
+    if first is not None and kind != "half-life":
+        _bound_below(first)
+
+
+def _at(history: GradientHistory, step: int) -> GradientFlow | None:
+    return next((flow for flow in history.flows if flow.step == step), None)
+
+
+def _draw_lengths(axes: Axes, kind: str, flows: Sequence[tuple[GradientFlow, Look]], theme: Theme) -> None:
+    """Lines over the steps before the last, source and target apart."""
+    for flow, look in flows:
+        for chain in flow.chains:
+            main = chain in flow.mains
+            style = {"linewidth": 1.4} if main else {"linewidth": 0.6, "alpha": 0.5}
+            lengths = 2.0 ** log_mean(chain.gradient if kind == "gradient" else chain.jacobian)
+            if len(lengths) and np.isfinite(lengths).all():
+                order = np.argsort(-chain.steps_back)
+                axes.plot(-chain.steps_back[order], np.where(lengths > 0, lengths, np.nan)[order], **style, **look)
+    axes.set_yscale("log", nonpositive="mask")
+    axes.set_ylabel(GRADIENT if kind == "gradient" else JACOBIAN)
+    axes.set_xlabel("steps before the last target step")
+    _tidy(axes)
+    boundaries = {flow.target_length for flow, _ in flows}
+    if len(boundaries) == 1:
+        place = 0.5 - boundaries.pop()
+        axes.axvline(place, color=theme.faint, linewidth=0.6, linestyle=":")
+        for name, side, offset in (("source", "right", -3), ("target", "left", 3)):
+            axes.annotate(
+                name,
+                (place, 1),
+                (offset, -2),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                horizontalalignment=side,
+                verticalalignment="top",
+                size=SMALL - 1,
+                color=theme.faint,
+            )
+
+
+def _bound_below(axes: Axes) -> None:
+    """A scale of whole powers of ten that goes no lower than `LOWEST`, nor flatter than two of them."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    lowest, highest = axes.get_ylim()
+    lowest = max(lowest, LOWEST)
+    if highest / lowest < 100:
+        middle = np.sqrt(highest * lowest)
+        lowest, highest = middle / 10, middle * 10
+    axes.set_ylim(lowest, highest)
+    axes.yaxis.set_major_locator(LogLocator(numticks=7))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _draw_half_lives(
+    axes: Axes, shown: Sequence[tuple[GradientHistory, GradientFlow | None, Look]], theme: Theme, *, named: bool
+) -> None:
+    """A line for each model: ● where the source's gradient halves, ○ the target's; what does not halve is said in words."""
+    limit = 100.0
+    for row, (_, flow, look) in enumerate(shown):
+        if flow is None:
+            continue
+        words = []
+        for chain, filled in ((flow.main("encoder"), True), (flow.main("decoder"), False)):
+            if chain is None:
+                continue
+            found = chain.fade
+            if found.slope < 0 and not found.holds:
+                face = look["color"] if filled else theme.paper
+                place = min(max(found.half_life, 0.3), limit)
+                axes.plot(
+                    place, row, marker="o", markersize=4.5, markerfacecolor=face, color=look["color"], zorder=3 - filled
+                )
+            else:
+                words.append(("● " if filled else "○ ") + found.words)
+        axes.axhline(row, color=theme.faint, linewidth=0.3, zorder=0)
+        if words:
+            axes.annotate(
+                "  ".join(words),
+                (1, row),
+                (-2, 1),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                horizontalalignment="right",
+                verticalalignment="bottom",
+                size=SMALL - 2,
+                color=theme.faint,
+            )
+    axes.set_xscale("log")
+    axes.set_xlim(0.25, limit)
+    axes.set_xticks([0.3, 1, 3, 10, 30, 100], ["0.3", "1", "3", "10", "30", "100"])
+    axes.minorticks_off()
+    axes.set_ylim(len(shown) - 0.4, -0.7)
+    axes.set_yticks(range(len(shown)), [history.label for history, _, _ in shown])
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("half-life in steps: ● source  ○ target")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _draw_clipping(axes: Axes, histories: Sequence[tuple[GradientHistory, Look]], theme: Theme) -> None:
+    """The length of the whole gradient before clipping over the steps, and the limit that longer ones are cut to."""
+    from matplotlib.ticker import StrMethodFormatter
+
+    limits = set()
+    for history, look in histories:
+        clipping = history.clipping
+        assert clipping is not None
+        axes.plot(clipping.steps, np.where(clipping.norms > 0, clipping.norms, np.nan), linewidth=0.9, **look)
+        limits.add(clipping.limit)
+    for limit in sorted(limit for limit in limits if limit is not None):
+        axes.axhline(limit, color=theme.ink, linewidth=0.8, linestyle=(0, (1, 1.5)))
+        axes.annotate(
+            f"clipped to {limit:g} above",
+            (1, limit),
+            (0, 2),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            horizontalalignment="right",
+            verticalalignment="bottom",
+            size=SMALL - 1,
+        )
+    axes.set_yscale("log", nonpositive="mask")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.minorticks_off()
+    axes.set_xlim(left=0)
+    axes.set_xlabel("step of training")
+    axes.set_ylabel("gradient norm before clipping")
+    _tidy(axes)
+
+
+def _add_key(axes: Axes, histories: Sequence[GradientHistory], looks: Sequence[Look]) -> None:
+    """Above the first panel: which line is which model, and what share of its steps was clipped."""
+    from matplotlib.lines import Line2D
+
+    key = []
+    for history, look in zip(histories, looks, strict=True):
+        clipping = history.clipping
+        clipped = "" if clipping is None or clipping.limit is None else f" ({clipping.share:.0%} clipped)"
+        key.append(Line2D([], [], linewidth=1.4, label=history.label + clipped, **look))
+    figure = axes.figure
+    columns = max(1, min(len(key), 2 * round(figure.get_size_inches()[0] / (WIDTH + ACROSS))))
+    axes.legend(
+        handles=key, loc="lower left", bbox_to_anchor=(-0.02, 1.16), borderaxespad=0, ncols=columns, handlelength=2.2
+    )
+
+
+def _draw_sheets(history: GradientHistory, scale: tuple[float, float], theme: Theme) -> Figure:
+    """Rows of sheets, a step each: the source's layers at the left, the target's at the right, the lowest layer at the bottom."""
+    cell = 0.16
+    tallest = max(len(_layers(flow, side)) for flow in history.flows for side in ("encoder", "decoder"))
+    wide = max(flow.source_length + flow.target_length for flow in history.flows) * cell + 1.2
+    high = tallest * 1.6 * cell
+    height = len(history.flows) * (high + 0.75)
+    figure, top = paper(wide + 1.0, height), height
+    for flow in history.flows:
+        left = 0.0
+        for side, name in (("encoder", "source"), ("decoder", "target")):
+            layers = _layers(flow, side)
+            if not layers:
+                continue
+            length = len(layers[0].steps_back)
+            axes = add_axes(figure, left, top - len(layers) * 1.6 * cell, length * cell, len(layers) * 1.6 * cell)
+            image = _draw_sheet(axes, layers, scale, theme)
+            axes.set_xlabel(f"position in the {name}, 1 to {length}")
+            if left == 0.0:
+                step = "at initialisation" if flow.step == 0 else f"after {flow.step:,} steps"
+                axes.set_title(f"{history.label} {step}: {GRADIENT}", loc="left")
+            left += length * cell + 0.75
+        if flow is history.flows[0]:
+            bar = figure.colorbar(image, cax=add_axes(figure, left - 0.55, top - 1.0, 0.09, 1.0))
+            bar.set_label("power of ten", size=SMALL - 1)
+            bar.ax.tick_params(labelsize=SMALL - 1, length=2)
+            bar.outline.set_linewidth(0.6)
+        top -= high + 0.75
+    return figure
+
+
+def _layers(flow: GradientFlow, side: str) -> list[Chain]:
+    return [chain for chain in flow.chains if chain.side == side]
+
+
+def _draw_sheet(axes: Axes, layers: Sequence[Chain], scale: tuple[float, float], theme: Theme) -> Any:
+    """Layers as rows, positions as columns; the picture that a colour bar is made from."""
+    levels: NDArray[np.float64] = np.stack([log_mean(chain.gradient) for chain in layers]) * np.log10(2)
+    shown = np.ma.masked_invalid(levels)
+    image = axes.imshow(shown, cmap=weight_colours(theme), vmin=scale[0], vmax=scale[1], aspect="auto", origin="lower")
+    names = [f"{chain.layer}{' ←' if chain.backward else ''}" if chain.layer else "embeddings" for chain in layers]
+    axes.set_yticks(range(len(layers)), names)
+    axes.set_xticks([])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylabel("layer")
+    return image
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", linewidth=0.4, alpha=0.4)
