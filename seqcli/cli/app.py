@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seqcli import __version__
-from seqcli.cli import average, bench, compare, evaluate, recipe, train, translate, visualize
+from seqcli.cli import average, bench, compare, evaluate, recipe, sweep, train, translate, visualize
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,5 +39,6 @@ app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("translate")(translate.translate)
 app.command("bench")(bench.bench)
+app.command("sweep")(sweep.sweep)
 app.add_typer(visualize.app, name="visualize")
 app.add_typer(recipe.app, name="recipe")

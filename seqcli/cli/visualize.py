@@ -9,12 +9,15 @@ from typing import Annotated
 
 import typer
 
+from seqcli.cli import lengths
 from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet, RunFolder
 from seqcli.cli.gradients import gradients
 from seqcli.cli.heads import heads
 
-app = typer.Typer(no_args_is_help=True, help="Pictures of what a model does: attention, learning curves.")
 DEFAULT_PICTURE = Path("attention.png")
+app = typer.Typer(
+    no_args_is_help=True, help="Pictures of what a model does: attention, learning curves, scores by length."
+)
 
 
 @app.command()
@@ -124,17 +127,27 @@ def curves(
     metrics: Annotated[
         str | None, typer.Option("--metrics", metavar="A,B", help="Panels to draw, as in loss,bleu; all if not given.")
     ] = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="A line for each run, also where recipes differ in the seed alone.")
+    ] = False,
+    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw learning curves from the records of one or several runs."""
+    """Draw learning curves from the records of one or several runs.
+
+    Runs whose recipes differ in nothing but the seed (and the run directory) are one line, their mean, over a band from the lowest to
+    the highest of them; the key says what differs between the recipes.
+    """
     from seqcli.cli.console import note, notes
+    from seqcli.cli.groups import group_runs
     from seqcli.figures.curves import curves_figure, read_records
     from seqcli.figures.saving import save_figures
 
     notes.quiet = quiet
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     records = {str(run): read_records(run / "metrics.jsonl") for run in runs}
-    for path in save_figures([curves_figure(records, metrics=names)], output):
+    groups = None if each else group_runs(runs)
+    for path in save_figures([curves_figure(records, metrics=names, groups=groups, dark=dark)], output):
         note(f"wrote {path}")
 
 
@@ -154,3 +167,4 @@ def _lines(path: Path | None) -> list[str]:
 
 app.command()(heads)
 app.command()(gradients)
+app.command("lengths")(lengths.lengths)

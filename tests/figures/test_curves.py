@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from seqcli.errors import DataError, RecipeError
-from seqcli.figures.curves import curves_figure, read_records
+from seqcli.figures.curves import band_of, curves_figure, read_records
 
 
 def train(step: int, loss: float = 1.0) -> dict[str, Any]:
@@ -53,6 +53,51 @@ def test_runs_share_panels_and_have_colours_and_a_key() -> None:
     assert [text.get_text() for text in legend.get_texts()] == [*runs, "training", "validation"]
     assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
     assert figure.axes[0].get_xlim()[0] == 0
+
+
+def test_the_band_by_hand() -> None:
+    """Mean 2 between 1 and 3, then 4 between 2 and 7."""
+    steps, mean, lowest, highest = band_of([([10, 20], [1.0, 2.0]), ([10, 20], [2.0, 3.0]), ([10, 20], [3.0, 7.0])])
+    assert steps.tolist() == [10, 20]
+    assert (mean.tolist(), lowest.tolist(), highest.tolist()) == ([2.0, 4.0], [1.0, 2.0], [3.0, 7.0])
+
+
+def test_the_band_is_where_all_runs_are_and_between_steps_on_a_straight_line() -> None:
+    """The second run has begun at 10 and is at 30; at 15 it is halfway from 4 to 8, at 25 from 8 to 0."""
+    steps, mean, lowest, highest = band_of([([5, 15, 25, 35], [9.0, 2.0, 2.0, 9.0]), ([10, 20, 30], [4.0, 8.0, 0.0])])
+    assert steps.tolist() == [10, 15, 20, 25, 30]
+    # the first at 10 is halfway from 9 to 2, and at 30 from 2 to 9
+    assert mean.tolist() == [4.75, 4.0, 5.0, 3.0, 2.75]
+    assert lowest.tolist() == [4.0, 2.0, 2.0, 2.0, 0.0]
+    assert highest.tolist() == [5.5, 6.0, 8.0, 4.0, 5.5]
+    assert band_of([([1, 2], [1.0, 1.0]), ([3, 4], [1.0, 1.0])])[0].tolist() == [], "no step in common"
+    # a run that has no such score yet is left out
+    assert band_of([([1], [4.0]), ([], [])])[1].tolist() == [4.0]
+    assert band_of([])[0].tolist() == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_group_is_one_line_with_a_band_and_the_key_says_what_it_is(dark: bool) -> None:
+    runs = {
+        "a": [train(10, 1.0), train(20, 2.0)],
+        "b": [train(10, 3.0), train(20, 6.0)],
+        "c": [train(10, 9.0), train(20, 9.0), validation(20, bleu=7.0)],
+    }
+    figure = curves_figure(runs, groups={"attention=none": ["a", "b"], "attention=dot": ["c"]}, dark=dark)
+    assert panels(figure)["loss"] == [([10, 20], [2.0, 4.0]), ([10, 20], [9.0, 9.0])]
+    loss = figure.axes[0]
+    assert len(loss.collections) == 1, "one band, of the group of two"
+    corners = loss.collections[0].get_paths()[0].vertices
+    assert {tuple(corner) for corner in corners.tolist()} == {(10, 1), (10, 3), (20, 2), (20, 6)}
+    legend = loss.get_legend()
+    assert legend is not None
+    told = [text.get_text() for text in legend.get_texts()]
+    assert told == ["attention=none (2 runs)", "attention=dot", "training", "validation", "lowest to highest run"]
+
+
+def test_a_single_group_has_its_runs_in_the_title() -> None:
+    figure = curves_figure({"a": RUN, "b": RUN}, groups={"a": ["a", "b"]})
+    assert [text.get_text() for text in figure.axes[0].texts] == ["a (2 runs)"]
 
 
 def test_one_runs_name_is_the_title_and_the_key_has_what_is_drawn() -> None:

@@ -1,0 +1,139 @@
+"""What a sweep asks for: `key=a,b,c` for some keys of a recipe, and all combinations of their values, each with a name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from seqcli.errors import RecipeError
+from seqcli.recipe.difference import short_names
+
+SEED = "seed"
+LONGEST_NAME = 40
+"""Letters of a value in a folder's name."""
+OPENING, CLOSING = "[{", "]}"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A key of the recipe and the values that it takes in turn, as they were written."""
+
+    key: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One value for each key: as overrides, as a folder's name, and, for the keys that vary but the seed, in short words for a table."""
+
+    name: str
+    overrides: tuple[str, ...]
+    settings: tuple[tuple[str, str], ...]
+
+
+def read_axes(arguments: Sequence[str]) -> list[Axis]:
+    """The keys of a sweep, each with its values. RecipeError, with a line for each mistake, where that cannot be read."""
+    axes: list[Axis] = []
+    mistakes = []
+    for argument in arguments:
+        try:
+            axis = _read_axis(argument)
+            if any(axis.key == other.key for other in axes):
+                raise RecipeError(f"{axis.key} is given twice; write its values into one list, as in {axis.key}=a,b")
+            axes.append(axis)
+        except RecipeError as mistake:
+            mistakes.append(f"command line: {argument}  {mistake}")
+    if mistakes:
+        raise RecipeError("\n".join(mistakes))
+    if not any(_is_named(axis) for axis in axes):
+        raise RecipeError("there is nothing to sweep: give a key several values, as in seed=1,2,3")
+    return axes
+
+
+def _read_axis(argument: str) -> Axis:
+    key, equals, text = argument.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError("a sweep is written key.path=value,value, as in seed=1,2,3")
+    if key == "run":
+        raise RecipeError("a sweep gives each run a folder of its own; name the folder of them all with --output")
+    values = split_values(text)
+    for value in values:
+        if not value:
+            raise RecipeError("a value is missing; for nothing write null, for a comma within text quote it")
+        if values.count(value) > 1:
+            raise RecipeError(f"the value {value} is given twice")
+    return Axis(key, tuple(values))
+
+
+def split_values(text: str) -> list[str]:
+    """The values between the commas of `text`; those inside brackets, braces or quotes are part of a value (YAML's flow style).
+
+    `1e-3,1e-4` has two values, `[0.9, 0.98],[0.9, 0.999]` two lists, `{kind: none},additive` a section and a word, `it's,so` two words.
+    """
+    values, depth, quote, fresh = [""], 0, "", True
+    for letter in text:
+        if quote:
+            # a backslash takes the next letter with it, in double quotes alone; '' closes and opens again
+            escaped = quote == '"' and re.search(r"(?<!\\)(\\\\)*\\$", values[-1])
+            quote = "" if letter == quote and not escaped else quote
+        elif letter in "'\"" and fresh:
+            quote = letter
+        elif letter in OPENING:
+            depth += 1
+        elif letter in CLOSING:
+            depth -= 1
+        elif letter == "," and depth == 0:
+            values.append("")
+            fresh = True
+            continue
+        if depth < 0:
+            raise RecipeError(f"a {letter} closes what was not opened")
+        values[-1] += letter
+        # a quotation mark opens text only where a value may begin
+        fresh = letter in "[{,:" or (fresh and letter == " ")
+    if quote or depth:
+        raise RecipeError(f"a {quote or 'bracket'} is not closed")
+    return [value.strip() for value in values]
+
+
+def combinations(axes: Sequence[Axis]) -> list[Combination]:
+    """Every value of every key with every value of the others; the last key varies fastest, as one counts.
+
+    A name has the keys that vary, and the seed: `encoder=gru,seed=1`.
+    """
+    named = [axis.key for axis in axes if _is_named(axis)]
+    short = short_names(named)
+    found: list[Combination] = []
+    taken: set[str] = set()
+    for values in product(*(axis.values for axis in axes)):
+        chosen = {axis.key: value for axis, value in zip(axes, values, strict=True)}
+        name = _unused(",".join(f"{short[key]}={_as_name(chosen[key])}" for key in named), taken)
+        taken.add(name)
+        overrides = tuple(f"{key}={value}" for key, value in chosen.items())
+        settings = tuple((short[key], _plain(chosen[key])) for key in named if key != SEED)
+        found.append(Combination(name, overrides, settings))
+    return found
+
+
+def _is_named(axis: Axis) -> bool:
+    return len(axis.values) > 1 or axis.key == SEED
+
+
+def _plain(value: str) -> str:
+    """A value in a table: a section with a kind and nothing else is its kind."""
+    alone = re.fullmatch(r"\{\s*kind:\s*([\w-]+)\s*\}", value)
+    return alone[1] if alone else value
+
+
+def _as_name(value: str) -> str:
+    """A value as part of a folder's name."""
+    plain = _plain(value)
+    name = re.sub(r"[^\w.+-]+", "-", plain)[:LONGEST_NAME].rstrip("-.")
+    return (name if plain.startswith("-") else name.lstrip("-")) or "empty"
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """The name, or, where values that differ are spelt alike in it, the first of name~2, name~3, … that is not taken."""
+    return next(each for each in (name, *(f"{name}~{number}" for number in range(2, 10**6))) if each not in taken)
