@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seqcli import __version__
-from seqcli.cli import average, bench, compare, evaluate, recipe, sweep, train, translate, visualize
+from seqcli.cli import average, bench, compare, evaluate, recipe, report, sweep, train, translate, visualize
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +37,7 @@ app.command("train")(train.train)
 app.command("average")(average.average)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("translate")(translate.translate)
 app.command("bench")(bench.bench)
 app.command("sweep")(sweep.sweep)

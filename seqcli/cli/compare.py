@@ -12,6 +12,7 @@ import typer
 from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Quiet
 
 if TYPE_CHECKING:
+    from seqcli.build.data import Split
     from seqcli.comparison import Comparison
     from seqcli.run import Run
 
@@ -22,7 +23,13 @@ RunsAndOverrides = Annotated[
         help="Run directories, the first the one that the others are compared with; and keys of all recipes to set.",
     ),
 ]
-Split_ = Annotated[str, typer.Option("--split", help="train, validation or test.")]
+SplitName = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="train, validation or test; test if not given, or validation where a recipe names no test split.",
+    ),
+]
 Metrics = Annotated[
     str | None,
     typer.Option("--metrics", metavar="A,B", help="Metrics to compute; those of the first run if not given."),
@@ -34,7 +41,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="What resamples and tri
 
 def compare(
     runs: RunsAndOverrides,
-    split: Split_ = "test",
+    split: SplitName = None,
     metrics: Metrics = None,
     number: Annotated[
         int, typer.Option("--number", "-n", min=0, help="How many of the sentences that moved most.")
@@ -64,7 +71,7 @@ def compare(
         loaded = load_all(runs, checkpoint)
         found = compare_runs(
             loaded,
-            known_split(split),
+            known_split(split, loaded),
             metrics=metric_names(metrics),
             beam_size=beam_size,
             resamples=resamples,
@@ -96,13 +103,16 @@ def load_all(arguments: Sequence[str], checkpoint: str | None) -> list[Run]:
     return [load(folder, overrides, checkpoint=checkpoint) for folder in folders]
 
 
-def known_split(split: str) -> Any:
-    """The split as it was given. RecipeError where there is none of that name."""
+def known_split(split: str | None, runs: Sequence[Run]) -> Split:
+    """The split as it was given, or the one that all runs are scored on. RecipeError where there is none of that name."""
+    from seqcli.build.data import open_split
     from seqcli.errors import RecipeError
 
+    if split is None:
+        return "test" if all(open_split(run.recipe.data, "test") for run in runs) else "validation"
     if split not in ("train", "validation", "test"):
         raise RecipeError(f"--split {split}: there are train, validation and test")
-    return split
+    return split  # type: ignore[return-value]
 
 
 def moving_metric(found: Comparison, by: str | None) -> str | None:
