@@ -25,10 +25,10 @@ from pathlib import Path
 import torch
 
 from seqcli.analysis.attention_kinds import by_words, kinds_of
-from seqcli.analysis.head_removal import losses_without
-from seqcli.analysis.heads import Head, measured_heads
 from seqcli.analysis.flow import GradientFlow
 from seqcli.analysis.gradients import measure_gradients
+from seqcli.analysis.head_removal import losses_without
+from seqcli.analysis.heads import Head, measured_heads
 from seqcli.analysis.same_length import batch_of_one_length
 from seqcli.build.data import Split, has_features, image_reader, image_shape, longest_source, longest_target, open_split
 from seqcli.build.model import build_model

@@ -227,8 +227,8 @@ class Progress:
     (with `scores`), "memory" (from here on batches are cut into `pieces`, because one did not fit), "spike" (the first step of some
     whose `loss` is far above the `usual_loss`), "rewind" (after spikes weights and optimizer went `back_to` a step), or "checkpoint".
     `seconds` is the time since the last record, without validation and checkpoints, and `peak_bytes` the most memory in use so far (see
-    `training.memory.peak_bytes`). `gradient_norms` has a length for each part of the model, before clipping, where the recipe asks for it; `loss_scale` is what
-    the loss is multiplied by in fp16.
+    `training.memory.peak_bytes`). `gradient_norms` has a length for each part of the model, before clipping, where the recipe asks for it;
+    `loss_scale` is what the loss is multiplied by in fp16.
     """
 
     event: str

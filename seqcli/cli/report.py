@@ -35,7 +35,7 @@ def report(
 
     It refers to nothing outside of itself, so it can be mailed, and has at most 5 MB.
     """
-    from seqcli.cli.compare import load_all, known_split
+    from seqcli.cli.compare import known_split, load_all
     from seqcli.cli.console import note, notes
     from seqcli.cli.evaluate import metric_names
     from seqcli.errors import RecipeError

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqcli.figures.saving import NO_DATE
-from seqcli.figures.style import LIGHT, without_glyph_warnings
+from seqcli.figures.style import LIGHT, LINES, without_glyph_warnings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,13 +21,15 @@ IN_THE_PAGE = {
     LIGHT.paper: "var(--paper)",
     LIGHT.ink: "var(--ink)",
     LIGHT.faint: "var(--faint)",
-    "#000000": "var(--ink)",
+    LINES[0]: "var(--first-line)",  # too dark for dark paper
+    LINES[-1]: "var(--ink)",
 }
 """What becomes of a figure's colours: those of the page, light or dark as it is."""
 
 
 def inline_svg(figure: Figure, title: str) -> str:
-    """The figure, drawn in the light theme, as an `<svg>` for a page that has --paper, --ink and --faint among its CSS variables.
+    """The figure, drawn in the light theme, as an `<svg>` for a page that has --paper, --ink, --faint and
+    --first-line among its CSS variables.
 
     `title` is what a screen reader says. Its letters are text, at most as large as the figure has them; it shrinks with the page.
     """

@@ -132,7 +132,7 @@ def _vocabularies(run: Run) -> Html:
         more = "" if tokenizer.size <= len(SPECIAL) + SHOWN_SYMBOLS else " …"
         rows.append([text(name), text(tokenizer.kind), _count(tokenizer.size), Html(f"{symbols}{more}")])
     return joined(
-        [heading("vocabulary"), table(["side", "kind", "symbols", "the first of them"], rows, left=2, kind="wide")]
+        [heading("vocabulary"), table(["side", "kind", "symbols", "the first of them"], rows, left=4, kind="wide")]
     )
 
 

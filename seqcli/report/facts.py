@@ -38,8 +38,8 @@ class Cost:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """One run: its `recipe` and `environment` as its files have them, its `records` (at most `MOST_RECORDS` of a kind; `all_records` is how many there are),
-    its data, its scores, or why there are none, and its cost."""
+    """One run: its `recipe` and `environment` as its files have them, its `records` (at most
+    `MOST_RECORDS` of a kind; `all_records` is how many there are), its data, its scores, or why there are none, and its cost."""
 
     name: str
     run: Run

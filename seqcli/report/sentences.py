@@ -1,4 +1,4 @@
-"""Sentences that show what a model can do and what not: the best, the worst, those that moved most, and what was looked at while they were written."""
+"""Sentences that show what a model can do and what not: the best, the worst, those that moved most; and the attention behind them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,11 @@ def attention(facts: Sequence[RunFacts], metric: str | None, shown: int, budget:
     weights = int(budget / BYTES_A_WEIGHT / len(chosen) / len(facts))
     parts, told = [], dict[str, None]()
     for row in chosen:
-        maps = [found for one in facts if (found := _hover_map(one, row, weights, told)) is not None]
+        maps = [
+            found
+            for one in facts
+            if (found := _hover_map(one, row, weights, told, title=one.name if len(facts) > 1 else "")) is not None
+        ]
         if maps:
             example = first.examples[row]
             parts.append(heading(f"sentence {row + 1:,}: {example.source or example.origin}"))
@@ -97,7 +101,7 @@ def attention(facts: Sequence[RunFacts], metric: str | None, shown: int, budget:
     return joined([*parts, *(paragraph(text(each), "note") for each in told)])
 
 
-def _hover_map(one: RunFacts, row: int, weights: int, told: dict[str, None]) -> HoverMap | None:
+def _hover_map(one: RunFacts, row: int, weights: int, told: dict[str, None], *, title: str) -> HoverMap | None:
     """What a run looked at while it wrote its own translation; None, and why in `told`, where there is nothing to show."""
     if one.evaluation is None:
         return None
@@ -115,7 +119,7 @@ def _hover_map(one: RunFacts, row: int, weights: int, told: dict[str, None]) -> 
         told[
             f"{one.name}: {', '.join(left_out)} is left out to keep the page small; see `seqcli visualize attention`."
         ] = None
-    return HoverMap(one.name, kinds, found.image) if kinds else None
+    return HoverMap(title, kinds, found.image) if kinds else None
 
 
 def _within(maps: AttentionMaps, weights: int) -> list[AttentionKind]:
