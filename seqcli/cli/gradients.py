@@ -91,21 +91,29 @@ def gradients(
     if as_json:
         data.print(json.dumps([history.as_json() for history in found]), soft_wrap=True)
         return
-    data.print(table(None, COLUMNS, [row for history in found for row in _rows(history)], left=1))
+    data.print(table(_title(found), COLUMNS, [row for history in found for row in _rows(history)], left=1))
 
 
-COLUMNS = ("gradient half-life", "step", "symbols", "source", "target", "first/last", "radius", "clipped")
+COLUMNS = ("model", "step", "source", "target", "first/last", "radius", "clipped")
+
+
+def _title(found: Sequence[GradientHistory]) -> str:
+    """What the table shows, and on what."""
+    sizes = {(flow.examples, flow.source_length, flow.target_length) for one in found for flow in one.flows}
+    measured = "; ".join(
+        f"{examples} examples, {source} → {target} symbols" for examples, source, target in sorted(sizes)
+    )
+    return f"gradient half-life in steps ({measured})"
 
 
 def _rows(history: GradientHistory) -> list[list[str]]:
     """A row of the table for each step that was looked at."""
     clipping = history.clipping
-    clipped = "–" if clipping is None or clipping.limit is None else f"{clipping.share:.0%} of {len(clipping.norms)}"
+    clipped = "–" if clipping is None or clipping.limit is None else f"{clipping.share:.0%}"
     return [
         [
             history.label,
             f"{flow.step:,}",
-            f"{flow.source_length} → {flow.target_length}",
             _half_life(flow.main("encoder")),
             _half_life(flow.main("decoder")),
             f"{flow.first_by_last:.2g}",
@@ -121,7 +129,11 @@ def _half_life(chain: Chain | None) -> str:
     if chain is None:
         return "–"
     fade = chain.fade
-    return f"{fade.half_life:.3g}" if fade.slope < 0 and not fade.holds else fade.words
+    return (
+        f"{fade.half_life:.3g}"
+        if fade.slope < 0 and not fade.holds
+        else fade.words.replace("doubles every", "doubles in")
+    )
 
 
 def _steps(text: str | None) -> list[int] | None:

@@ -32,7 +32,9 @@ WIDTH, HEIGHT, BETWEEN, BELOW, ACROSS = 2.7, 1.75, 0.62, 0.62, 0.2  # inches
 LOWEST = (
     1e-30  # a scale reaches no further down: what is below is nothing for float32 either, once it is added to a weight
 )
-GRADIENT, JACOBIAN = "‖∂loss_T/∂h_t‖", "‖∂h_T/∂h_t‖"
+GRADIENT = r"$\Vert\,\partial\,\mathrm{loss}_T\,/\,\partial h_t\,\Vert$"
+JACOBIAN = r"$\Vert\,\partial h_T\,/\,\partial h_t\,\Vert$"
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 CELL_ORDER = ("rnn", "lstm", "gru", "transformer")
 
 
@@ -130,7 +132,7 @@ def _draw_row(
         if kind == "gradient":
             axes.set_title("at initialisation" if step == 0 else f"after {step:,} steps", loc="left")
     if first is not None and kind != "half-life":
-        _bound_below(first)
+        _bound(first, [axes for axes in figure.axes if axes.get_shared_y_axes().joined(first, axes)])
 
 
 def _at(history: GradientHistory, step: int) -> GradientFlow | None:
@@ -146,9 +148,15 @@ def _draw_lengths(axes: Axes, kind: str, flows: Sequence[tuple[GradientFlow, Loo
             lengths = 2.0 ** log_mean(chain.gradient if kind == "gradient" else chain.jacobian)
             if len(lengths) and np.isfinite(lengths).all():
                 order = np.argsort(-chain.steps_back)
-                axes.plot(-chain.steps_back[order], np.where(lengths > 0, lengths, np.nan)[order], **style, **look)
+                axes.plot(
+                    -chain.steps_back[order],
+                    np.where(lengths > 0, lengths, np.nan)[order],
+                    gid=chain.name,
+                    **style,
+                    **look,
+                )
     axes.set_yscale("log", nonpositive="mask")
-    axes.set_ylabel(GRADIENT if kind == "gradient" else JACOBIAN)
+    axes.set_ylabel(GRADIENT if kind == "gradient" else JACOBIAN, parse_math=True)
     axes.set_xlabel("steps before the last target step")
     _tidy(axes)
     boundaries = {flow.target_length for flow, _ in flows}
@@ -166,21 +174,29 @@ def _draw_lengths(axes: Axes, kind: str, flows: Sequence[tuple[GradientFlow, Loo
                 verticalalignment="top",
                 size=SMALL - 1,
                 color=theme.faint,
+                bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 0.8, "alpha": 0.8},
             )
 
 
-def _bound_below(axes: Axes) -> None:
-    """A scale of whole powers of ten that goes no lower than `LOWEST`, nor flatter than two of them."""
-    from matplotlib.ticker import LogLocator, NullLocator
+def _bound(first: Axes, panels: Sequence[Axes]) -> None:
+    """One scale for some panels, in powers of ten: it has all lines, but goes no lower than `LOWEST`, nor flatter than two powers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    lowest, highest = axes.get_ylim()
-    lowest = max(lowest, LOWEST)
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for axes in panels for line in axes.lines if line.get_gid()]
+    lengths = np.concatenate([*drawn, np.ones(0)])
+    lengths = lengths[np.isfinite(lengths) & (lengths > LOWEST)]
+    lowest, highest = (lengths.min() / 1.5, lengths.max() * 2.5) if len(lengths) else (0.1, 10.0)
     if highest / lowest < 100:
         middle = np.sqrt(highest * lowest)
         lowest, highest = middle / 10, middle * 10
-    axes.set_ylim(lowest, highest)
-    axes.yaxis.set_major_locator(LogLocator(numticks=7))
-    axes.yaxis.set_minor_locator(NullLocator())
+    first.set_ylim(lowest, highest)
+    first.yaxis.set_major_locator(LogLocator(numticks=7))
+    first.yaxis.set_minor_locator(NullLocator())
+    first.yaxis.set_major_formatter(FuncFormatter(_power_of_ten))
+
+
+def _power_of_ten(value: float, place: object) -> str:
+    return "10" + f"{round(np.log10(value))}".translate(SUPERSCRIPTS)
 
 
 def _draw_half_lives(
@@ -243,17 +259,18 @@ def _draw_clipping(axes: Axes, histories: Sequence[tuple[GradientHistory, Look]]
         axes.annotate(
             f"clipped to {limit:g} above",
             (1, limit),
-            (0, 2),
+            (0, 3),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
             horizontalalignment="right",
             verticalalignment="bottom",
             size=SMALL - 1,
+            bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 0.8, "alpha": 0.8},
         )
     axes.set_yscale("log", nonpositive="mask")
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.minorticks_off()
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, max(clipping.steps[-1] for history, _ in histories if (clipping := history.clipping) is not None))
     axes.set_xlabel("step of training")
     axes.set_ylabel("gradient norm before clipping")
     _tidy(axes)
@@ -268,8 +285,8 @@ def _add_key(axes: Axes, histories: Sequence[GradientHistory], looks: Sequence[L
         clipping = history.clipping
         clipped = "" if clipping is None or clipping.limit is None else f" ({clipping.share:.0%} clipped)"
         key.append(Line2D([], [], linewidth=1.4, label=history.label + clipped, **look))
-    figure = axes.figure
-    columns = max(1, min(len(key), 2 * round(figure.get_size_inches()[0] / (WIDTH + ACROSS))))
+    widest = max(len(line.get_label()) for line in key) * 0.075 + 0.5  # inches, about
+    columns = max(1, min(len(key), int(axes.figure.get_size_inches()[0] / widest)))
     axes.legend(
         handles=key, loc="lower left", bbox_to_anchor=(-0.02, 1.16), borderaxespad=0, ncols=columns, handlelength=2.2
     )
@@ -277,6 +294,8 @@ def _add_key(axes: Axes, histories: Sequence[GradientHistory], looks: Sequence[L
 
 def _draw_sheets(history: GradientHistory, scale: tuple[float, float], theme: Theme) -> Figure:
     """Rows of sheets, a step each: the source's layers at the left, the target's at the right, the lowest layer at the bottom."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     cell = 0.16
     tallest = max(len(_layers(flow, side)) for flow in history.flows for side in ("encoder", "decoder"))
     wide = max(flow.source_length + flow.target_length for flow in history.flows) * cell + 1.2
@@ -295,11 +314,13 @@ def _draw_sheets(history: GradientHistory, scale: tuple[float, float], theme: Th
             axes.set_xlabel(f"position in the {name}, 1 to {length}")
             if left == 0.0:
                 step = "at initialisation" if flow.step == 0 else f"after {flow.step:,} steps"
-                axes.set_title(f"{history.label} {step}: {GRADIENT}", loc="left")
+                axes.set_title(f"{history.label}, {step}", loc="left")
             left += length * cell + 0.75
         if flow is history.flows[0]:
             bar = figure.colorbar(image, cax=add_axes(figure, left - 0.55, top - 1.0, 0.09, 1.0))
-            bar.set_label("power of ten", size=SMALL - 1)
+            bar.set_label(GRADIENT, size=SMALL - 1, parse_math=True)
+            bar.ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+            bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda power, place: _power_of_ten(10.0**power, place)))
             bar.ax.tick_params(labelsize=SMALL - 1, length=2)
             bar.outline.set_linewidth(0.6)
         top -= high + 0.75
