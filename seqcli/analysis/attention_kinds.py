@@ -31,7 +31,7 @@ class AttentionKind:
     `seen (R,C)` is what a row could look at: all columns, or, in a decoder, those that had been read by then.
     Of the decoder's self-attention a row is named by the symbol that the step writes, a column by the one that it had read, BOS first.
     Where an image is looked at, the first columns are the cells of its `grid` (rows, columns), and so are the rows of the encoder's
-    self-attention over it; those are named by their place, "1,2" for the second cell of the first row.
+    self-attention over it; those are named by their place, "(1,2)" for the second cell of the first row.
     """
 
     name: KindName
@@ -147,7 +147,7 @@ def _all(weights: NDArray[Any], *, causal: bool = False) -> NDArray[np.bool_]:
 
 
 def _cells(grid: tuple[int, int]) -> tuple[str, ...]:
-    return tuple(f"{row + 1},{column + 1}" for row in range(grid[0]) for column in range(grid[1]))
+    return tuple(f"({row + 1},{column + 1})" for row in range(grid[0]) for column in range(grid[1]))
 
 
 def _singly(count: int) -> tuple[Span, ...]:

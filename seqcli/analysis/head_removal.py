@@ -96,7 +96,7 @@ def _nothing(module: nn.Module, inputs: Any, context: Tensor) -> Tensor:
 
 def _without(head: int, heads: int) -> Any:
     def blank(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        contexts = inputs[0].unflatten(-1, (heads, -1)).clone()
+        contexts = inputs[0].reshape(*inputs[0].shape[:-1], heads, -1).clone()
         contexts[..., head, :] = 0.0
         return (contexts.flatten(-2), *inputs[1:])
 

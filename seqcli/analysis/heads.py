@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from seqcli.analysis.attention_kinds import KINDS, AttentionKind, KindName
 from seqcli.symbols import BOS, EOS, SPECIAL
 
-Pattern = Literal["uniform", "diagonal", "resting", "mixed"]
-UNIFORM = 0.9  # of the largest entropy that there is
+Pattern = Literal["uniform", "diagonal", "antidiagonal", "resting", "mixed"]
+UNIFORM = 0.95  # of the largest entropy that there is
 RESTING = 0.9  # of the weight on one symbol that says nothing
 DIAGONAL = 0.9  # of the rows at one offset (Voita et al. 2019, §5.1), or the correlation of row and column
 OFFSETS = (0, -1, 1, -2, 2, -3, 3)
@@ -96,10 +96,11 @@ def measured_heads(samples: Sequence[Sequence[AttentionKind]]) -> list[Head]:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The N rows of one kind in one sentence that had a choice: of each head (L,H,N) but for `place`.
+    """The N rows of one kind in one sentence that had a choice: of each head (L,H,N) but for what is of the row alone.
 
-    `place (N)` is where the row is, from 0 to 1, and `highest` where its largest weight is; `steps` is that column's number less the row's,
-    and `there (N,O)` tells which of `OFFSETS` a row could look at. `rest (2,L,H,N)` is the weight on BOS and on EOS.
+    `place (N)` is where the row is, from 0 to 1, `written (N)` whether it is none that ends the sentence, and `highest` where its largest
+    weight is; `steps` is that column's number less the row's, and `there (N,O)` tells which of `OFFSETS` a row could look
+    at. `rest (2,L,H,N)` is the weight on BOS and on EOS.
     """
 
     entropy: NDArray[np.float64]
@@ -107,6 +108,7 @@ class _Rows:
     distance: NDArray[np.float64] | None
     confidence: NDArray[np.float64]
     place: NDArray[np.float64]
+    written: NDArray[np.bool_]
     highest: NDArray[np.float64]
     steps: NDArray[np.int64]
     there: NDArray[np.bool_]
@@ -127,7 +129,7 @@ def distances(kind: AttentionKind) -> NDArray[np.float64] | None:
         if kind.name != "encoder":
             return None
         down, across = np.divmod(np.arange(rows), kind.grid[1])
-        return np.hypot(down[:, None] - down[None, :], across[:, None] - across[None, :])
+        return np.asarray(np.hypot(down[:, None] - down[None, :], across[:, None] - across[None, :]), dtype=np.float64)
     stretch = (columns - 1) / max(rows - 1, 1) if kind.name == "cross" else 1.0
     return np.asarray(np.abs(np.arange(columns)[None, :] - stretch * np.arange(rows)[:, None]))
 
@@ -142,7 +144,8 @@ def _rows(kind: AttentionKind) -> _Rows:
     shown = np.array([name != SPECIAL[EOS] for name in kind.columns])
     highest = weights.argmax(axis=-1)
     beside = own[:, None] + np.array(OFFSETS)
-    within = (beside >= 0) & (beside < columns)
+    # of a grid the cell beside may be one in another row of it
+    within = (beside >= 0) & (beside < columns) & ((kind.grid is None) | (np.array(OFFSETS) == 0))
     markers = [np.array([name == SPECIAL[marker] for name in kind.columns]) for marker in (BOS, EOS)]
     return _Rows(
         entropy,
@@ -150,6 +153,7 @@ def _rows(kind: AttentionKind) -> _Rows:
         None if far is None else (weights * far[choice]).sum(axis=-1),
         (weights * shown).max(axis=-1),
         own / max(rows - 1, 1),
+        np.array([name != SPECIAL[EOS] for name in kind.rows])[choice],
         highest / max(columns - 1, 1),
         highest - own,
         within & np.take_along_axis(kind.seen[choice], np.clip(beside, 0, columns - 1), axis=1),
@@ -167,6 +171,7 @@ def _heads(name: KindName, samples: Sequence[_Rows]) -> Iterator[Head]:
     distance = np.concatenate(far, axis=-1) if far else None
     place = np.concatenate([one.place for one in samples])
     there = np.concatenate([one.there for one in samples])
+    written = np.concatenate([one.written for one in samples])
     rest = np.concatenate([one.rest for one in samples], axis=-1)
     layers, heads, rows = entropy.shape
     if not rows:
@@ -176,8 +181,9 @@ def _heads(name: KindName, samples: Sequence[_Rows]) -> Iterator[Head]:
             at = (layer, head)
             even = float(evenness[at].mean())
             resting = rest[:, layer, head].mean(axis=-1)
-            if name == "cross" or samples[0].distance is None:
-                diagonal = _along(place, highest[at])
+            if name == "cross":
+                # over cells of an image there is no such thing
+                diagonal = _along(place, highest[at], written) if far else ""
             else:
                 diagonal = _beside(steps[at], there, name)
             pattern, detail = _named(even, resting, diagonal)
@@ -202,7 +208,9 @@ def _named(even: float, resting: NDArray[np.float64], diagonal: str) -> tuple[Pa
     most = int(resting.argmax())
     if resting[most] >= RESTING:
         return "resting", f"at rest: {resting[most]:.0%} of its weight on {SPECIAL[(BOS, EOS)[most]]}"
-    return ("diagonal", diagonal) if diagonal else ("mixed", "")
+    if not diagonal:
+        return "mixed", ""
+    return ("antidiagonal" if diagonal.startswith("anti") else "diagonal"), diagonal
 
 
 def _beside(steps: NDArray[np.int64], there: NDArray[np.bool_], name: KindName) -> str:
@@ -215,17 +223,20 @@ def _beside(steps: NDArray[np.int64], there: NDArray[np.bool_], name: KindName) 
     if shares[best] < DIAGONAL:
         return ""
     offset = OFFSETS[best]
-    own = "the symbol just read" if name == "decoder" else "the symbol itself"
+    own = "what was just read" if name == "decoder" else "itself"
     where = f"{abs(offset)} {'before' if offset < 0 else 'after'} {own}" if offset else f"at {own}"
     return f"diagonal: {shares[best]:.0%} of the highest weights are {where}"
 
 
-def _along(place: NDArray[np.float64], highest: NDArray[np.float64]) -> str:
-    """Of cross-attention: whether the highest weight goes along the source with the steps, or against them (Pearson's correlation)."""
+def _along(place: NDArray[np.float64], highest: NDArray[np.float64], written: NDArray[np.bool_]) -> str:
+    """Of cross-attention: whether the highest weight goes along the source with the steps, or against them (Pearson's correlation);
+    what the step that ends the sentence looks at is left out."""
+    place, highest = place[written], highest[written]
     if len(place) < 3 or place.std() == 0 or highest.std() == 0:
         return ""
     correlation = float(np.corrcoef(place, highest)[0, 1])
     if abs(correlation) < DIAGONAL:
         return ""
-    direction = "along the source" if correlation > 0 else "backwards along the source"
-    return f"diagonal: it goes {direction} (correlation {correlation:+.2f})"
+    if correlation > 0:
+        return f"diagonal: it goes along the source (correlation {correlation:+.2f})"
+    return f"antidiagonal: it goes backwards along the source (correlation {correlation:+.2f})"

@@ -221,7 +221,9 @@ def hover_map(view: View, look: Look) -> HoverMap:
     """A view as a page shows it, with what is to be said of each head."""
     kinds = shown_kinds(view.maps, look)
     heads = measured_heads([kinds])
-    said = {kind.name: [[_spoken(head) for head in layer] for layer in _by_layer(heads, kind)] for kind in kinds}
+    said: dict[str, list[list[str]]] = {
+        kind.name: [[_spoken(head) for head in layer] for layer in _by_layer(heads, kind)] for kind in kinds
+    }
     return HoverMap(view.name, kinds, view.maps.image, said)
 
 

@@ -84,17 +84,18 @@ def attention_beside(
     names = [name for name, *_ in maps]
     with drawing(theme, [*(text for _, _, source, target in maps for text in (*source, *target)), *names, title or ""]):
         figure = paper(1.0, total)
+        above = max(label_height(source, size) for _, _, source, _ in maps) * POINTS + 8
         left = 0.0
-        for place, (name, weights, source, target) in enumerate(maps):
+        for name, weights, source, target in maps:
             width, height = cell * len(source), cell * len(target)
-            left += (label_width(target, size) + 0.3) if place else 0.0
+            left += label_width(target, size)
             axes = add_axes(figure, left, total - height, width, height)
             image = draw_map(axes, weights, theme)
             label_source(axes, source, size)
             label_target(axes, target, size)
-            axes.set_title(visible(name), loc="left", pad=8, size=min(BODY, BODY * width / label_width([name], BODY)))
-            left += width
-        colour_bar(figure, image, left=left + 0.12, height=min(total, 2.0), top=total)
+            axes.annotate(name, (0, 1), (0, above), xycoords="axes fraction", textcoords="offset points", size=BODY)
+            left += max(width, *widths_of([name], BODY)) + 0.25
+        colour_bar(figure, image, left=left - 0.13, height=min(total, 2.0), top=total)
         if title:
             add_title(figure, title)
         cut_to_fit(figure)
@@ -129,6 +130,12 @@ def turned(labels: Sequence[str]) -> bool:
 def label_width(labels: Sequence[str], size: float) -> float:
     """The widest of the labels as they are drawn, in inches."""
     return max(widths_of([visible(label) for label in labels], size))
+
+
+def label_height(source: Sequence[str], size: float) -> float:
+    """The room that the labels above a map need, in inches."""
+    upright = 1.2 * size / POINTS
+    return label_width(source, size) if turned([visible(symbol) for symbol in source]) else upright
 
 
 def label_source(axes: Axes, source: Sequence[str], size: float) -> None:

@@ -13,12 +13,10 @@ from seqcli.figures.attention import (
     check_labels,
     colour_bar,
     draw_map,
+    label_height,
     label_source,
     label_target,
-    label_width,
-    turned,
 )
-from seqcli.figures.labels import visible
 from seqcli.figures.style import (
     BODY,
     DARK,
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
 GAP = 0.12  # inches between two maps
 CAPTION = 0.27  # inches of two lines below a map
 NARROWEST = 0.78  # inches from one captioned map to the next, for its caption
-BETWEEN_BLOCKS = 0.25
+BETWEEN_BLOCKS = 0.18
 
 
 @dataclass(frozen=True)
@@ -155,9 +153,8 @@ def _height(block: Block, cell: float) -> float:
 
 def _heading(block: Block, size: float) -> float:
     """The room above a block: the columns' labels, the heads' titles, and its own title."""
-    labels = [visible(symbol) for symbol in block.columns]
-    label = label_width(block.columns, size) if turned(labels) else 1.2 * size / POINTS
-    return label + (3 + 6 + 1.4 * BODY + 6 + 1.4 * BODY) / POINTS
+    titles: float = (3 + 6 + 1.4 * BODY + 6 + 1.4 * BODY) / POINTS
+    return label_height(block.columns, size) + titles
 
 
 def _draw_block(figure: Figure, block: Block, top: float, cell: float, size: float, theme: Theme) -> AxesImage:

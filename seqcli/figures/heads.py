@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from seqcli.analysis.attention_kinds import KINDS, TITLES, KindName
 from seqcli.analysis.heads import Head
+from seqcli.figures.labels import widths_of
 from seqcli.figures.style import (
     BODY,
     DARK,
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CELL = 0.66, 0.36  # inches
-LEFT, BETWEEN, ABOVE = 0.35, 0.45, 0.62  # inches: between panels, between kinds, and above a kind's panels
+CELL = 0.68, 0.36  # inches
+LEFT, BETWEEN, ABOVE = 0.3, 0.35, 0.55  # inches: between panels, between kinds, and above a kind's panels
 ENTROPY = "entropy, share of the largest"
-DISTANCE = "mean distance"
+DISTANCE = {"encoder": "mean distance", "decoder": "mean distance", "cross": "mean distance from the diagonal"}
 REMOVAL = "rise of the loss without it"
 
 
@@ -70,20 +71,21 @@ def _draw_kind(figure: Figure, name: KindName, grid: list[list[Head]], top: floa
     rises = [[head.removal for head in layer] for layer in grid]
     panels: list[tuple[str, list[list[Any]], float | None, list[list[str]]]] = [
         (ENTROPY, [[head.evenness for head in layer] for layer in grid], 1.0, _patterns(grid)),
-        *([(DISTANCE, far, None, _blank(grid))] if far[0][0] is not None else []),
+        *([(DISTANCE[name], far, None, _blank(grid))] if far[0][0] is not None else []),
         *([(REMOVAL, rises, None, _dead(grid))] if rises[0][0] is not None else []),
     ]
     across, down = CELL
     width, height = across * len(grid[0]), down * len(grid)
+    pitch = max(width, *widths_of([label for label, *_ in panels], SMALL)) + LEFT
     for place, (label, values, most, words) in enumerate(panels):
-        axes = add_axes(figure, place * (width + LEFT), top - height, width, height)
+        axes = add_axes(figure, place * pitch, top - height, width, height)
         _draw_panel(axes, np.array(values, dtype=np.float64), most, words, theme)
-        axes.set_xlabel(label, labelpad=4, color=theme.ink)
+        where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        axes.annotate(label, (0, 0), (0, -11), size=SMALL, **where)
         axes.set_xticks(range(len(grid[0])), [str(head + 1) for head in range(len(grid[0]))])
         axes.set_yticks(range(len(grid)), [f"layer {layer + 1}" if not place else "" for layer in range(len(grid))])
         axes.tick_params(length=0, pad=3)
         if place == 0:
-            where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
             axes.annotate(f"{TITLES[name]}, heads", (0, 1), (0, 18), size=BODY, weight="bold", **where)
 
 

@@ -89,7 +89,8 @@
     const rowName = { cross: "writes", encoder: rowsAreCells ? "cell" : "word", decoder: "writes" }[kind.name];
     const columns = [...Array(cells).fill(null), ...(kind.columns.length > cells ? line(columnName, kind.columns, cells) : [])];
     const rows = line(rowName, kind.rows, 0);
-    const grid = table(kind, weights, stage);
+    // cells are seen in the picture, and are no columns of a table
+    const grid = kind.columns.length > cells ? table(kind, weights, stage, cells) : [];
 
     const clear = () => {
       [...rows, ...columns].forEach((button) => {
@@ -112,7 +113,8 @@
     const showRow = (row) => {
       clear();
       rows[row].classList.add("chosen");
-      grid[row].element.classList.add("chosen");
+      if (rowsAreCells) picture.cells[row].classList.add("chosen");
+      if (grid.length) grid[row].element.classList.add("chosen");
       mark(columns, weights[row]);
       if (picture) picture.show(weights[row].slice(0, cells), weights);
       const onImage = cells && kind.columns.length > cells ? "image " + percent(weights[row].slice(0, cells).reduce((a, b) => a + b, 0)) + ", " : "";
@@ -121,7 +123,8 @@
     const showColumn = (column) => {
       clear();
       if (columns[column]) columns[column].classList.add("chosen");
-      grid.forEach((row) => row.cells[column].classList.add("chosen"));
+      else picture.cells[column].classList.add("chosen");
+      if (column >= cells) grid.forEach((row) => row.cells[column - cells].classList.add("chosen"));
       const values = weights.map((row) => row[column]);
       mark(rows, values);
       said.textContent = visible(kind.columns[column]) + " is looked at by: " + list(kind.rows, values);
@@ -147,6 +150,7 @@
     listen(rows, showRow);
     listen(columns, showColumn);
     grid.forEach((row, place) => row.element.addEventListener("pointerenter", () => showRow(place)));
+    if (picture) picture.cells.forEach((cell, place) => cell.addEventListener("pointerenter", () => (rowsAreCells ? showRow : showColumn)(place)));
   };
 
   // the image, or a bare grid, under the cells that are looked at
@@ -158,10 +162,12 @@
       image.alt = "the source image";
       image.src = model.picture;
     }
+    frame.classList.toggle("empty", !model.picture);
     const overlay = make("div", frame, undefined, "cells");
     overlay.style.gridTemplate = "repeat(" + down + ", 1fr) / repeat(" + across + ", 1fr)";
     const cells = Array.from({ length: down * across }, () => make("i", overlay));
     return {
+      cells,
       clear: () => { frame.classList.add("bare"); cells.forEach((cell) => shade(cell, 0, 0)); },
       show: (values, all) => {
         frame.classList.remove("bare");
@@ -171,18 +177,19 @@
     };
   };
 
-  const table = (kind, weights, stage) => {
+  const table = (kind, weights, stage, from) => {
     const whole = make("table", make("div", stage, undefined, "scroll"));
     whole.setAttribute("aria-hidden", "true");  // what is said above says it in words
     const top = make("tr", make("thead", whole));
     make("th", top);
-    kind.columns.forEach((name) => make("span", make("th", top), visible(name)));
+    kind.columns.slice(from).forEach((name) => make("span", make("th", top), visible(name), visible(name).length > 2 ? "turned" : ""));
     const body = make("tbody", whole);
     return weights.map((row, place) => {
       const element = make("tr", body);
       make("bdi", make("th", element), visible(kind.rows[place]));
-      const cells = row.map((weight, column) => {
+      const cells = row.slice(from).map((weight, index) => {
         const cell = make("td", element);
+        const column = from + index;
         if (kind.seen && !kind.seen[place][column]) cell.className = "unseen";
         else { shade(cell, weight, 1); cell.title = visible(kind.rows[place]) + " → " + visible(kind.columns[column]) + ": " + percent(weight); }
         return cell;

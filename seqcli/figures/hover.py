@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -56,7 +56,7 @@ class HoverMap:
     title: str
     kinds: Sequence[AttentionKind]
     image: NDArray[np.uint8] | None = None
-    said: dict[str, list[list[str]]] | None = None
+    said: Mapping[str, list[list[str]]] | None = None
 
 
 def attention_hover(maps: Sequence[HoverMap]) -> str:
