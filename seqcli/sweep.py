@@ -2,9 +2,9 @@
 
     runs/dates-sweep/
       encoder=gru,seed=1/ …     a run directory for each combination
-      sweep/recipes/*.yaml      what each of them is trained from
-      sweep/results.json        which are finished, and their scores
-      sweep/logs/*.txt          what training and scoring said
+      .sweep/recipes/*.yaml     what each of them is trained from
+      .sweep/results.json       which are finished, and their scores
+      .sweep/logs/*.txt         what training and scoring said
 
 Each run is `seqcli train` and `seqcli eval` in processes of their own: it is the same to the last bit as without a sweep, and one that
 fails takes no other with it. The same sweep again goes on where it stopped; with more values it adds the runs that are new.
@@ -146,7 +146,8 @@ class Sweep:
 
     @property
     def _own(self) -> Path:
-        return self.plan.folder / "sweep"
+        # hidden, so that runs/dates-sweep/* names the runs
+        return self.plan.folder / ".sweep"
 
     def _finish(self, run: SweepRun, jobs: int, lock: int | None) -> None:
         """One run, from wherever it stands to its scores."""
@@ -201,7 +202,8 @@ class Sweep:
         if code == 0:
             return printed[0]
         if self.stopped_by is None:
-            failure = Failure(name, code if code > 0 else 128 - code, _reason(code, last))
+            reason = f"{_reason(code, last)} (all that it said: {log})"
+            failure = Failure(name, code if code > 0 else 128 - code, reason)
             self._failed[name] = failure
             self.tell(name, f"failed: {failure.message}")
         return None

@@ -232,6 +232,4 @@ def _table(curves: Sequence[LengthCurve], metric: str, unit: str) -> Any:
         ]
         for place, bucket in enumerate(curves[0].scores)
     ]
-    return table(
-        f"{metric} by source length, with 95 % intervals", [unit, "sentences", *(curve.label for curve in curves)], rows
-    )
+    return table(f"{metric} (95 % interval)", [unit, "sentences", *(curve.label for curve in curves)], rows)

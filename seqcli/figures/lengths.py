@@ -37,6 +37,8 @@ def lengths_figure(
     theme = DARK if dark else LIGHT
     buckets = curves[0].scores
     with drawing(theme, [curve.label for curve in curves]):
+        from matplotlib.ticker import MaxNLocator
+
         figure = paper(WIDTH, SCORES + COUNTS + BETWEEN)
         scores = add_axes(figure, 0, COUNTS + BETWEEN, WIDTH, SCORES)
         counts = add_axes(figure, 0, 0, WIDTH, COUNTS)
@@ -47,6 +49,7 @@ def lengths_figure(
         _draw_counts(counts, buckets, theme)
         left, right = buckets[0].low - 0.7, buckets[-1].high + 0.7
         scores.set_xlim(left, right)
+        scores.xaxis.set_major_locator(MaxNLocator(integer=True))
         beyond = [length for length in trained_to if length < buckets[-1].high]
         for axes in (scores, counts):
             axes.spines[["top", "right"]].set_visible(False)
@@ -138,7 +141,7 @@ def _add_key(axes: Axes, curves: Sequence[LengthCurve], beyond: Sequence[int], t
         key.append(Line2D([], [], linewidth=1.3, markersize=4, label=label, **_look(number, theme)))
     key.append(Line2D([], [], color=theme.faint, linewidth=0.9, marker="o", markersize=0, label="95 % interval"))
     if any(score.count < FEW for curve in curves for score in curve.scores):
-        hollow = {"marker": "o", "markersize": 4, "markerfacecolor": theme.paper, "color": theme.faint}
+        hollow: dict[str, Any] = {"marker": "o", "markersize": 4, "markerfacecolor": theme.paper, "color": theme.faint}
         key.append(Line2D([], [], linestyle="", label=f"fewer than {FEW} sentences", **hollow))
     if beyond:
         key.append(Line2D([], [], color=theme.faint, linewidth=0.8, linestyle=":", label="longest in training"))

@@ -11,6 +11,8 @@ from seqcli.recipe.schema import Recipe
 SAME_EXPERIMENT = ("run", "seed")
 """Keys that may differ between the runs of one group."""
 LONGEST_VALUE = 40
+MOST_KEYS = 4
+"""Where more keys differ, a label has as few of them as tell all groups apart, and says that there are more."""
 Flat = dict[str, object]
 
 
@@ -58,11 +60,16 @@ def labels(flats: Sequence[Flat]) -> list[str]:
     differing = [key for key in dict.fromkeys(key for flat in flats for key in flat) if _differs(key, flats)]
     kinds = [key.removesuffix("kind") for key in differing if key.split(".")[-1] == "kind"]
     first = [key for key in differing if not any(key.startswith(kind) and key != f"{kind}kind" for kind in kinds)]
-    keys, rest = first, [key for key in differing if key not in first]
+    # what the model is made of tells most
+    first.sort(key=lambda key: not key.startswith("model."))
+    if len(first) > MOST_KEYS:
+        keys, rest, more = [], first, ", …"
+    else:
+        keys, rest, more = first, [key for key in differing if key not in first], ""
     while len(set(_told(keys, flats))) < len(flats) and rest:
         best = max(rest, key=lambda key: len(set(_told([*keys, key], flats))))
         keys, rest = [*keys, best], [key for key in rest if key != best]
-    told = _told(keys, flats)
+    told = [f"{text}{more}" for text in _told(keys, flats)]
     # else values that are cut to the same length
     return told if len(set(told)) == len(told) else [f"{text} ({number})" for number, text in enumerate(told, start=1)]
 

@@ -75,24 +75,23 @@ def split_values(text: str) -> list[str]:
     values, depth, quote, fresh = [""], 0, "", True
     for letter in text:
         if quote:
-            # a backslash takes the next letter with it, in double quotes alone; '' closes and opens again
+            # a backslash takes the next letter with it, in double quotes alone
             escaped = quote == '"' and re.search(r"(?<!\\)(\\\\)*\\$", values[-1])
-            quote = "" if letter == quote and not escaped else quote
-        elif letter in "'\"" and fresh:
-            quote = letter
-        elif letter in OPENING:
-            depth += 1
-        elif letter in CLOSING:
-            depth -= 1
+            closes = letter == quote and not escaped
+            # '' within text closes it and opens it again
+            quote, fresh = "" if closes else quote, bool(closes)
         elif letter == "," and depth == 0:
             values.append("")
             fresh = True
             continue
+        else:
+            quote = letter if letter in "'\"" and fresh else ""
+            depth += (letter in OPENING) - (letter in CLOSING)
+            # a quotation mark opens text only where a value may begin
+            fresh = letter in "[{,:" or (fresh and letter == " ")
         if depth < 0:
             raise RecipeError(f"a {letter} closes what was not opened")
         values[-1] += letter
-        # a quotation mark opens text only where a value may begin
-        fresh = letter in "[{,:" or (fresh and letter == " ")
     if quote or depth:
         raise RecipeError(f"a {quote or 'bracket'} is not closed")
     return [value.strip() for value in values]

@@ -48,7 +48,7 @@ def times(run: Path) -> dict[str, int]:
 
 
 def folders(sweep: str) -> list[str]:
-    return sorted(path.name for path in Path(sweep).iterdir() if path.name != "sweep")
+    return sorted(path.name for path in Path(sweep).iterdir() if path.name != ".sweep")
 
 
 @pytest.mark.timeout(900)  # processes that import torch

@@ -30,7 +30,7 @@ def test_any_other_difference_makes_another_group() -> None:
 def test_all_that_differs_is_told_but_what_follows_from_a_kind() -> None:
     found = grouped(
         a=recipe("model.dropout=0.1"),
-        b=recipe("model.encoder={kind: feedforward, hidden_size: 7}", "model.dropout=0.2"),
+        b=recipe("model.encoder={kind: feedforward, hidden_size: 128}", "model.dropout=0.2"),
     )
     assert list(found) == ["encoder=gru, dropout=0.1", "encoder=feedforward, dropout=0.2"]
 
@@ -39,6 +39,12 @@ def test_what_a_kind_hides_is_told_where_nothing_else_tells() -> None:
     feed = "model.decoder.attention={kind: none, feed_summary: true}"
     found = grouped(a=recipe(), b=recipe(NONE), c=recipe(feed))
     assert list(found) == ["attention=dot", "attention=none, feed_summary=false", "attention=none, feed_summary=true"]
+
+
+def test_where_much_differs_a_few_keys_tell() -> None:
+    often = ("training.steps=9", "threads=1", "data.seed=5", "training.batch_tokens=99", "search.beam_size=3")
+    found = grouped(a=recipe(), b=recipe(*often, "model.dropout=0.1"), c=recipe(*often, "model.dropout=0.2"))
+    assert list(found) == ["dropout=0, …", "dropout=0.1, …", "dropout=0.2, …"]
 
 
 def test_one_group_and_one_without_a_recipe_bear_their_names() -> None:
