@@ -15,6 +15,7 @@ from seqcli.errors import DataError, RecipeError, printable
 from seqcli.evaluation.comparison import FEWEST_FOR_5_PERCENT, PairedTest, moved_most, paired_tests
 from seqcli.evaluation.evaluate import MODEL_METRICS, Evaluation, references_of
 from seqcli.evaluation.metrics import INTERVAL_SEED
+from seqcli.recipe.difference import flattened
 from seqcli.run import Run
 from seqcli.symbols import Example
 
@@ -137,7 +138,7 @@ def recipe_differences(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, di
     A run whose recipe has no such key is left out there. Keys stand in the order in which the recipes have them; the name of a run's
     folder is no difference.
     """
-    flat = {name: dict(_leaves(recipe)) for name, recipe in recipes.items()}
+    flat = {name: flattened(recipe) for name, recipe in recipes.items()}
     keys = dict.fromkeys(key for leaves in flat.values() for key in leaves if key != OF_THE_FOLDER)
     values = {key: {name: leaves[key] for name, leaves in flat.items() if key in leaves} for key in keys}
     return {
@@ -145,14 +146,6 @@ def recipe_differences(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, di
         for key, there in values.items()
         if len(there) < len(recipes) or any(value != next(iter(there.values())) for value in there.values())
     }
-
-
-def _leaves(section: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{before}{key}.")
-        else:
-            yield before + key, value
 
 
 def _refuse_other_examples(

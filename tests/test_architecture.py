@@ -120,6 +120,7 @@ def test_recipe_imports_only_errors_and_only_the_top_imports_recipe() -> None:
     assert into == {
         "seqcli.cli",
         "seqcli.verification",
+        "seqcli.comparison",
         "seqcli.gradient_flow",
         "seqcli.sweep",
         "seqcli.experiment",

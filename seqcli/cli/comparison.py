@@ -23,13 +23,15 @@ def print_comparison(found: Comparison, moved_by: str | None, number: int) -> No
         for key, values in found.recipe.items()
     ]
     if rows:
-        data.print(table("what differs in the recipes", ["key", *found.names], rows, left=1 + len(found.names)))
+        data.print("what differs in the recipes", style="bold", markup=False)
+        data.print(table(None, ["key", *found.names], rows, left=1 + len(found.names)))
     else:
         data.print("the recipes are the same", markup=False)
     moved = found.moved(moved_by, number) if moved_by else []
     for one in moved:
         data.print()
-        data.print(table(_title(one, moved_by or ""), ["", ""], _sentence_rows(one, found.names[0]), left=2))
+        data.print(_title(one, moved_by or ""), style="bold", markup=False)
+        data.print(table(None, ["", ""], _sentence_rows(one, found.names[0]), left=2))
 
 
 TEST_COLUMNS = ("difference", "p bootstrap", "p randomisation")

@@ -86,8 +86,11 @@ def moved_most(before: Counts, after: Counts, number: int) -> list[Moved]:
     return [Moved(int(row), float(scores[0][row]), float(scores[1][row])) for row in order if far[row] > 0]
 
 
-def best_first(name: str, counts: Counts, lengths: Sequence[int]) -> NDArray[np.intp]:
-    """The rows from the best sentence to the worst in the metric `name`; of equally good ones the longer is worth more, since it was harder,
-    and of equally bad ones the shorter is worse."""
+def best_first(name: str, counts: Counts, closeness: NDArray[np.float64], lengths: Sequence[int]) -> NDArray[np.intp]:
+    """The rows from the best sentence to the worst in the metric `name`.
+
+    Many are equally good in a metric that has few values: of these the one of more `closeness` (a score of another metric, more being better)
+    comes first, and then the longer, since it was harder.
+    """
     worth = counts.items() * (1 if higher_is_better(name) else -1)
-    return np.lexsort((-np.asarray(lengths), -worth))
+    return np.lexsort((-np.asarray(lengths), -closeness, -worth))

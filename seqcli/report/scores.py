@@ -21,6 +21,11 @@ def figure(value: float) -> str:
     return f"{value:.4f}" if 0.001 <= abs(value) < 0.1 else f"{value:.2e}"
 
 
+def signed(value: float) -> str:
+    """A difference with its sign."""
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
 def scores(facts: Sequence[RunFacts], split: str, comparison: Comparison | None) -> Html:
     """A row for each metric and run, and the signatures below; tests against the first run where there are several."""
     scored = [one for one in facts if one.evaluation is not None]
@@ -68,7 +73,7 @@ def _test_cells(test: PairedTest | None) -> list[Html]:
     if test is None:
         return [Html("")] * 3
     ps = [Html("same") if p is None else number(p, f"{p:.4f}") for p in (test.bootstrap, test.randomisation)]
-    return [number(test.difference, f"{test.difference:+.2f}"), *ps]
+    return [number(test.difference, signed(test.difference)), *ps]
 
 
 def records(facts: Sequence[RunFacts]) -> Html:

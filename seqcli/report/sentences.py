@@ -10,13 +10,14 @@ from seqcli.comparison import Comparison
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.attention import AttentionMaps, attention_maps, picture_of
 from seqcli.evaluation.comparison import best_first
+from seqcli.evaluation.counting import count
 from seqcli.evaluation.evaluate import Evaluation
 from seqcli.figures.hover import HoverMap, attention_hover
 from seqcli.figures.inline import image_address
 from seqcli.report.card import THUMBNAIL, image
 from seqcli.report.elements import Html, heading, joined, number, paragraph, quoted, table, text
 from seqcli.report.facts import RunFacts
-from seqcli.report.scores import figure
+from seqcli.report.scores import figure, signed
 
 BYTES_A_WEIGHT = 3.2
 """Of attention in a page: up to four characters, most of them "0,"."""
@@ -29,17 +30,20 @@ def extremes(facts: Sequence[RunFacts], metric: str | None, shown: int) -> Html:
         if one.evaluation is None or metric is None:
             continue
         order = _order(one.evaluation, metric)
-        count = min(shown, len(order))
+        # no sentence is among both
+        some = min(shown, (len(order) + 1) // 2)
         title = f"{one.name}: " if len(facts) > 1 else ""
-        for name, rows in (("worst", order[::-1][:count]), ("best", order[:count])):
-            parts.append(heading(f"{title}{name} by {metric}"))
+        for name, rows in (("worst", order[::-1][:some]), ("best", order[:some])):
+            parts.append(heading(f"{title}{name} by {metric}, then by chrF"))
             parts += [_sentence(one, one.evaluation, metric, row) for row in rows]
     return joined(parts) if parts else paragraph(text("No metric of texts was computed."), "note")
 
 
 def _order(evaluation: Evaluation, metric: str) -> list[int]:
     lengths = [len(example.source) or len(example.target or "") for example in evaluation.examples]
-    return [int(row) for row in best_first(metric, evaluation.counts[metric], lengths)]
+    texts = evaluation.hypotheses, evaluation.references
+    chrf = count(["chrf"], *texts, bleu_tokenize="none", split=list, one_word=False)["chrf"]
+    return [int(row) for row in best_first(metric, evaluation.counts[metric], chrf.items(), lengths)]
 
 
 def _sentence(one: RunFacts, evaluation: Evaluation, metric: str, row: int) -> Html:
@@ -67,14 +71,11 @@ def moved(facts: Sequence[RunFacts], comparison: Comparison, metric: str | None,
         return paragraph(text("No sentence is scored differently."), "note")
     parts = []
     for each in found:
-        rows = _source(facts[0], facts[0].evaluation, each.number - 1)
+        rows = [[*row, Html("")] for row in _source(facts[0], facts[0].evaluation, each.number - 1)]
         pairs = zip((facts[0].name, each.run), each.outputs, each.scores, strict=True)
-        rows += [
-            [text(name), joined([quoted(output), Html(" "), number(score, figure(score))])]
-            for name, output, score in pairs
-        ]
+        rows += [[text(name), quoted(output), number(score, figure(score))] for name, output, score in pairs]
         parts.append(
-            table([f"sentence {each.number:,}", f"{metric} {each.difference:+.2f}"], rows, left=2, kind="texts")
+            table([f"sentence {each.number:,}", f"{metric} {signed(each.difference)}", ""], rows, left=2, kind="texts")
         )
     return joined(parts)
 
