@@ -18,12 +18,10 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def two(copy_run: Path, tmp_path: Path) -> tuple[str, str]:
-    """The run, and the same without its last fifty steps, under short names."""
-    for name in ("late", "early"):
-        shutil.copytree(copy_run, tmp_path / name)
-    for checkpoint in ("average", "best", "step-00000150"):
-        shutil.rmtree(tmp_path / "early" / "checkpoints" / checkpoint)
+def two(copy_run: Path, early_run: Path, tmp_path: Path) -> tuple[str, str]:
+    """A run that has learnt its task and one that has not yet, under short names."""
+    for name, run in (("late", copy_run), ("early", early_run)):
+        shutil.copytree(run, tmp_path / name)
     return "late", "early"
 
 
@@ -37,7 +35,7 @@ def test_json_has_everything(call: Callable[..., Any], two: tuple[str, str]) -> 
     assert list(record) == ["split", "examples", "runs", "tests", "recipe", "moved", "notes"]
     assert (record["split"], record["examples"]) == ("test", 100)
     assert [run["run"] for run in record["runs"]] == ["late", "early"]
-    assert [run["checkpoint"] for run in record["runs"]] == ["average", "step-00000100"]
+    assert [run["checkpoint"] for run in record["runs"]] == ["average", "best"]
     values = [run["metrics"]["chrf"]["value"] for run in record["runs"]]
     chrf = next(test for test in record["tests"] if test["metric"] == "chrf")
     assert (chrf["run"], chrf["against"]) == ("early", "late")
@@ -62,8 +60,8 @@ def test_json_has_everything(call: Callable[..., Any], two: tuple[str, str]) -> 
 def test_the_tables(call: Callable[..., Any], two: tuple[str, str]) -> None:
     ended = call("compare", *two, *FEW, "-n", "1")
     assert ended.code == 0
-    assert "test, 100 examples; checkpoints average, step-00000100" in ended.err
-    assert "the recipes are the same" in ended.out
+    assert "test, 100 examples; checkpoints average, best" in ended.err
+    assert ["training.steps", "150", "60"] in [line.split() for line in ended.out.splitlines()]
     signatures = [line for line in ended.out.splitlines() if "version:" in line]
     assert len(signatures) == 3
     assert "bs:100|seed:12345" in signatures[1]
@@ -98,7 +96,9 @@ def test_what_cannot_be_compared(
 
 def test_other_test_data_is_one_sentence(call: Callable[..., Any], two: tuple[str, str]) -> None:
     recipe = Path("early/recipe.yaml")
-    recipe.write_text(recipe.read_text().replace("examples: 1000", "examples: 900"))
+    text = recipe.read_text()
+    recipe.write_text(text.replace("longest: 5", "longest: 4"))
+    assert recipe.read_text() != text
     ended = call("compare", *two)
     assert ended.code == 3
     assert len(ended.err.strip().splitlines()) == 1
