@@ -58,6 +58,7 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also draw all learning curves: .png, .svg or .pdf.")
     ] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="The curves light on dark.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -90,7 +91,7 @@ def compare(
         for told in found.notes:
             warn(told)
     if output is not None:
-        for path in _draw(loaded, output):
+        for path in _draw(loaded, output, dark):
             note(f"wrote {path}")
 
 
@@ -127,13 +128,13 @@ def moving_metric(found: Comparison, by: str | None) -> str | None:
     return by or next(iter(counted), None)
 
 
-def _draw(runs: Sequence[Run], output: Path) -> list[Path]:
+def _draw(runs: Sequence[Run], output: Path, dark: bool) -> list[Path]:
     from seqcli.figures.curves import curves_figure, read_records
     from seqcli.figures.saving import save_figures
     from seqcli.run import METRICS
 
     records = {str(run.folder): read_records(run.folder / METRICS) for run in runs}
-    return save_figures([curves_figure(records)], output)
+    return save_figures([curves_figure(records, dark=dark)], output)
 
 
 def _as_json(found: Comparison, runs: Sequence[Run], by: str | None, number: int) -> dict[str, Any]:

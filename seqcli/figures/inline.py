@@ -15,7 +15,9 @@ from seqcli.figures.style import LIGHT, LINES, without_glyph_warnings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image as PillowImage
 
+PICTURE_DPI, COLOURS = 120, 128
 POINTS_TO_PIXELS = 96 / 72
 IN_THE_PAGE = {
     LIGHT.paper: "var(--paper)",
@@ -55,12 +57,27 @@ def inline_svg(figure: Figure, title: str) -> str:
     )
 
 
+def inline_picture(figure: Figure) -> str:
+    """The figure as an address that carries it, a PNG of few colours: for what is drawn over images, which an SVG would carry one by one."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    with without_glyph_warnings():
+        figure.savefig(content, format="png", dpi=PICTURE_DPI)
+    with Image.open(content) as drawn:
+        return _address(drawn.convert("RGB").quantize(COLOURS))
+
+
 def image_address(pixels: NDArray[np.uint8], largest: int) -> str:
     """An image `uint8 (h,w,3)` or `(h,w)` as an address that carries it, a PNG no side of which is longer than `largest`."""
     from PIL import Image
 
     image = Image.fromarray(pixels)
     image.thumbnail((largest, largest))
+    return _address(image)
+
+
+def _address(image: PillowImage) -> str:
     stream = io.BytesIO()
     image.save(stream, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

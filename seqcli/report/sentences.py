@@ -13,9 +13,10 @@ from seqcli.evaluation.comparison import best_first
 from seqcli.evaluation.counting import count
 from seqcli.evaluation.evaluate import Evaluation
 from seqcli.figures.hover import HoverMap, attention_hover
-from seqcli.figures.inline import image_address
+from seqcli.figures.inline import image_address, inline_picture
+from seqcli.figures.overlay import overlay_figure
 from seqcli.report.card import THUMBNAIL, image
-from seqcli.report.elements import Html, heading, joined, number, paragraph, quoted, table, text
+from seqcli.report.elements import Html, folded, heading, joined, number, paragraph, quoted, table, text
 from seqcli.report.facts import RunFacts
 from seqcli.report.scores import figure, signed
 
@@ -87,7 +88,8 @@ def attention(facts: Sequence[RunFacts], metric: str | None, shown: int, budget:
         return paragraph(text("No sentence was translated."), "note")
     order = _order(first, metric)
     chosen = list(dict.fromkeys([*order[::-1][: (shown + 1) // 2], *order[: shown // 2]]))
-    weights = int(budget / BYTES_A_WEIGHT / len(chosen) / len(facts))
+    room = budget / len(chosen) / len(facts) / 2
+    weights = int(room / BYTES_A_WEIGHT)
     parts, told = [], dict[str, None]()
     for row in chosen:
         maps = [
@@ -99,6 +101,10 @@ def attention(facts: Sequence[RunFacts], metric: str | None, shown: int, budget:
             example = first.examples[row]
             parts.append(heading(f"sentence {row + 1:,}: {example.source or example.origin}"))
             parts.append(Html(attention_hover(maps)))
+            # the same to be printed, and for browsers that run no scripts
+            parts += [
+                folded("as a picture", image(address)) for one in maps if (address := _overlay(one, room)) is not None
+            ]
     return joined([*parts, *(paragraph(text(each), "note") for each in told)])
 
 
@@ -121,6 +127,25 @@ def _hover_map(one: RunFacts, row: int, weights: int, told: dict[str, None], *, 
             f"{one.name}: {', '.join(left_out)} is left out to keep the page small; see `seqcli visualize attention`."
         ] = None
     return HoverMap(title, kinds, found.image) if kinds else None
+
+
+def _overlay(one: HoverMap, room: float) -> str | None:
+    """The attention over an image as an address that carries the picture; None where there is no image, or the picture is above `room` bytes."""
+    cross = next((kind for kind in one.kinds if kind.name == "cross" and kind.grid), None)
+    if cross is None or one.image is None or cross.grid is None:
+        return None
+    cells = cross.grid[0] * cross.grid[1]
+    mean = cross.mean
+    read = cross.columns[cells:] or None
+    drawn = overlay_figure(
+        one.image,
+        mean[:, :cells].reshape(-1, *cross.grid),
+        cross.rows,
+        context_weights=mean[:, cells:] if read else None,
+        context_words=read,
+    )
+    address = inline_picture(drawn)
+    return address if len(address) <= room else None
 
 
 def _within(maps: AttentionMaps, weights: int) -> list[AttentionKind]:

@@ -35,7 +35,7 @@ def test_json_has_everything(call: Callable[..., Any], two: tuple[str, str]) -> 
     assert list(record) == ["split", "examples", "runs", "tests", "recipe", "moved", "notes"]
     assert (record["split"], record["examples"]) == ("test", 100)
     assert [run["run"] for run in record["runs"]] == ["late", "early"]
-    assert [run["checkpoint"] for run in record["runs"]] == ["average", "best"]
+    assert [run["checkpoint"] for run in record["runs"]] == ["average", "average"]
     values = [run["metrics"]["chrf"]["value"] for run in record["runs"]]
     chrf = next(test for test in record["tests"] if test["metric"] == "chrf")
     assert (chrf["run"], chrf["against"]) == ("early", "late")
@@ -60,7 +60,7 @@ def test_json_has_everything(call: Callable[..., Any], two: tuple[str, str]) -> 
 def test_the_tables(call: Callable[..., Any], two: tuple[str, str]) -> None:
     ended = call("compare", *two, *FEW, "-n", "1")
     assert ended.code == 0
-    assert "test, 100 examples; checkpoints average, best" in ended.err
+    assert "test, 100 examples; checkpoints average, average" in ended.err
     assert ["training.steps", "150", "60"] in [line.split() for line in ended.out.splitlines()]
     signatures = [line for line in ended.out.splitlines() if "version:" in line]
     assert len(signatures) == 3

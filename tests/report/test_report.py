@@ -227,6 +227,6 @@ def test_another_ending_is_refused(copy_run: Path, tmp_path: Path) -> None:
 def test_images_are_in_the_page(captions: Path) -> None:
     text = captions.read_text()
     found = re.findall(r'src="data:image/png;base64,', text)
-    # two best, two worst, three training examples
-    assert len(found) == 7
+    # two best, two worst, three training examples, and attention over four
+    assert len(found) == 11
     assert np.all(["image" in text, "The sources are images" in text])
