@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image as PillowImage
 
-PICTURE_DPI, COLOURS = 120, 128
+PICTURE_DPI = 100
 POINTS_TO_PIXELS = 96 / 72
 IN_THE_PAGE = {
     LIGHT.paper: "var(--paper)",
@@ -58,14 +58,14 @@ def inline_svg(figure: Figure, title: str) -> str:
 
 
 def inline_picture(figure: Figure) -> str:
-    """The figure as an address that carries it, a PNG of few colours: for what is drawn over images, which an SVG would carry one by one."""
+    """The figure as an address that carries it, a PNG: for what is drawn over images, which an SVG would carry one by one."""
     from PIL import Image
 
     content = io.BytesIO()
     with without_glyph_warnings():
         figure.savefig(content, format="png", dpi=PICTURE_DPI)
     with Image.open(content) as drawn:
-        return _address(drawn.convert("RGB").quantize(COLOURS))
+        return _address(drawn.convert("RGB"))
 
 
 def image_address(pixels: NDArray[np.uint8], largest: int) -> str:
