@@ -6,6 +6,8 @@ BIN := .venv/bin
 RUN := runs/dates
 TORCH := 2.13.0
 TEXT := samstag, 5. märz 2011
+SCORES := dot scaled_dot multiplicative additive content
+STACK := hidden_size: 128, heads: 4, feedforward_size: 256
 # one thread a test worker: more would fight for the cores
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
@@ -31,11 +33,24 @@ test: setup  ## Run the quick tests
 test-real: setup  ## Run the slow tests too, on the real data sets
 	SEQCLI_TEST_EXAMPLES=2000 $(TESTS)
 
-test-docs: setup  ## Run every command of README and docs
+test-frames: setup  ## Record anew the pictures of the live view that the tests compare with
+	SEQCLI_RECORD_FRAMES=1 $(BIN)/python -m pytest tests/cli/test_training_view.py -k recorded
+	git diff --stat tests/cli/frames
+
+docs: setup  ## Run every command of README and docs
 	$(TESTS) tests/test_docs.py
 
 bench-train: setup  ## Time training beside plain PyTorch, on Multi30k in the folder that SEQCLI_TEST_DATA names
 	$(BIN)/python benchmarks/train.py
+
+alignment: setup  ## Train each attention on dates, and print how right it is as an alignment
+	for order in luong bahdanau; do for kind in $(SCORES); do \
+	  $(BIN)/seqcli train recipes/dates.yaml training.steps=300 model.decoder.order=$$order \
+	    model.decoder.attention.kind=$$kind run=runs/alignment/$$order-$$kind || exit; done; done
+	$(BIN)/seqcli train recipes/dates.yaml training.steps=600 training.optimizer.learning_rate=1e-3 \
+	  'model={encoder: {kind: transformer, layers: 2, $(STACK)}, decoder: {kind: transformer, layers: 3, $(STACK)}, dropout: 0.1}' \
+	  run=runs/alignment/transformer
+	$(BIN)/python scripts/alignment_errors.py runs/alignment/*
 
 lint: setup  ## Check style and format
 	$(BIN)/ruff check .
@@ -46,6 +61,10 @@ types: setup  ## Check types
 
 dates: setup  ## Make the shipped dates anew from CLDR
 	$(BIN)/python scripts/make_dates.py
+
+frames: setup  ## Record anew the pictures of the live view that the tests compare with
+	SEQCLI_RECORD_FRAMES=1 $(BIN)/python -m pytest tests/cli/test_training_view.py -k recorded
+	git diff --stat tests/cli/frames
 
 docs: setup  ## Make the references in docs/ from the schema and the commands
 	$(BIN)/python scripts/make_docs.py
@@ -60,4 +79,4 @@ lock: setup  ## Resolve the newest versions that go together into constraints.tx
 clean:  ## Remove .venv and everything made from the code (runs stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
-.PHONY: help setup run test test-real test-docs bench-train lint types dates docs lock clean
+.PHONY: help setup run test test-real test-docs bench-train alignment lint types dates frames docs lock clean

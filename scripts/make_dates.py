@@ -1,9 +1,10 @@
-"""Make seqcli/data/dates.tsv.gz: dates as people write them in 24 locales, after CLDR, and in ISO 8601.
+"""Make seqcli/data/dates.tsv.gz: dates as people write them in 24 locales, after CLDR, and in ISO 8601; and beside it months.tsv.
 
     python scripts/make_dates.py
 
 Needs Babel, which carries CLDR; another release of it spells some dates otherwise, and published scores belong to one file:
-make it anew only on purpose. Columns: locale, split, source, target.
+make it anew only on purpose. Columns: locale, split, source, target. months.tsv has what the months are called in them, in lower case:
+locale, number of the month, and its names.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ SEED = 20110305
 PAIRS = {"train": 660, "validation": 21, "test": 42}
 FIRST, LAST = date(1900, 1, 1), date(2050, 12, 31)
 FILE = Path(__file__).resolve().parent.parent / "seqcli" / "data" / "dates.tsv.gz"
+MONTHS = FILE.with_name("months.tsv")
 
 # What the recipe calls a locale, and the CLDR locales that people who write it follow.
 LOCALES = {
@@ -105,6 +107,12 @@ def pairs(locale: str, splits: dict[str, list[date]]) -> list[tuple[str, str, st
     return sorted(rows)
 
 
+def month_names(locale: str, month: int) -> list[str]:
+    """What a month is called in the dates of a locale, written out and abbreviated."""
+    months = [Locale.parse(name).months["format"] for name in LOCALES[locale]]
+    return sorted({each[width][month].translate(TYPED).lower() for each in months for width in ("wide", "abbreviated")})
+
+
 def main() -> None:
     splits = date_splits()
     rows = [row for locale in LOCALES for row in pairs(locale, splits)]
@@ -115,6 +123,8 @@ def main() -> None:
     text = "".join("\t".join(row) + "\n" for row in rows)
     # No time and no name inside: the same rows give the same bytes.
     FILE.write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
+    names = [(locale, str(month), *month_names(locale, month)) for locale in LOCALES for month in range(1, 13)]
+    MONTHS.write_text("".join("\t".join(row) + "\n" for row in names), encoding="utf-8", newline="\n")
     print(f"{FILE.name}: {len(rows)} pairs, {FILE.stat().st_size} bytes")
 
 

@@ -69,7 +69,7 @@ from seqcli.training.memory import BatchChoice, keep_freed_memory
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.precision import refuse_missing
-from seqcli.training.records import Records
+from seqcli.training.records import Records, read_records
 from seqcli.training.team import Team, join_team
 from seqcli.types import Batch, Progress
 
@@ -96,14 +96,25 @@ class Experiment:
 
     @cached_property
     def steps_an_epoch(self) -> int:
-        """Optimizer steps that one pass over the data takes (the first one; others may differ by a few)."""
-        return -(-len(self.plan(0)) // self.recipe.training.accumulation)
+        """Optimizer steps that one pass over all data takes (one of them; others may differ by a few)."""
+        return self._steps_of(self._introductory_epochs)
 
     @property
     def total_steps(self) -> int:
         """Optimizer steps of the whole run, as far as they are known beforehand."""
-        training = self.recipe.training
-        return training.steps if training.steps is not None else (training.epochs or 0) * self.steps_an_epoch
+        training, first = self.recipe.training, self._introductory_epochs
+        if training.steps is not None:
+            return training.steps
+        epochs = training.epochs or 0
+        return sum(map(self._steps_of, range(min(first, epochs)))) + max(0, epochs - first) * self.steps_an_epoch
+
+    @property
+    def _introductory_epochs(self) -> int:
+        curriculum = self.recipe.training.curriculum
+        return 0 if curriculum is None else curriculum.epochs
+
+    def _steps_of(self, epoch: int) -> int:
+        return -(-len(self.plan(epoch)) // self.recipe.training.accumulation)
 
     @property
     def done(self) -> bool:
@@ -179,7 +190,11 @@ class Experiment:
 
             yield keep
 
-    def _validator(self) -> Callable[[], tuple[dict[str, float], Sample]] | None:
+    def records(self) -> list[Progress]:
+        """What the run has told up to where it stands, from `metrics.jsonl`."""
+        return read_records(self.folder / METRICS, self.position.step)
+
+    def _validator(self) -> Callable[[], tuple[dict[str, float], tuple[Sample, ...]]] | None:
         """What scores the model on the validation split, if there is one."""
         validation = self.data.validation
         if validation is None:
@@ -191,15 +206,20 @@ class Experiment:
         section, settings = self.recipe.evaluation, search_settings(self.recipe)
         names = list(dict.fromkeys([*section.metrics, self.recipe.training.best_metric]))
 
-        def validate() -> tuple[dict[str, float], Sample]:
+        sampled = spread(len(examples), section.samples)
+
+        def validate() -> tuple[dict[str, float], tuple[Sample, ...]]:
             result = evaluate(translator, examples, names, settings, bleu_tokenize=section.bleu_tokenize)
-            first = examples[0]
+            shown = [examples[row] for row in sampled]
             if result.hypotheses:
-                hypothesis = result.hypotheses[0]
+                written = [result.hypotheses[row] for row in sampled]
             else:
-                hypothesis = next((one.text for one in translator.translate([first], settings)[0]), "")
+                found = translator.translate(shown, replace(settings, beam_size=1))
+                written = [next((one.text for one in each), "") for each in found]
             scores = {name: metric.value for name, metric in result.metrics.items()}
-            return scores, (first.source or first.origin, first.target or "", hypothesis)
+            return scores, tuple(
+                (one.source or one.origin, one.target or "", text) for one, text in zip(shown, written, strict=True)
+            )
 
         return validate
 
@@ -323,6 +343,12 @@ def write_run_files(experiment: Experiment) -> None:
     write_file(folder / ENVIRONMENT, (json.dumps(environment(), indent=1) + "\n").encode())
     # last, because a folder with a recipe counts as a run
     write_file(folder / RECIPE, dump_recipe(experiment.recipe).encode())
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """At most `wanted` of `count` rows, evenly far from each other, the first one among them."""
+    wanted = min(wanted, count)
+    return [count * place // wanted for place in range(wanted)]
 
 
 def environment() -> dict[str, Any]:

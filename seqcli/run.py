@@ -24,6 +24,8 @@ from pathlib import Path
 
 import torch
 
+from seqcli.analysis.alignment import AlignmentSettings, attended
+from seqcli.analysis.alignment_error import AlignmentScores, alignment_scores
 from seqcli.analysis.attention_kinds import by_words, kinds_of
 from seqcli.analysis.flow import GradientFlow
 from seqcli.analysis.gradients import measure_gradients
@@ -36,14 +38,15 @@ from seqcli.data.corpus import Corpus
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.attention import AttentionMaps, attention_maps
-from seqcli.evaluation.evaluate import Evaluation, evaluate
+from seqcli.evaluation.counting import Counts, count
+from seqcli.evaluation.evaluate import Evaluation, evaluate, references_of
 from seqcli.evaluation.metrics import INTERVAL_SEED
-from seqcli.evaluation.translator import SearchSettings, Translation, Translator
+from seqcli.evaluation.translator import SearchSettings, Told, Translation, Translator, nobody
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.data import AlgorithmicData
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
-from seqcli.symbols import Example, Image
+from seqcli.symbols import Example, Image, Link
 from seqcli.training.checkpoint import load_weights, read_state, replaced, step_folder, step_folders
 from seqcli.types import Batch
 
@@ -114,10 +117,10 @@ class Run:
         return found
 
     def hypotheses(
-        self, examples: Sequence[Example], settings: SearchSettings | None = None
+        self, examples: Sequence[Example], settings: SearchSettings | None = None, told: Told = nobody
     ) -> list[list[Translation]]:
-        """All hypotheses for each example, best first."""
-        return self.translator.translate(examples, settings or self.settings())
+        """All hypotheses for each example, best first; `told` hears how far the search is."""
+        return self.translator.translate(examples, settings or self.settings(), told)
 
     def corpus(self, split: Split) -> Corpus:
         """A split of the recipe's data. RecipeError where the recipe names none."""
@@ -137,19 +140,16 @@ class Run:
         seed: int = INTERVAL_SEED,
         lengths: bool = False,
         groups: bool = False,
+        told: Told = nobody,
     ) -> Evaluation:
         """Score the model on a split of its recipe's data, or on any `corpus`.
 
         `metrics` are those of the recipe if not given; `intervals` is the number of bootstrap resamples (0: no intervals), drawn from `seed`. With
-        `lengths` short and long sources are also scored apart, with `groups` each group of examples.
+        `lengths` short and long sources are also scored apart, with `groups` each group of examples; `told` hears how far the search is.
         """
-        found = corpus or self.corpus(split)
-        examples = list(found.read())
-        if not examples:
-            raise DataError(f"{found.name}: there is nothing to evaluate")
         return evaluate(
             self.translator,
-            examples,
+            self._examples_of(corpus or split),
             metrics or self.recipe.evaluation.metrics,
             self.settings(beam_size),
             bleu_tokenize=self.recipe.evaluation.bleu_tokenize,
@@ -157,7 +157,63 @@ class Run:
             seed=seed,
             lengths=lengths,
             groups=groups,
+            told=told,
         )
+
+    def align(
+        self,
+        split: Split = "test",
+        *,
+        corpus: Corpus | None = None,
+        gold: Sequence[Sequence[Link]] | None = None,
+        settings: AlignmentSettings | None = None,
+        intervals: int = 0,
+    ) -> AlignmentScores:
+        """Attention as a word alignment while the references of a split, or of any `corpus`, are written, and how right it is against
+        `gold` links, one line of them an example, or, without, those that the data knows. See `alignment_scores`."""
+        examples, settings = self._examples_of(corpus or split), settings or AlignmentSettings()
+        return alignment_scores(self.translator, examples, settings, gold=gold, intervals=intervals)
+
+    def alignments(
+        self,
+        examples: Sequence[Example],
+        found: Sequence[Translation],
+        settings: AlignmentSettings | None = None,
+    ) -> list[tuple[Link, ...]]:
+        """The links from the words of each source to those of a hypothesis for it, one of those that `hypotheses` found."""
+        settings = settings or AlignmentSettings()
+        written = [row for row, one in enumerate(found) if one.ids]
+        looked = attended(
+            self.translator, [examples[row] for row in written], [found[row].ids for row in written], settings
+        )
+        links: list[tuple[Link, ...]] = [()] * len(found)
+        for row, one in zip(written, looked, strict=True):
+            links[row] = one.links(settings.threshold)
+        return links
+
+    def _examples_of(self, data: Split | Corpus) -> list[Example]:
+        """All examples of a split, or of a corpus; RecipeError where there is no such split, DataError where there are none."""
+        found = data if isinstance(data, Corpus) else self.corpus(data)
+        examples = list(found.read())
+        if not examples:
+            raise DataError(f"{found.name}: there is nothing to evaluate")
+        return examples
+
+    def counts(self, metric: str, examples: Sequence[Example], *, beam_size: int | None = None) -> Counts:
+        """What a metric of texts counts in the best hypothesis for each example: the score of any of them is the sum of their rows.
+
+        For breakdowns, as by length (`analysis.lengths.length_scores`).
+        """
+        tokenizer = self.translator.target_tokenizer
+        hypotheses = [found[0].text if found else "" for found in self.hypotheses(examples, self.settings(beam_size))]
+        return count(
+            [metric],
+            hypotheses,
+            [references_of(example, tokenizer) for example in examples],
+            bleu_tokenize=self.recipe.evaluation.bleu_tokenize,
+            split=tokenizer.split,
+            one_word=tokenizer.kind == "symbols",
+        )[metric]
 
     def attention(
         self,

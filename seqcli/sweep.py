@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seqcli.build.batches import with_batch_tokens
 from seqcli.errors import RecipeError, SeqcliError
 from seqcli.evaluation.seeds import Against, Comparison, compare_over_seeds
 from seqcli.identity import refuse_changes
@@ -89,7 +90,11 @@ def plan_sweep(recipe: str, axes: Sequence[Axis], folder: Path) -> Plan:
             invalid.append(Failure(combination.name, error.exit_code, str(error)))
             continue
         if (place / RECIPE).is_file():
-            refuse_changes(resolved, read_recipe(place), place)
+            before = read_recipe(place)
+            # auto has become a number there
+            auto = resolved.training.batch_tokens == "auto"
+            now = with_batch_tokens(resolved, before.training.batch_tokens) if auto else resolved
+            refuse_changes(now, before, place)
         text = dump_recipe(resolved.model_copy(update={"run": None}))
         runs.append(SweepRun(combination.name, combination.settings, resolved.seed, place, text))
     if not runs:

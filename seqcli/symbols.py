@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 from numpy.typing import NDArray
 
@@ -18,6 +18,16 @@ PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 
 
+class Link(NamedTuple):
+    """That what stands at place `source` of a source becomes what stands at place `target` of a target, both counted from 0; surely, or
+    possibly, where it cannot be said which place it is (Och & Ney 2003, "A systematic comparison of various statistical alignment
+    models", section 5)."""
+
+    source: int
+    target: int
+    sure: bool = True
+
+
 @dataclass(frozen=True)
 class Example:
     """One pair: `target` is None where only a source is known; `origin` says where it came from ("file:line").
@@ -27,6 +37,8 @@ class Example:
     several people wrote them, `target` among them; empty where `target` is the only one. `group` is the kind of example that scores
     are told apart by (a question's type). `boxes` are where in the image the things are that the target names: one for each
     symbol that the target's tokenizer splits it into, None for a symbol that names nothing to be seen; empty where none are known.
+    `links` say which character of the source becomes which character of the target, where that is known exactly; a character of the
+    target without any comes from nothing in the source.
     """
 
     source: str
@@ -38,3 +50,4 @@ class Example:
     references: tuple[str, ...] = ()
     group: str = ""
     boxes: tuple[Box | None, ...] = ()
+    links: tuple[Link, ...] = ()

@@ -224,7 +224,8 @@ class Progress:
     """One record of a training run, as the loop yields it; `metrics.jsonl` keeps all but checkpoints.
 
     `event` is "train" (averages since the last record; `skipped` steps whose loss was no number are not in them), "validation"
-    (with `scores`), "memory" (from here on batches are cut into `pieces`, because one did not fit), "spike" (the first step of some
+    (with `scores`, and as `samples` some sources, their targets and
+    what the model writes), "memory" (from here on batches are cut into `pieces`, because one did not fit), "spike" (the first step of some
     whose `loss` is far above the `usual_loss`), "rewind" (after spikes weights and optimizer went `back_to` a step), or "checkpoint".
     `seconds` is the time since the last record, without validation and checkpoints, and `peak_bytes` the most memory in use so far (see
     `training.memory.peak_bytes`). `gradient_norms` has a length for each part of the model, before clipping, where the recipe asks for it;
@@ -240,7 +241,7 @@ class Progress:
     tokens_per_second: float | None = None
     padding: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
-    sample: tuple[str, str, str] | None = None
+    samples: tuple[tuple[str, str, str], ...] = ()
     skipped: int | None = None
     loss_scale: float | None = None
     pieces: int | None = None

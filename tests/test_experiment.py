@@ -15,7 +15,7 @@ import torch
 import seqcli
 from seqcli.data.files import read_text
 from seqcli.errors import DataError, SeqcliError
-from seqcli.experiment import Experiment, prepare
+from seqcli.experiment import Experiment, prepare, spread
 from seqcli.identity import differences
 from seqcli.recipe import model
 from seqcli.recipe.load import load_recipe
@@ -438,3 +438,34 @@ def test_an_automatic_batch_is_chosen_once(tmp_path: Path) -> None:
             ),
             folder,
         )
+
+
+@pytest.mark.parametrize("metrics", ["loss", "loss, exact_match"])
+def test_samples_are_spread_over_the_validation_split_and_change_nothing(tmp_path: Path, metrics: str) -> None:
+    found, weights = {}, {}
+    for count in (0, 3):
+        folder = tmp_path / str(count)
+        recipe = recipe_of(
+            f"evaluation={{metrics: [{metrics}], samples: {count}}}", "model.dropout=0.1", "search.beam_size=2"
+        )
+        experiment = prepare(recipe, folder)
+        found[count] = [record.samples for record in experiment.train() if record.event == "validation"][-1]
+        weights[count] = experiment.model.state_dict()
+    assert found[0] == ()
+    split = experiment.data.validation
+    assert split is not None
+    rows = [0, len(split) // 3, len(split) * 2 // 3]
+    assert [sample[:2] for sample in found[3]] == [
+        (split.example(row).source, split.example(row).target) for row in rows
+    ]
+    assert all(torch.equal(weights[0][name], weights[3][name]) for name in weights[0])
+
+
+def test_rows_spread() -> None:
+    assert [spread(*case) for case in ((9, 3), (2, 3), (0, 3), (9, 0), (10, 4))] == [
+        [0, 3, 6],
+        [0, 1],
+        [],
+        [],
+        [0, 2, 5, 7],
+    ]

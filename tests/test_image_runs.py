@@ -90,8 +90,10 @@ def as_file(folder: Path, name: str, pixels: np.ndarray) -> str:
         (1, ("data.examples=20",)),
         (4, (*QUESTIONS, "data.limit=40")),
         (4, (*QUESTIONS, "data.limit=40", "training.share_images=6")),
+        (4, (*QUESTIONS, "data.limit=40", "model.encoder.image.normalize=batch", "training.moving_average=0.9")),
+        (2, (*QUESTIONS, "data.limit=40", "training.curriculum={groups: [relational], epochs: 2}")),
     ],
-    ids=["captions", "questions", "shared images"],
+    ids=["captions", "questions", "shared images", "norms of batches", "curriculum"],
 )
 def test_however_often_it_is_stopped(recipe_of: RecipeOf, every: int, others: tuple[str, ...], tmp_path: Path) -> None:
     """What becomes of an image follows from seed, epoch and its number, so a run that goes on sees what it would have seen."""
@@ -105,6 +107,37 @@ def test_however_often_it_is_stopped(recipe_of: RecipeOf, every: int, others: tu
     interrupted(recipe, tmp_path / "stopped", every)
     assert records(tmp_path / "stopped") == records(tmp_path / "straight")
     assert checkpoints(tmp_path / "stopped") == checkpoints(tmp_path / "straight")
+
+
+@pytest.mark.parametrize("together", ["null", "4"])
+def test_a_curriculum_begins_with_its_groups(recipe_of: RecipeOf, together: str, tmp_path: Path) -> None:
+    """Of 60 questions, half of them relational."""
+    recipe = recipe_of(
+        *QUESTIONS,
+        "training={epochs: 3, batch_sentences: 6, curriculum: {groups: [relational], epochs: 2}}",
+        f"training.share_images={together}",
+    )
+    experiment = prepare(recipe, tmp_path / "run")
+    groups = [
+        {experiment.data.train.example(int(row)).group for rows in experiment.plan(epoch) for row in rows}
+        for epoch in range(3)
+    ]
+    assert groups == [{"relational"}, {"relational"}, {"relational", "non-relational"}]
+    assert sorted(row for rows in experiment.plan(2) for row in rows) == list(range(60))
+    steps = [len(experiment.plan(epoch)) for epoch in range(3)]
+    assert steps[0] == steps[1] < steps[2]
+    assert (experiment.steps_an_epoch, experiment.total_steps) == (steps[2], sum(steps))
+
+
+def test_a_curriculum_of_groups_that_are_not_there(recipe_of: RecipeOf, tmp_path: Path) -> None:
+    recipe = recipe_of(*QUESTIONS, "training.curriculum={groups: [counts]}")
+    with pytest.raises(
+        DataError, match=r"curriculum\.groups: no example .* 'counts'; there are: non-relational, relational"
+    ):
+        list(prepare(recipe, tmp_path / "run").train())
+    captions = recipe_of("training.curriculum={groups: [counts]}")
+    with pytest.raises(DataError, match=r"there are: none; data\.columns\.group names a column of them"):
+        list(prepare(captions, tmp_path / "captions").train())
 
 
 def test_augmentation_is_for_training_alone(recipe_of: RecipeOf, tmp_path: Path) -> None:

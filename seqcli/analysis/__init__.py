@@ -1,1 +1,1 @@
-"""What a model does inside, measured: attention heads and what they are for, gradients as they flow back, scores by length."""
+"""What a model does inside, and where it does well or badly, measured."""

@@ -103,7 +103,9 @@ def fade(chains: Sequence[Chain]) -> Fade:
 
 
 def log_mean(lengths: Floats) -> Floats:
-    """The logarithm to base 2 of the geometric mean over examples, (N,T) → (T,); -∞ where one of them is 0."""
+    """The logarithm to base 2 of the geometric mean over examples, (N,T) → (T,); -∞ where one of them is 0, NaN where there are no examples."""
+    if not len(lengths):
+        return np.full(lengths.shape[1], np.nan)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log2(lengths).mean(axis=0))
 
@@ -237,7 +239,7 @@ def _chain_json(chain: Chain) -> dict[str, Any]:
 
 
 def _powers(lengths: Floats) -> list[float]:
-    return [float(value) for value in 2.0 ** log_mean(lengths)]
+    return [float(value) for value in 2.0 ** log_mean(lengths)] if len(lengths) else []
 
 
 def _finite(value: float) -> float | None:

@@ -43,7 +43,8 @@ class States:
 
     def norms(self, gradients: Sequence[Tensor | None]) -> Tensor:
         """The length of the gradient by each state, (B,T)."""
-        return torch.linalg.vector_norm(self.joined(gradients), dim=-1)
+        lengths: Tensor = torch.linalg.vector_norm(self.joined(gradients), dim=-1)
+        return lengths
 
     def joined(self, gradients: Sequence[Tensor | None]) -> Tensor:
         """The gradients of the states, (B,T,D); 0 where none comes."""
@@ -118,7 +119,9 @@ def traced(model: Seq2Seq) -> Iterator[list[States]]:
     Attention is computed explicitly, since it is differentiated in float64 on a CPU.
     """
     found: list[States] = []
-    sides = [(side, stack) for name, stack in model.named_modules() if (side := _side_of(name, stack))]
+    transformers = [
+        (_side_of(name), module) for name, module in model.named_modules() if isinstance(module, TransformerStack)
+    ]
     layers: dict[nn.Module, list[Tensor]] = {}
 
     def keep(module: nn.Module, inputs: object, outputs: Tensor | tuple[Tensor, object]) -> None:
@@ -127,22 +130,18 @@ def traced(model: Seq2Seq) -> Iterator[list[States]]:
     with ExitStack() as stack:
         stack.enter_context(trace_attention(model))
         walks = stack.enter_context(trace_states(model))
-        for _, transformer in sides:
+        for _, transformer in transformers:
             for module in (transformer.dropout, *transformer.layers):
                 stack.callback(module.register_forward_hook(keep).remove)
         yield found
     for name, layer_walks in walks.items():
-        side: Side = "encoder" if name.startswith("encoder") else "decoder"
-        found += [States(side, walk.layer + 1, walk.backward, walk.hidden) for walk in layer_walks]
-    for side, transformer in sides:
+        found += [States(_side_of(name), walk.layer + 1, walk.backward, walk.hidden) for walk in layer_walks]
+    for side, transformer in transformers:
         for number, module in enumerate((transformer.dropout, *transformer.layers)):
             found.append(States(side, number, False, layers[module]))
 
 
-def _side_of(name: str, module: nn.Module) -> Side | None:
-    """The side that a Transformer over symbols reads or writes; None for all other modules."""
-    if not isinstance(module, TransformerStack):
-        return None
+def _side_of(name: str) -> Side:
     return "encoder" if name.startswith("encoder") else "decoder"
 
 

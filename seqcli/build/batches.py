@@ -6,16 +6,19 @@ import math
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqcli.build.data import PreparedData, image_shape
 from seqcli.build.model import grid_shape
 from seqcli.build.training import build_objective
 from seqcli.data.augmentation import Augmentation
-from seqcli.data.batching import Rows, plan_batches, plan_by_image
+from seqcli.data.batching import Lengths, Rows, plan_batches, plan_by_image
+from seqcli.errors import DataError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.model import image_encoder
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.sides import Pixels
+from seqcli.recipe.training import Curriculum
 from seqcli.training.memory import BatchChoice, Shape, choose_batch
 from seqcli.training.optim import Optimizer
 from seqcli.types import Batch
@@ -69,11 +72,28 @@ def with_batch_tokens(recipe: Recipe, size: int | str) -> Recipe:
 def _plan(recipe: Recipe, data: PreparedData, epoch: int, size: int) -> list[Rows]:
     # an image counts as many symbols as it has cells, so that batches of images are bounded too
     lengths = data.train.source_lengths + np.int32(image_cells(recipe)), data.train.target_lengths
-    most, seed = recipe.training.batch_sentences, recipe.seed
-    together = recipe.training.share_images
-    if together is not None:
-        images = data.train.image_numbers
-        return plan_by_image(
-            *lengths, images, together, batch_tokens=size, batch_sentences=most, seed=seed, epoch=epoch
-        )
-    return plan_batches(*lengths, batch_tokens=size, batch_sentences=most, seed=seed, epoch=epoch)
+    images = data.train.image_numbers
+    curriculum = recipe.training.curriculum
+    if curriculum is None or epoch >= curriculum.epochs:
+        return _plan_rows(recipe, *lengths, images, epoch, size)
+    first = _rows_of(data, curriculum)
+    plan = _plan_rows(recipe, lengths[0][first], lengths[1][first], images[first], epoch, size)
+    return [first[batch] for batch in plan]
+
+
+def _plan_rows(
+    recipe: Recipe, source: Lengths, target: Lengths, images: NDArray[np.int64], epoch: int, size: int
+) -> list[Rows]:
+    most, seed, together = recipe.training.batch_sentences, recipe.seed, recipe.training.share_images
+    if together is None:
+        return plan_batches(source, target, batch_tokens=size, batch_sentences=most, seed=seed, epoch=epoch)
+    return plan_by_image(
+        source, target, images, together, batch_tokens=size, batch_sentences=most, seed=seed, epoch=epoch
+    )
+
+
+def _rows_of(data: PreparedData, curriculum: Curriculum) -> Rows:
+    try:
+        return data.train.rows_of(curriculum.groups)
+    except DataError as error:
+        raise DataError(f"training.curriculum.groups: {error}") from error

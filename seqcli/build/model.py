@@ -69,7 +69,7 @@ def build_model(
             recurrent=initialization.recurrent,
             embeddings=initialization.embeddings,
             scale=initialization.scale,
-            radius=initialization.recurrent_radius,
+            recurrent_radius=initialization.recurrent_radius,
             forget_bias=initialization.forget_bias,
         )
     if section.tie in ("target_output", "all"):
@@ -136,7 +136,13 @@ def _image_encoder(model: recipe.Model, section: recipe.ImageEncoder, shape: Seq
     match section:
         case recipe.ConvEncoder():
             return ConvEncoder(
-                shape[0], section.channels, section.blocks, section.hidden_size, positions, dropout=dropout
+                shape[0],
+                section.channels,
+                section.blocks,
+                section.hidden_size,
+                positions,
+                dropout=dropout,
+                normalize=section.normalize,
             )
         case recipe.PatchEncoder():
             return PatchEncoder(
@@ -148,6 +154,7 @@ def _image_encoder(model: recipe.Model, section: recipe.ImageEncoder, shape: Seq
                 _final_norm(section),
                 positions,
                 dropout=_embedding_dropout(model),
+                normalize=section.normalize,
             )
         case recipe.FeaturesEncoder():
             return FeaturesEncoder(shape[2], section.hidden_size, positions, dropout=dropout)

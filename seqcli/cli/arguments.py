@@ -21,3 +21,25 @@ BeamSize = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+
+AlignFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--align-from",
+        metavar="STEP",
+        help="Whose attention is a word's: of the step that has it as output, which is usual, or of the next, that has it as input.",
+    ),
+]
+AlignLayer = Annotated[
+    int | None,
+    typer.Option(
+        "--align-layer", min=1, help="The layer, or hop, to read; usual is the last, of a Transformer the one before."
+    ),
+]
+AlignThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--align-threshold", min=0.0, max=1.0, help="Link all words with so much attention, not the one with the most."
+    ),
+]
+AlignWords = Annotated[bool, typer.Option("--align-words", help="Link words where the symbols are characters.")]

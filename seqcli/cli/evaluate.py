@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet, RunFolder
+from seqcli.cli.arguments import (
+    AlignFrom,
+    AlignLayer,
+    AlignThreshold,
+    AlignWords,
+    BeamSize,
+    Checkpoint,
+    Json,
+    Overrides,
+    Quiet,
+    RunFolder,
+)
 
 if TYPE_CHECKING:
     from seqcli.data.corpus import Corpus
@@ -35,18 +46,36 @@ def evaluate(
     beam_size: BeamSize = None,
     checkpoint: Checkpoint = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the hypotheses to this file, one a line.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write the hypotheses (with --align: the links) to this file, one a line."),
     ] = None,
     by_length: Annotated[bool, typer.Option("--by-length", help="Also score short and long sources apart.")] = False,
     by_group: Annotated[
         bool, typer.Option("--by-group", help="Also score each group of examples apart, as types of questions.")
     ] = False,
+    align: Annotated[
+        bool, typer.Option("--align", help="Score the attention as a word alignment, against gold links, instead.")
+    ] = False,
+    gold: Annotated[
+        Path | None,
+        typer.Option(
+            "--gold", help="The gold links, line by line: `0-0 1-2` sure, `1p2` possible; else those of the data."
+        ),
+    ] = None,
+    gold_first: Annotated[
+        int, typer.Option("--gold-first", help="The number of the first word in --gold: 0 or 1.")
+    ] = 0,
+    align_from: AlignFrom = None,
+    align_layer: AlignLayer = None,
+    align_threshold: AlignThreshold = None,
+    align_words: AlignWords = False,
     intervals: Annotated[bool, typer.Option("--intervals/--no-intervals", help="95 % bootstrap intervals.")] = True,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Score a run on a split of its data, or on files."""
     from seqcli.cli.console import note, notes, tell_cut
+    from seqcli.cli.work_view import WorkView
     from seqcli.errors import RecipeError
 
     notes.quiet = quiet
@@ -54,18 +83,39 @@ def evaluate(
         raise RecipeError(f"--split {split}: there are train, validation and test")
     if bool(source) != bool(target):
         raise RecipeError("--source and --target go together: the sentences, and their references")
-    with notes.status("evaluating"):
+    if align:
+        if metrics or by_length or by_group or beam_size:
+            raise RecipeError("--align goes without --metrics, --by-length, --by-group and --beam-size: it has its own")
+        from seqcli.cli.alignment import evaluate_alignment, settings_of
+        from seqcli.run import load
+
+        evaluate_alignment(
+            load(run, overrides or [], checkpoint=checkpoint),
+            split,  # type: ignore[arg-type]
+            (source, target) if source and target else None,
+            settings_of(align_from, align_layer, align_threshold, words=align_words),
+            gold=gold,
+            gold_first=gold_first,
+            intervals=RESAMPLES if intervals else 0,
+            output=output,
+            as_json=as_json,
+        )
+        return
+    if gold or align_from or align_layer or align_threshold is not None or align_words:
+        raise RecipeError("--gold and the options of alignments go with --align")
+    with WorkView("evaluating") as view:
         from seqcli.run import load
 
         loaded = load(run, overrides or [], checkpoint=checkpoint)
         result = loaded.evaluate(
             split,  # type: ignore[arg-type]
-            corpus=_files(source, target, loaded.features_separator) if source and target else None,
+            corpus=files(source, target, loaded.features_separator) if source and target else None,
             metrics=metric_names(metrics),
             beam_size=beam_size,
             intervals=RESAMPLES if intervals else 0,
             lengths=by_length,
             groups=by_group,
+            told=view.told,
         )
     tell_cut(loaded.translator)
     if output is not None:
@@ -78,7 +128,7 @@ def evaluate(
     _print_tables(name, result)
 
 
-def _files(source: list[Path], target: list[Path], separator: str | None) -> Corpus:
+def files(source: list[Path], target: list[Path], separator: str | None) -> Corpus:
     """The files' pairs; where the run has feature tags, a source line has them after a tab."""
     from seqcli.data.corpus import Corpus
     from seqcli.data.files import read_text

@@ -19,11 +19,12 @@ CELLS = ("rnn", "lstm", "gru")
 
 
 class Asked(NamedTuple):
-    """A recipe or a run to look at, what is set in it, and what it is called."""
+    """A recipe or a run to look at, what is set in it, what it is called, and what is set in it alone."""
 
     source: str
     overrides: tuple[str, ...]
     label: str
+    own: tuple[str, ...] = ()
 
 
 def gradients(
@@ -75,8 +76,10 @@ def gradients(
     """
     from seqcli.cli.console import data, note, notes, table
     from seqcli.errors import RecipeError
+    from seqcli.figures.saving import picture_ending
 
     notes.quiet = quiet
+    picture_ending(output)  # before minutes of training, not after
     wanted = _steps(steps)
     asked = _variants(_asked(sources)) if cells else _asked(sources)
     if label and len(label) != len(asked):
@@ -99,11 +102,9 @@ COLUMNS = ("model", "step", "source", "target", "first/last", "radius", "clipped
 
 def _title(found: Sequence[GradientHistory]) -> str:
     """What the table shows, and on what."""
-    sizes = {(flow.examples, flow.source_length, flow.target_length) for one in found for flow in one.flows}
-    measured = "; ".join(
-        f"{examples} examples, {source} → {target} symbols" for examples, source, target in sorted(sizes)
-    )
-    return f"gradient half-life in steps ({measured})"
+    sizes = {(flow.source_length, flow.target_length) for one in found for flow in one.flows}
+    measured = ", ".join(f"{source} → {target}" for source, target in sorted(sizes))
+    return f"gradient half-life in steps ({measured} symbols)"
 
 
 def _rows(history: GradientHistory) -> list[list[str]]:
@@ -157,7 +158,8 @@ def _asked(arguments: Sequence[str]) -> list[Asked]:
     for argument in arguments:
         if "=" in argument and not Path(argument).exists():
             if found:
-                found[-1] = found[-1]._replace(overrides=(*found[-1].overrides, argument))
+                last = found[-1]
+                found[-1] = last._replace(overrides=(*last.overrides, argument), own=(*last.own, argument))
             else:
                 everywhere.append(argument)
         else:
@@ -181,9 +183,7 @@ def _distinct(asked: Sequence[Asked]) -> list[Asked]:
     """Models of one name told apart by what is set in them."""
     names = [one.label for one in asked]
     return [
-        one._replace(label=f"{one.label} {' '.join(one.overrides)}")
-        if names.count(one.label) > 1 and one.overrides
-        else one
+        one._replace(label=f"{one.label} {' '.join(one.own)}") if names.count(one.label) > 1 and one.own else one
         for one in asked
     ]
 
@@ -215,7 +215,7 @@ def _variants(asked: Sequence[Asked]) -> list[Asked]:
 def _cells(recipe: Recipe) -> list[tuple[str, tuple[str, ...]]]:
     """Names and overrides of the models that `--cells` compares."""
     width = recipe.model.decoder.hidden_size
-    found = []
+    found: list[tuple[str, tuple[str, ...]]] = []
     for attention in ("none", "additive"):
         for cell in CELLS:
             sizes = f"kind: {cell}, hidden_size: {width}, embedding_size: {width}"

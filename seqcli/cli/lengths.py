@@ -62,6 +62,7 @@ def lengths(
     from seqcli.cli.groups import group_runs
     from seqcli.cli.recipe import split_overrides
     from seqcli.errors import RecipeError
+    from seqcli.evaluation.metrics import higher_is_better
     from seqcli.figures.lengths import lengths_figure
     from seqcli.figures.saving import save_figures
     from seqcli.run import load
@@ -87,7 +88,7 @@ def lengths(
     counts: dict[str, Counts] = {}
     with notes.status("translating"):
         for folder, run in loaded.items():
-            counts[folder] = _counts(run, examples, name, beam_size)
+            counts[folder] = run.counts(name, examples, beam_size=beam_size)
             _tell_short_search(run, folder, examples, beam_size)
             tell_cut(run.translator)
     bounds = wanted or length_edges(sizes)
@@ -96,7 +97,8 @@ def lengths(
         for label, names in groups.items()
     ]
     trained_to = sorted(filter(None, {_longest_in_training(Path(folder), unit, run) for folder, run in loaded.items()}))
-    for path in save_figures([lengths_figure(curves, name, unit=unit, trained_to=trained_to, dark=dark)], output):
+    shown = name if higher_is_better(name) else f"{name} (lower is better)"
+    for path in save_figures([lengths_figure(curves, shown, unit=unit, trained_to=trained_to, dark=dark)], output):
         note(f"wrote {path}")
     if as_json:
         about = {"metric": name, "split": split, "unit": unit, "examples": len(examples), "trained_to": trained_to}
@@ -149,22 +151,6 @@ def _same_examples(runs: dict[str, Run], split: str) -> list[Example]:
             )
         found = found or examples
     return found
-
-
-def _counts(run: Run, examples: Sequence[Example], name: str, beam_size: int | None) -> Counts:
-    from seqcli.evaluation.counting import count
-    from seqcli.evaluation.evaluate import references_of
-
-    tokenizer = run.translator.target_tokenizer
-    hypotheses = [found[0].text if found else "" for found in run.hypotheses(examples, run.settings(beam_size))]
-    return count(
-        [name],
-        hypotheses,
-        [references_of(example, tokenizer) for example in examples],
-        bleu_tokenize=run.recipe.evaluation.bleu_tokenize,
-        split=tokenizer.split,
-        one_word=tokenizer.kind == "symbols",
-    )[name]
 
 
 def _tell_short_search(run: Run, folder: str, examples: Sequence[Example], beam_size: int | None) -> None:

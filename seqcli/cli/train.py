@@ -19,7 +19,7 @@ from seqcli.cli.arguments import Overrides, Quiet
 from seqcli.cli.launch import inside_team
 
 if TYPE_CHECKING:
-    from seqcli.cli.console import TrainingView
+    from seqcli.cli.training_view import TrainingView
     from seqcli.experiment import Experiment
     from seqcli.recipe.schema import Recipe
 
@@ -53,7 +53,8 @@ def train(
     The run directory is runs/<recipe name>, or what the key `run` says. Ctrl-C saves a checkpoint and stops, a second Ctrl-C
     stops at once; SIGUSR1 saves a checkpoint and goes on.
     """
-    from seqcli.cli.console import TrainingView, note, notes, warn
+    from seqcli.cli.console import note, notes, warn
+    from seqcli.cli.work_view import WorkView
     from seqcli.recipe.load import load_recipe, recipe_name
 
     # of several processes that share the work, one speaks
@@ -70,7 +71,7 @@ def train(
     if devices > 1 and not inside_team() and not dry_run:
         _launch(command, devices)
         return
-    with notes.status("reading the data"):
+    with WorkView("reading the data"):
         from seqcli.experiment import prepare
 
         experiment = prepare(resolved, folder)
@@ -88,7 +89,7 @@ def train(
     note(f"{'going on with' if start else 'training'} {folder}" + (f" at step {start}" if start else ""))
     with (
         _signals() as received,
-        TrainingView(folder.name, total, start) as view,
+        _view(experiment) as view,
         _death_of_others_told(experiment.team.size),
     ):
         for record in experiment.train(
@@ -119,10 +120,11 @@ def _launch(command: list[str], devices: int) -> None:
 
 def _verify(recipe: Recipe) -> None:
     """Say whether a run in two halves is the same as a straight one, and which tensor is the first that is not."""
-    from seqcli.cli.console import note, notes
+    from seqcli.cli.console import note
+    from seqcli.cli.work_view import WorkView
     from seqcli.errors import SeqcliError
 
-    with notes.status(f"training {2 * VERIFIED} steps straight, and {VERIFIED} and {VERIFIED}"):
+    with WorkView(f"training {2 * VERIFIED} steps straight, and {VERIFIED} and {VERIFIED}"):
         from seqcli.verification import verify_resume
 
         differing = verify_resume(recipe, VERIFIED)
@@ -131,6 +133,24 @@ def _verify(recipe: Recipe) -> None:
             f"a run that was interrupted is another one: {len(differing)} tensors differ, the first is {differing[0]}"
         )
     note(f"{2 * VERIFIED} steps, straight and interrupted after {VERIFIED}: the same to the last bit")
+
+
+def _view(experiment: Experiment) -> TrainingView:
+    """The view of a run, with what it has gone through already."""
+    from seqcli.cli.training_view import TrainingView
+
+    training, validated = experiment.recipe.training, experiment.data.validation is not None
+    view = TrainingView(
+        experiment.folder.name,
+        experiment.total_steps,
+        experiment.position.step,
+        watched=training.best_metric,
+        validate_every=(training.validate_every or experiment.steps_an_epoch) if validated else None,
+        checkpoint_every=training.checkpoint_every,
+        may_end_early=training.early_stopping is not None,
+    )
+    view.recall(experiment.records())
+    return view
 
 
 def _tick(view: TrainingView, experiment: Experiment) -> bool:

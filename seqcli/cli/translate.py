@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +17,23 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
 import typer
 
-from seqcli.cli.arguments import BeamSize, Checkpoint, Overrides, Quiet, RunFolder
+from seqcli.cli.arguments import (
+    AlignFrom,
+    AlignLayer,
+    AlignThreshold,
+    AlignWords,
+    BeamSize,
+    Checkpoint,
+    Overrides,
+    Quiet,
+    RunFolder,
+)
 
 if TYPE_CHECKING:
+    from seqcli.analysis.alignment import AlignmentSettings
+    from seqcli.cli.work_view import WorkView
     from seqcli.evaluation.translator import Translation
+    from seqcli.run import Run
     from seqcli.symbols import Example
 
 WINDOW_LINES, WINDOW_IMAGES = 2000, 256
@@ -55,6 +69,17 @@ def translate(
         typer.Option("--nbest", min=1, help="Hypotheses a line; above 1: line number, score and text, tabs between."),
     ] = 1,
     scores: Annotated[bool, typer.Option("--scores", help="Put the score and a tab before each text.")] = False,
+    alignments: Annotated[
+        bool,
+        typer.Option(
+            "--alignments",
+            help="Put a tab and the word alignment behind each text, as in `0-0 1-2`; in JSON as `alignment`.",
+        ),
+    ] = False,
+    align_from: AlignFrom = None,
+    align_layer: AlignLayer = None,
+    align_threshold: AlignThreshold = None,
+    align_words: AlignWords = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -73,10 +98,17 @@ def translate(
     """
     from seqcli.cli.console import notes, tell_cut, warn
     from seqcli.cli.sources import Reading, read_line
+    from seqcli.cli.work_view import WorkView
     from seqcli.run import load
 
     notes.quiet = quiet
     loaded = load(run, overrides or [], checkpoint=checkpoint)
+    linking = None
+    if alignments:
+        from seqcli.cli.alignment import refuse_images, settings_of
+
+        refuse_images(loaded)
+        linking = settings_of(align_from, align_layer, align_threshold, words=align_words)
     settings = loaded.settings(beam_size)
     settings = replace(settings, beam_size=max(settings.beam_size, nbest))
     if length_penalty is not None:
@@ -85,24 +117,61 @@ def translate(
     reading = Reading(as_json, loaded.reads_texts, loaded.reads_images, loaded.features_separator)
     with ExitStack() as files:
         lines = _input(input_file)
+        size = _size(input_file)
+        shared = (input_file is None and os.isatty(0)) or (output_file is None and os.isatty(1))
+        view = files.enter_context(WorkView("translating", hidden=shared))
         out = _stdout() if output_file is None else files.enter_context(_output(output_file, input_file))
-        number, damaged, unseen = 0, [], []
+        number, bytes_done, damaged, unseen = 0, 0, [], []
         for window in windows(lines, WINDOW_IMAGES if reading.images else WINDOW_LINES):
             texts = [line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace") for line in window]
             damaged += [number + row + 1 for row, line in enumerate(window) if not _is_utf8(line)]
             read = [read_line(text, number + row, reading) for row, text in enumerate(texts)]
             examples, complaints = loaded.translator.seen([example for example, _ in read])
             unseen += complaints
-            results = loaded.hypotheses(examples, settings)
-            for (example, fields), found in zip(read, results, strict=True):
-                out.writelines(f"{line}\n" for line in written(example, fields, found[:nbest], layout))
+            width = sum(map(len, window))
+            results = loaded.hypotheses(examples, settings, _share_of(view, size, bytes_done, width))
+            bytes_done += width
+            kept = [found[:nbest] for found in results]
+            linked = _linked(loaded, examples, kept, linking)
+            for (example, fields), found, links in zip(read, kept, linked, strict=True):
+                out.writelines(f"{line}\n" for line in written(example, fields, found, layout, links))
             out.flush()
             number += len(window)
+            if size is None:
+                view.title = f"translating, {number:,} lines done"
     if damaged:
         warn(f"{len(damaged)} lines have bytes that are not UTF-8, read as \ufffd (the first is line {damaged[0]})")
     if unseen:
         warn(f"{len(unseen)} images cannot be read, and are answered by an empty line (the first: {unseen[0]})")
     tell_cut(loaded.translator)
+
+
+def _size(path: Path | None) -> int | None:
+    """How many bytes there are to read, where that is known."""
+    return path.stat().st_size if path is not None and path.is_file() else None
+
+
+def _share_of(view: WorkView, size: int | None, before: int, width: int) -> Callable[[int, int], None]:
+    """What tells the view how far the whole input is while a window of `width` bytes is translated, `before` being done."""
+
+    def told(done: int, total: int) -> None:
+        if size is not None:
+            view.told(before + width * done // max(total, 1), size)
+
+    return told
+
+
+def _linked(
+    loaded: Run, examples: Sequence[Example], found: Sequence[Sequence[Translation]], settings: AlignmentSettings | None
+) -> list[list[str] | None]:
+    """The alignment of each hypothesis of each example as text; None for all without settings."""
+    if settings is None:
+        return [None] * len(found)
+    from seqcli.data.pharaoh import format_links
+
+    pairs = [(example, one) for example, several in zip(examples, found, strict=True) for one in several]
+    links = iter(loaded.alignments([example for example, _ in pairs], [one for _, one in pairs], settings))
+    return [[format_links(next(links)) for _ in several] for several in found]
 
 
 def windows(stream: BinaryIO, most: int = WINDOW_LINES) -> Iterator[list[bytes]]:
@@ -135,18 +204,40 @@ def _fill(stream: BinaryIO, waiting: Queue[bytes | None]) -> None:
         waiting.put(None)
 
 
-def written(example: Example, fields: dict[str, Any], found: Sequence[Translation], layout: Layout) -> Iterable[str]:
-    """The output lines for one example."""
+def written(
+    example: Example,
+    fields: dict[str, Any],
+    found: Sequence[Translation],
+    layout: Layout,
+    links: Sequence[str] | None = None,
+) -> Iterable[str]:
+    """The output lines for one example, `links` being the alignment of each hypothesis where these are wanted."""
     if layout.as_json:
-        best = found[0] if found else None
-        answer = {**fields, "translation": best.text if best else "", "score": best.score if best else None}
-        if layout.nbest > 1:
-            answer["translations"] = [{"text": one.text, "score": one.score, "log_prob": one.log_prob} for one in found]
-        return [json.dumps(answer, ensure_ascii=False)]
+        return [json.dumps(_answer(fields, found, layout, links), ensure_ascii=False)]
+    ends = ["" for _ in found] if links is None else [f"\t{line}" for line in links]
     if layout.nbest > 1:
-        return [f"{example.index + 1}\t{one.score:.6f}\t{one_line(one.text)}" for one in found]
+        return [
+            f"{example.index + 1}\t{one.score:.6f}\t{one_line(one.text)}{end}"
+            for one, end in zip(found, ends, strict=True)
+        ]
     text, score = (one_line(found[0].text), found[0].score) if found else ("", 0.0)
-    return [f"{score:.6f}\t{text}" if layout.scores else text]
+    end = ends[0] if ends else "" if links is None else "\t"
+    return [f"{score:.6f}\t{text}{end}" if layout.scores else f"{text}{end}"]
+
+
+def _answer(
+    fields: dict[str, Any], found: Sequence[Translation], layout: Layout, links: Sequence[str] | None
+) -> dict[str, Any]:
+    """The JSON object for one example."""
+    best = found[0] if found else None
+    answer = {**fields, "translation": best.text if best else "", "score": best.score if best else None}
+    if links is not None:
+        answer["alignment"] = links[0] if links else ""
+    if layout.nbest > 1:
+        answer["translations"] = [{"text": one.text, "score": one.score, "log_prob": one.log_prob} for one in found]
+        for one, line in zip(answer["translations"], links or (), strict=False):
+            one["alignment"] = line
+    return answer
 
 
 def one_line(text: str) -> str:

@@ -15,8 +15,9 @@ from typing import Literal
 from typing_extensions import assert_never
 
 from seqcli.data.corpus import Corpus
+from seqcli.data.date_links import date_links
 from seqcli.errors import DataError
-from seqcli.symbols import Example
+from seqcli.symbols import Example, Link
 
 Split = Literal["train", "validation", "test"]
 
@@ -27,7 +28,8 @@ HELD_OUT_SHARE = 20
 def read_dates(split: Split, locales: Sequence[str] | None = None) -> Corpus:
     """Dates as people write them → ISO 8601, from CLDR: `samstag, 5. märz 2011` → `2011-03-05`.
 
-    The locales take turns, so that the beginning of the corpus has all of them. No date of one split is in another.
+    The locales take turns, so that the beginning of the corpus has all of them. No date of one split is in another. The examples have
+    the links of `date_links`.
     """
     known = sorted(_dates())
     chosen = known if locales is None else sorted(set(locales))
@@ -38,10 +40,11 @@ def read_dates(split: Split, locales: Sequence[str] | None = None) -> Corpus:
         raise DataError("dates: no locale is chosen")
 
     def read() -> Iterator[Example]:
-        rows = [_dates()[locale][split] for locale in chosen]
-        turns = (pair for turn in zip_longest(*rows) for pair in turn if pair is not None)
-        for index, (source, target) in enumerate(turns):
-            yield Example(source, target, index, f"dates:{split}:{index + 1}")
+        rows = [[(locale, *pair) for pair in _dates()[locale][split]] for locale in chosen]
+        turns = (row for turn in zip_longest(*rows) for row in turn if row is not None)
+        for index, (locale, source, target) in enumerate(turns):
+            links = date_links(locale, source, target)
+            yield Example(source, target, index, f"dates:{split}:{index + 1}", links=links)
 
     return Corpus(f"dates ({split})", read, lambda: f"dates {_dates_digest()} {split} {chosen}")
 
@@ -58,8 +61,8 @@ def read_algorithmic(
 ) -> Corpus:
     """Random strings of the first `alphabet` letters, and what becomes of them: the same, backwards, or in order.
 
-    `examples` counts the training split; the others have a twentieth of that, at least 100. Strings repeat within a split,
-    but none is in two of them, unless there are too few strings for that.
+    The examples have links, each letter to itself. `examples` counts the training split; the others have a twentieth of that, at least
+    100. Strings repeat within a split, but none is in two of them, unless there are too few strings for that.
     """
     if shortest > longest:
         raise DataError(f"{kind}: shortest ({shortest}) is more than longest ({longest})")
@@ -69,7 +72,8 @@ def read_algorithmic(
         random = Random(f"{seed} {split}")
         for index in range(count):
             source = _draw(random, split, seed, string.ascii_lowercase[:alphabet], shortest, longest)
-            yield Example(source, _answer(kind, source), index, f"{kind}:{split}:{index + 1}")
+            target, origin = _answer(kind, source), f"{kind}:{split}:{index + 1}"
+            yield Example(source, target, index, origin, links=_answer_links(kind, source, target))
 
     digest = f"{kind} 1 {split} {seed} {alphabet} {shortest} {longest} {count}"
     return Corpus(f"{kind} ({split})", read, lambda: digest)
@@ -85,6 +89,19 @@ def _answer(kind: Literal["copy", "reverse", "sort"], source: str) -> str:
             return "".join(sorted(source))
         case _:
             assert_never(kind)
+
+
+def _answer_links(kind: Literal["copy", "reverse", "sort"], source: str, target: str) -> tuple[Link, ...]:
+    """Which letter became which, in the order of the target; of equal letters that were sorted, each possibly became each."""
+    if kind == "sort":
+        return tuple(
+            Link(read, place, source.count(letter) == 1)
+            for place, letter in enumerate(target)
+            for read, other in enumerate(source)
+            if other == letter
+        )
+    last = len(source) - 1
+    return tuple(Link(place if kind == "copy" else last - place, place) for place in range(len(source)))
 
 
 def _draw(random: Random, split: Split, seed: int, letters: str, shortest: int, longest: int) -> str:

@@ -49,9 +49,9 @@ class Corpus:
             index = 0
             for example in self.read():
                 for target in dict.fromkeys(example.references) or (example.target,):
-                    # the boxes are about the symbols of one of them
-                    boxes = example.boxes if target == example.target else ()
-                    yield replace(example, target=target, references=(), index=index, boxes=boxes)
+                    # boxes and links are about the symbols of one of them
+                    boxes, links = (example.boxes, example.links) if target == example.target else ((), ())
+                    yield replace(example, target=target, references=(), index=index, boxes=boxes, links=links)
                     index += 1
 
         return Corpus(self.name, read, self.digest)

@@ -22,13 +22,14 @@ from seqcli.data.cache import cache_key
 from seqcli.data.corpus import Corpus
 from seqcli.data.image_file import ABOUT, ARRAYS, ImageFile, ImageWriter
 from seqcli.data.images import ImageReader
+from seqcli.data.pharaoh import format_links, parse_links
 from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError, StorageError
 from seqcli.symbols import BOS, EOS, PAD, UNK, Example, Image
 from seqcli.types import Batch
 
 NO_IMAGE = -1
-FOLDER = "examples-"
+FOLDER = "corpus-"
 """What the folders' names start with: another word for another form of what is in them."""
 
 Ids = Sequence[int] | NDArray[np.int32]
@@ -61,6 +62,7 @@ SCHEMA = pa.schema(
         "references": TEXTS,
         "group": pa.string(),
         "boxes": pa.string(),
+        "links": pa.string(),
     }
 )
 
@@ -136,9 +138,19 @@ class EncodedCorpus:
         """Which image each row looks at; all -1 where there are none."""
         return self._image_numbers
 
+    def rows_of(self, groups: Sequence[str]) -> NDArray[np.int64]:
+        """The rows whose examples belong to one of the groups. Raises `DataError` where a group has none."""
+        column = self._table["group"]
+        there = set(column.unique().to_pylist())
+        for group in groups:
+            if group not in there:
+                found = ", ".join(sorted(there - {""})) or "none; data.columns.group names a column of them"
+                raise DataError(f"no example is of the group {group!r}; there are: {found}")
+        return np.flatnonzero(np.isin(np.asarray(column.to_pylist()), list(groups)))
+
     def example(self, row: int) -> Example:
         """The example of a row as text, with its image as it was decoded; its `index` is the row."""
-        names = ("source", "target", "origin", "features", "references", "group", "boxes")
+        names = ("source", "target", "origin", "features", "references", "group", "boxes", "links")
         cells = {name: self._table[name][int(row)].as_py() for name in names}
         return Example(
             cells["source"],
@@ -150,6 +162,7 @@ class EncodedCorpus:
             tuple(cells["references"]),
             cells["group"],
             tuple(box and tuple(box) for box in json.loads(cells["boxes"])),
+            parse_links(cells["links"]),
         )
 
     def _image(self, row: int | np.int64) -> NDArray[Any] | None:
@@ -357,6 +370,7 @@ def _record_batch(rows: list[Row]) -> Any:
         texts_column([example.references for example in examples]),
         text_column([example.group for example in examples]),
         text_column([json.dumps(example.boxes) for example in examples]),
+        text_column([format_links(example.links) for example in examples]),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 

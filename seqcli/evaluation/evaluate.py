@@ -23,7 +23,7 @@ from seqcli.evaluation.metrics import (
     by_length,
 )
 from seqcli.evaluation.pointing import pointing_metrics
-from seqcli.evaluation.translator import SearchSettings, Translator
+from seqcli.evaluation.translator import SearchSettings, Told, Translator, nobody
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.nn.loss import perplexity
 from seqcli.symbols import PAD, Example
@@ -63,14 +63,14 @@ def evaluate(
     seed: int = INTERVAL_SEED,
     lengths: bool = False,
     groups: bool = False,
+    told: Told = nobody,
 ) -> Evaluation:
     """The metrics called `names`, in that order; hypotheses are searched for only if one of them needs text.
 
     A hypothesis is scored against all references of its example, or against the target where there are none. They are put into
     the form that the target was learnt in (case, Unicode form) before text is compared. `intervals` is the number of bootstrap
-    resamples behind each interval, drawn from `seed`, 0 for none;
-    `lengths` and `groups` also break the scores down. DataError where groups are asked for
-    and no example has one.
+    resamples behind each interval, drawn from `seed`, 0 for none; `lengths` and `groups` also break the scores down. DataError where
+    groups are asked for and no example has one. `told` hears how far the search is.
     """
     if groups and not any(example.group for example in examples):
         raise DataError("no scores by group: the data names no group (a type of question, say) for any example")
@@ -83,7 +83,7 @@ def evaluate(
     counts: dict[str, Counts] = {}
     if wanted:
         tokenizer = translator.target_tokenizer
-        hypotheses = [found[0].text if found else "" for found in translator.translate(examples, settings)]
+        hypotheses = [found[0].text if found else "" for found in translator.translate(examples, settings, told)]
         texts = wanted, hypotheses, references
         split, one_word = tokenizer.split, tokenizer.kind == "symbols"
         counts = count(*texts, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)

@@ -62,7 +62,7 @@ def inside(grid: tuple[int, int], box: Box) -> NDArray[np.float64]:
     return share
 
 
-def _centres_inside(grid: tuple[int, int], box: Box) -> NDArray[np.bool_]:
+def centres_inside(grid: tuple[int, int], box: Box) -> NDArray[np.bool_]:
     """Which cells of a grid have their centre in a box: (rows,columns)."""
     left, top, right, bottom = box
     down, across = ((np.arange(count) + 0.5) / count for count in grid)
@@ -99,7 +99,7 @@ def _pointed(weights: NDArray[np.float64], boxes: Boxes) -> tuple[float, float, 
         seen, share = weights[place], inside((weights.shape[1], weights.shape[2]), box)
         # beside a text, all weights of the image may be too small to be told from 0
         mass += float((seen * share).sum() / seen.sum()) if seen.any() else 0.0
-        centres = _centres_inside((weights.shape[1], weights.shape[2]), box)
+        centres = centres_inside((weights.shape[1], weights.shape[2]), box)
         # a box smaller than a cell may have no centre in it
         target = centres if centres.any() else share > 0
         hits += float(target.flat[int(seen.argmax())])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,6 +54,14 @@ class Translation:
     ids: tuple[int, ...]
 
 
+Told = Callable[[int, int], None]
+"""Is told how much of some work is done, and how much there is."""
+
+
+def nobody(done: int, total: int) -> None:
+    """Who is told where nobody wants to know."""
+
+
 class Translator:
     """Turns sources into hypotheses, many at a time.
 
@@ -82,20 +90,27 @@ class Translator:
         self.image_reader = image_reader
         self.cut: dict[str, None] = {}  # a set that keeps its order
 
-    def translate(self, examples: Sequence[Example], settings: SearchSettings) -> list[list[Translation]]:
+    def translate(
+        self, examples: Sequence[Example], settings: SearchSettings, told: Told = nobody
+    ) -> list[list[Translation]]:
         """The hypotheses for each example, best first, in the order given.
 
         The sources are sorted by length and translated side by side; one with nothing to read or to see is answered by an empty text.
+        After each bunch `told` gets how many of the sources' symbols are done, and how many there are.
         """
         encoded = [self.encode(example) for example in examples]
         written = [row for row, example in enumerate(examples) if not self._blank(example, encoded[row])]
         results = [[Translation("", 0.0, 0.0, ())] for _ in examples]
-        for rows in _side_by_side(written, [len(ids) for ids in encoded], settings.batch_sentences):
+        lengths = [len(ids) for ids in encoded]
+        done, total = 0, sum(lengths[row] for row in written)
+        for rows in _side_by_side(written, lengths, settings.batch_sentences):
             found = self.search(
                 self.batch([examples[row] for row in rows], sources=[encoded[row] for row in rows]), settings
             )
             for row, translations in zip(rows, self.spell(found), strict=True):
                 results[row] = translations
+            done += sum(lengths[row] for row in rows)
+            told(done, total)
         return results
 
     def seen(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:

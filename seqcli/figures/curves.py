@@ -26,7 +26,7 @@ COLUMNS = 3
 TRAINING: dict[str, Any] = {"linewidth": 1.0, "alpha": 0.55}
 VALIDATION: dict[str, Any] = {"linewidth": 1.3, "marker": "o", "markersize": 2.5}
 DASHES = ("-", "--", ":")
-BAND = 0.18  # its opacity
+BAND, DARK_BAND = 0.18, 0.4  # opacity on light paper and on dark
 Series = tuple[Sequence[float], Sequence[float]]
 Groups = Mapping[str, Sequence[str]]
 
@@ -169,9 +169,9 @@ def _draw_panel(axes: Axes, name: str, lines: Mapping[str, Sequence[Sequence[Rec
     from matplotlib.ticker import EngFormatter, LogLocator, StrMethodFormatter
 
     for number, runs in enumerate(lines.values()):
-        look = _look(number, theme)
-        _draw_line(axes, [_training_series(records, name) for records in runs], {**TRAINING, **look})
-        _draw_line(axes, [_validation_series(records, name) for records in runs], {**VALIDATION, **look})
+        look, band = _look(number, theme), _band_opacity(theme)
+        _draw_line(axes, [_training_series(records, name) for records in runs], {**TRAINING, **look}, band)
+        _draw_line(axes, [_validation_series(records, name) for records in runs], {**VALIDATION, **look}, band)
     axes.set_title(name.replace("_", " "), loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", linewidth=0.4, alpha=0.4)
@@ -183,14 +183,18 @@ def _draw_panel(axes: Axes, name: str, lines: Mapping[str, Sequence[Sequence[Rec
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
-def _draw_line(axes: Axes, series: Sequence[Series], look: dict[str, Any]) -> None:
+def _band_opacity(theme: Theme) -> float:
+    return DARK_BAND if theme == DARK else BAND
+
+
+def _draw_line(axes: Axes, series: Sequence[Series], look: dict[str, Any], band: float) -> None:
     """The one series, or the mean of several over the band that they fill."""
     if len(series) == 1:
         axes.plot(*series[0], **look)
         return
     steps, mean, lowest, highest = band_of(series)
     if len(steps):
-        axes.fill_between(steps, lowest, highest, color=look["color"], alpha=BAND, linewidth=0)
+        axes.fill_between(steps, lowest, highest, color=look["color"], alpha=band, linewidth=0)
     axes.plot(steps, mean, **look)
 
 
@@ -221,7 +225,7 @@ def _add_key(axes: Axes, panels: Sequence[str], lines: Mapping[str, Sequence[Seq
     if any(_validation_series(records, name)[0] for name, records in drawn):
         key.append(Line2D([], [], label="validation", **VALIDATION, **neutral))
     if any(len(runs) > 1 for runs in lines.values()):
-        key.append(Patch(facecolor=neutral["color"], alpha=BAND, label="lowest to highest run"))
+        key.append(Patch(facecolor=neutral["color"], alpha=_band_opacity(theme), label="lowest to highest run"))
     # long labels in fewer columns, so that the key is not much wider than the panels
     widest = max(len(each.get_label()) for each in key) if key else 1
     columns = max(1, min(5, 3 * 34 // (widest + 6)))

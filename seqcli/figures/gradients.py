@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Look = Mapping[str, Any]
-WIDTH, HEIGHT, BETWEEN, BELOW, ACROSS = 2.7, 1.75, 0.62, 0.62, 0.2  # inches
+WIDTH, HEIGHT, BETWEEN, BELOW, ACROSS = 2.7, 1.75, 0.62, 0.62, 0.3  # inches
 LOWEST = (
     1e-30  # a scale reaches no further down: what is below is nothing for float32 either, once it is added to a weight
 )
@@ -63,7 +63,7 @@ def gradients_figure(histories: Sequence[GradientHistory], *, dark: bool = False
             top -= BETWEEN
         if clipped:
             _draw_clipping(add_axes(figure, 0, top - HEIGHT, width - ACROSS, HEIGHT), clipped, theme)
-        _add_key(figure.axes[0], histories, looks)
+        _add_key(figure.axes[0], width, histories, looks)
         cut_to_fit(figure)
     return figure
 
@@ -115,7 +115,7 @@ def _draw_row(
     theme: Theme,
 ) -> None:
     """One row of panels, a step each, on one scale."""
-    first: Axes | None = None
+    panels: list[Axes] = []
     for column, step in enumerate(steps):
         axes = add_axes(figure, column * (WIDTH + ACROSS), bottom, WIDTH, high)
         shown = [(history, _at(history, step), look) for history, look in zip(histories, looks, strict=True)]
@@ -123,16 +123,15 @@ def _draw_row(
             _draw_half_lives(axes, shown, theme, named=column == 0)
         else:
             _draw_lengths(axes, kind, [(flow, look) for _, flow, look in shown if flow is not None], theme)
-        if first is None:
-            first = axes
-        else:
-            axes.sharey(first)
+        if panels:
+            axes.sharey(panels[0])
             axes.tick_params(labelleft=False)
             axes.set_ylabel("")
+        panels.append(axes)
         if kind == "gradient":
             axes.set_title("at initialisation" if step == 0 else f"after {step:,} steps", loc="left")
-    if first is not None and kind != "half-life":
-        _bound(first, [axes for axes in figure.axes if axes.get_shared_y_axes().joined(first, axes)])
+    if kind != "half-life":
+        _bound(panels)
 
 
 def _at(history: GradientHistory, step: int) -> GradientFlow | None:
@@ -144,7 +143,7 @@ def _draw_lengths(axes: Axes, kind: str, flows: Sequence[tuple[GradientFlow, Loo
     for flow, look in flows:
         for chain in flow.chains:
             main = chain in flow.mains
-            style = {"linewidth": 1.4} if main else {"linewidth": 0.6, "alpha": 0.5}
+            style: dict[str, Any] = {"linewidth": 1.4} if main else {"linewidth": 0.6, "alpha": 0.5}
             lengths = 2.0 ** log_mean(chain.gradient if kind == "gradient" else chain.jacobian)
             if len(lengths) and np.isfinite(lengths).all():
                 order = np.argsort(-chain.steps_back)
@@ -178,7 +177,7 @@ def _draw_lengths(axes: Axes, kind: str, flows: Sequence[tuple[GradientFlow, Loo
             )
 
 
-def _bound(first: Axes, panels: Sequence[Axes]) -> None:
+def _bound(panels: Sequence[Axes]) -> None:
     """One scale for some panels, in powers of ten: it has all lines, but goes no lower than `LOWEST`, nor flatter than two powers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -189,6 +188,7 @@ def _bound(first: Axes, panels: Sequence[Axes]) -> None:
     if highest / lowest < 100:
         middle = np.sqrt(highest * lowest)
         lowest, highest = middle / 10, middle * 10
+    first = panels[0]
     first.set_ylim(lowest, highest)
     first.yaxis.set_major_locator(LogLocator(numticks=7))
     first.yaxis.set_minor_locator(NullLocator())
@@ -276,8 +276,8 @@ def _draw_clipping(axes: Axes, histories: Sequence[tuple[GradientHistory, Look]]
     _tidy(axes)
 
 
-def _add_key(axes: Axes, histories: Sequence[GradientHistory], looks: Sequence[Look]) -> None:
-    """Above the first panel: which line is which model, and what share of its steps was clipped."""
+def _add_key(axes: Axes, width: float, histories: Sequence[GradientHistory], looks: Sequence[Look]) -> None:
+    """Above the first panel, `width` inches wide: which line is which model, and what share of its steps was clipped."""
     from matplotlib.lines import Line2D
 
     key = []
@@ -285,8 +285,8 @@ def _add_key(axes: Axes, histories: Sequence[GradientHistory], looks: Sequence[L
         clipping = history.clipping
         clipped = "" if clipping is None or clipping.limit is None else f" ({clipping.share:.0%} clipped)"
         key.append(Line2D([], [], linewidth=1.4, label=history.label + clipped, **look))
-    widest = max(len(line.get_label()) for line in key) * 0.075 + 0.5  # inches, about
-    columns = max(1, min(len(key), int(axes.figure.get_size_inches()[0] / widest)))
+    widest = max(len(str(line.get_label())) for line in key) * 0.075 + 0.5  # inches, about
+    columns = max(1, min(len(key), int((width + 0.8) / widest)))
     axes.legend(
         handles=key, loc="lower left", bbox_to_anchor=(-0.02, 1.16), borderaxespad=0, ncols=columns, handlelength=2.2
     )
@@ -310,17 +310,17 @@ def _draw_sheets(history: GradientHistory, scale: tuple[float, float], theme: Th
                 continue
             length = len(layers[0].steps_back)
             axes = add_axes(figure, left, top - len(layers) * 1.6 * cell, length * cell, len(layers) * 1.6 * cell)
-            image = _draw_sheet(axes, layers, scale, theme)
+            image = _draw_sheet(axes, layers, scale, theme, named=left == 0.0)
             axes.set_xlabel(f"position in the {name}, 1 to {length}")
             if left == 0.0:
                 step = "at initialisation" if flow.step == 0 else f"after {flow.step:,} steps"
                 axes.set_title(f"{history.label}, {step}", loc="left")
-            left += length * cell + 0.75
+            left += length * cell + 0.85
         if flow is history.flows[0]:
             bar = figure.colorbar(image, cax=add_axes(figure, left - 0.55, top - 1.0, 0.09, 1.0))
             bar.set_label(GRADIENT, size=SMALL - 1, parse_math=True)
-            bar.ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-            bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda power, place: _power_of_ten(10.0**power, place)))
+            bar.ax.yaxis.set_major_locator(MaxNLocator(4))
+            bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda power, place: f"{10.0**power:.1g}"))
             bar.ax.tick_params(labelsize=SMALL - 1, length=2)
             bar.outline.set_linewidth(0.6)
         top -= high + 0.75
@@ -331,7 +331,7 @@ def _layers(flow: GradientFlow, side: str) -> list[Chain]:
     return [chain for chain in flow.chains if chain.side == side]
 
 
-def _draw_sheet(axes: Axes, layers: Sequence[Chain], scale: tuple[float, float], theme: Theme) -> Any:
+def _draw_sheet(axes: Axes, layers: Sequence[Chain], scale: tuple[float, float], theme: Theme, *, named: bool) -> Any:
     """Layers as rows, positions as columns; the picture that a colour bar is made from."""
     levels: NDArray[np.float64] = np.stack([log_mean(chain.gradient) for chain in layers]) * np.log10(2)
     shown = np.ma.masked_invalid(levels)
@@ -340,7 +340,10 @@ def _draw_sheet(axes: Axes, layers: Sequence[Chain], scale: tuple[float, float],
     axes.set_yticks(range(len(layers)), names)
     axes.set_xticks([])
     axes.tick_params(axis="y", length=0)
-    axes.set_ylabel("layer")
+    if named:
+        axes.set_ylabel("layer")
+    # seen where no gradient comes
+    axes.patch.set(hatch="////", edgecolor=theme.faint, linewidth=0)
     return image
 
 

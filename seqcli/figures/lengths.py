@@ -49,7 +49,7 @@ def lengths_figure(
         _draw_counts(counts, buckets, theme)
         left, right = buckets[0].low - 0.7, buckets[-1].high + 0.7
         scores.set_xlim(left, right)
-        scores.xaxis.set_major_locator(MaxNLocator(integer=True))
+        scores.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
         beyond = [length for length in trained_to if length < buckets[-1].high]
         for axes in (scores, counts):
             axes.spines[["top", "right"]].set_visible(False)

@@ -28,13 +28,19 @@ def save_figures(figures: Sequence[Figure], path: Path) -> list[Path]:
     A PDF takes them all, a page each. One figure in another format goes to `path` itself, several to name-1.png, name-2.png
     and so on. Missing folders are made. RecipeError for another ending, StorageError if the files cannot be written.
     """
-    ending = path.suffix.lower().removeprefix(".")
-    if ending not in NO_DATE:
-        raise RecipeError(f"{path}: a picture is written as .png, .svg or .pdf; its name must end in one of these")
+    ending = picture_ending(path)
     if ending == "pdf":
         return [_written(path, _pdf(figures))]
     files = numbered(path, len(figures))
     return [_written(file, _picture(figure, ending)) for file, figure in zip(files, figures, strict=True)]
+
+
+def picture_ending(path: Path) -> str:
+    """The kind of picture that a name asks for: png, svg or pdf. RecipeError for another ending."""
+    ending = path.suffix.lower().removeprefix(".")
+    if ending not in NO_DATE:
+        raise RecipeError(f"{path}: a picture is written as .png, .svg or .pdf; its name must end in one of these")
+    return ending
 
 
 def numbered(path: Path, count: int) -> list[Path]:

@@ -4,7 +4,7 @@ attention (Xu et al. 2015); a text may follow the cells in the same memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.models.transformer import EncoderLayer
+from seqcli.nn.batch_norm import BatchNorm
 from seqcli.nn.dropout import Dropout
 from seqcli.types import Batch, Memory
 
@@ -20,19 +21,20 @@ class ResidualBlock(nn.Module):
     """relu(norm(conv(relu(norm(conv(x))))) + x), the basic block of He et al. 2016, figure 2; with a stride above 1, or more channels, x
     goes through a convolution of 1 × 1 and a norm (option B of §3.3).
 
-    Its norms are over the channels of each place (Liu et al. 2022, §2.6): one over a whole image, or over several, would tell every place what
-    is to be seen in others, and attention need then not look there.
+    Its norms, which `normalize` names, are over the batch, channel by channel, as there, or over the channels of each place (Liu et al. 2022,
+    §2.6). One over a whole image would tell every place what is to be seen in others, and attention need then not look there.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, normalize: str = "layer") -> None:
         super().__init__()
+        norm = NORMS[normalize]
         self.first = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.first_norm = PlaceNorm(outputs)
+        self.first_norm = norm(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.second_norm = PlaceNorm(outputs)
+        self.second_norm = norm(outputs)
         self.stride = stride
         alike = stride == 1 and inputs == outputs
-        projection = (nn.Conv2d(inputs, outputs, 1, bias=False), PlaceNorm(outputs))
+        projection = (nn.Conv2d(inputs, outputs, 1, bias=False), norm(outputs))
         self.shortcut = nn.Identity() if alike else nn.Sequential(*projection)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -52,13 +54,16 @@ class PlaceNorm(nn.LayerNorm):
         return super().forward(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def residual_stages(image_channels: int, channels: Sequence[int], blocks: int) -> nn.Sequential:
+NORMS: dict[str, Callable[[int], nn.Module]] = {"layer": PlaceNorm, "batch": BatchNorm}
+
+
+def residual_stages(image_channels: int, channels: Sequence[int], blocks: int, normalize: str) -> nn.Sequential:
     """Stages of `blocks` residual blocks each, with these `channels`; the first block of a stage halves height and width."""
     stages: list[nn.Module] = []
     before = image_channels
     for width in channels:
-        stages.append(ResidualBlock(before, width, stride=2))
-        stages.extend(ResidualBlock(width, width, stride=1) for _ in range(blocks - 1))
+        stages.append(ResidualBlock(before, width, 2, normalize))
+        stages.extend(ResidualBlock(width, width, 1, normalize) for _ in range(blocks - 1))
         before = width
     return nn.Sequential(*stages)
 
@@ -97,9 +102,10 @@ class ConvEncoder(GridMemory):
         positions: nn.Module,
         *,
         dropout: float,
+        normalize: str = "layer",
     ) -> None:
         super().__init__(positions, dropout=dropout)
-        self.stages = residual_stages(image_channels, channels, blocks)
+        self.stages = residual_stages(image_channels, channels, blocks, normalize)
         self.states = nn.Linear(channels[-1], hidden_size)
 
     def forward(self, batch: Batch) -> Memory:
@@ -124,10 +130,11 @@ class PatchEncoder(GridMemory):
         positions: nn.Module,
         *,
         dropout: float,
+        normalize: str = "layer",
     ) -> None:
         super().__init__(positions, dropout=dropout)
         self.patch_size = patch_size
-        self.stem = residual_stages(image_channels, stem, blocks=1)
+        self.stem = residual_stages(image_channels, stem, 1, normalize)
         self.patches = nn.Linear((stem[-1] if stem else image_channels) * patch_size**2, hidden_size)
         self.layers = nn.ModuleList(layers)
         self.norm = norm

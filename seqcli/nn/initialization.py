@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from seqcli.nn.batch_norm import BatchNorm
 from seqcli.nn.layers import SideBySide
 from seqcli.nn.recurrence import Recurrence
 
@@ -23,13 +24,13 @@ def initialize(
     recurrent: str,
     embeddings: str,
     scale: float | None = None,
-    radius: float | None = None,
+    recurrent_radius: float | None = None,
     forget_bias: float = 1.0,
 ) -> None:
     """Fill every parameter of `model` in place.
 
     Matrices from state to state follow `recurrent`, embeddings (learned positions too) `embeddings`, other matrices `weights`;
-    with a `radius`, the former are then scaled to this spectral radius (Pascanu et al. 2013, §2.1). Norms start at 1, biases at 0, an
+    with a `recurrent_radius`, the former are then scaled to this spectral radius (Pascanu et al. 2013, §2.1). Norms start at 1, biases at 0, an
     LSTM's forget gates at `forget_bias`. Gates that torch keeps in one matrix, and the fused query-key-value projection, are filled one by
     one: what counts is the width of each. Draws from torch's global generator.
     """
@@ -44,10 +45,10 @@ def initialize(
         elif isinstance(module, nn.Conv2d):
             # a kernel is a matrix from all that it sees to its channels
             fill(module.weight.data.flatten(1), weights, scale)
-        elif isinstance(module, nn.LayerNorm):
+        elif isinstance(module, (nn.LayerNorm, BatchNorm)):
             module.reset_parameters()
         elif isinstance(module, Recurrence):
-            _fill_recurrence(module, weights, recurrent, scale, radius, forget_bias)
+            _fill_recurrence(module, weights, recurrent, scale, recurrent_radius, forget_bias)
 
 
 def fill(weight: Tensor, kind: str, scale: float | None, width: int | None = None) -> None:

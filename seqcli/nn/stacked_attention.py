@@ -16,9 +16,9 @@ class StackedAttention(nn.Module):
 
         u_1 = query     c_k = attend_k(u_k)     u_{k+1} = W·c_k + u_k
 
-    Its context is that of the last hop, c_N. The paper's values have the query's width already, and the sum ṽ^k + u^{k-1} of the last
-    hop is what answers; here W brings a context to that width, and the last sum is left to the decoder's readout, which gets the
-    query beside the context.
+    Its context is the sum of all that was found, c_1 + … + c_N: what answers in the paper is u_{N+1}, which is that sum and the query, and
+    W brings a context to the query's width where the paper's values have it already. So a first look that finds the answer is learnt at
+    once, and what later ones add, later.
 
     Its keys are those of all hops, (B,N,S,A), so that the memory is prepared once a sentence.
     """
@@ -33,10 +33,12 @@ class StackedAttention(nn.Module):
         return torch.stack([cast(Attention, hop).keys(states) for hop in self.hops], dim=1)
 
     def forward(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """Queries (B,T,Q), prepared keys (B,N,S,A), values (B,S,D), mask (B,S) → context (B,T,D) of the last hop."""
+        """Queries (B,T,Q), prepared keys (B,N,S,A), values (B,S,D), mask (B,S) → context (B,T,D) of all hops."""
         first, *others = zip(self.hops, keys.unbind(dim=1), strict=True)
         context: Tensor = first[0](query, first[1], values, mask)
+        found = context
         for hop, prepared in others:
             query = query + self.project(context)
             context = hop(query, prepared, values, mask)
-        return context
+            found = found + context
+        return found

@@ -27,9 +27,9 @@ class Group:
 def group_by_recipe(recipes: Mapping[str, Recipe | None]) -> list[Group]:
     """The runs, by name, in groups that differ in nothing but the seed and the run directory; in the order given.
 
-    A group's label has the keys that differ between groups, as in `encoder=lstm, hidden_size=64`. Where the kind of a section differs
-    its other keys follow from that and are left out, unless they alone tell two groups apart. A run without a recipe (None) is a group of
-    its own and bears its name, and so does everything where there is one group alone.
+    A group's label has the keys that differ between groups, as in `encoder=lstm, hidden_size=64`. A key that is the same wherever
+    the kind of its section is follows from that and is left out, unless it alone tells two groups apart. A run without a recipe
+    (None) is a group of its own and bears its name, and so does everything where there is one group alone.
     """
     members: list[tuple[Flat | None, list[str]]] = []
     for name, recipe in recipes.items():
@@ -58,20 +58,32 @@ def flattened(section: Mapping[str, Any], path: str = "") -> Flat:
 def labels(flats: Sequence[Flat]) -> list[str]:
     """For each of several recipes, all of them different, what tells it from the others."""
     differing = [key for key in dict.fromkeys(key for flat in flats for key in flat) if _differs(key, flats)]
-    kinds = [key.removesuffix("kind") for key in differing if key.split(".")[-1] == "kind"]
-    first = [key for key in differing if not any(key.startswith(kind) and key != f"{kind}kind" for kind in kinds)]
+    first = [key for key in differing if not _follows(key, differing, flats)]
     # what the model is made of tells most
     first.sort(key=lambda key: not key.startswith("model."))
     if len(first) > MOST_KEYS:
-        keys, rest, more = [], first, ", …"
+        keys = [key for key in first if key.startswith("model.") and key.endswith(".kind")]
+        more = ", …"
     else:
-        keys, rest, more = first, [key for key in differing if key not in first], ""
+        keys, more = first, ""
+    rest = [key for key in (first if more else differing) if key not in keys]
     while len(set(_told(keys, flats))) < len(flats) and rest:
         best = max(rest, key=lambda key: len(set(_told([*keys, key], flats))))
         keys, rest = [*keys, best], [key for key in rest if key != best]
     told = [f"{text}{more}" for text in _told(keys, flats)]
     # else values that are cut to the same length
     return told if len(set(told)) == len(told) else [f"{text} ({number})" for number, text in enumerate(told, start=1)]
+
+
+def _follows(key: str, differing: Sequence[str], flats: Sequence[Flat]) -> bool:
+    """Whether a key is the same wherever the kinds of the sections around it are, one of which differs."""
+    kinds = [
+        one for one in differing if one.endswith("kind") and one != key and key.startswith(one.removesuffix("kind"))
+    ]
+    values: dict[str, list[object]] = {}
+    for flat in flats:
+        values.setdefault(repr([flat.get(kind) for kind in kinds]), []).append(flat.get(key))
+    return bool(kinds) and all(value == known[0] for known in values.values() for value in known)
 
 
 def _told(keys: Sequence[str], flats: Sequence[Flat]) -> list[str]:

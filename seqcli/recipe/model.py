@@ -155,6 +155,9 @@ class TransformerDecoder(TransformerSection):
 GridPositions = Literal["sinusoidal", "learned", "none"]
 
 
+StageNorm = Literal["layer", "batch"]
+
+
 class ConvEncoder(Section):
     """A residual network (He et al. 2016) over an image's pixels; each cell of its last feature map is a state of the memory."""
 
@@ -165,6 +168,9 @@ class ConvEncoder(Section):
     """Channels of each stage; each halves width and height, so three of them make a cell of 8 × 8 pixels."""
     blocks: Count = 1
     """Residual blocks in a stage, of two convolutions each."""
+    normalize: StageNorm = "layer"
+    """Over what a stage normalises: the channels of each place; or, channel by channel, the batch (Ioffe & Szegedy 2015), which finds
+    small things on an empty ground sooner."""
     positions: GridPositions = "sinusoidal"
     """How a cell knows its place: fixed waves over rows and columns, a learned table, or not at all."""
 
@@ -175,6 +181,8 @@ class PatchEncoder(TransformerStack):
     kind: Literal["patch"]
     stem: list[Count] = []
     """Channels of residual stages below, as in conv; each halves width and height, and patches are then of cells of their map."""
+    normalize: StageNorm = "layer"
+    """Over what the stem normalises, as in conv."""
     patch_size: Count = 8
     """Pixels, or cells of the stem's map, of a patch's side."""
     positions: GridPositions = "sinusoidal"

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from itertools import product
 
 from seqcli.errors import RecipeError
-from seqcli.recipe.difference import short_names
+from seqcli.recipe.difference import Flat, flattened, labels, short_names
+from seqcli.recipe.tree import Place
+from seqcli.recipe.yaml_parser import Unreadable, parse_yaml
 
 SEED = "seed"
-LONGEST_NAME = 40
+LONGEST_NAME = 60
 """Letters of a value in a folder's name."""
 OPENING, CLOSING = "[{", "]}"
 
@@ -103,15 +105,15 @@ def combinations(axes: Sequence[Axis]) -> list[Combination]:
     A name has the keys that vary, and the seed: `encoder=gru,seed=1`.
     """
     named = [axis.key for axis in axes if _is_named(axis)]
-    short = short_names(named)
+    short, words = short_names(named), {axis.key: _words(axis) for axis in axes}
     found: list[Combination] = []
     taken: set[str] = set()
     for values in product(*(axis.values for axis in axes)):
         chosen = {axis.key: value for axis, value in zip(axes, values, strict=True)}
-        name = _unused(",".join(f"{short[key]}={_as_name(chosen[key])}" for key in named), taken)
+        name = _unused(",".join(f"{short[key]}={_as_name(words[key][chosen[key]])}" for key in named), taken)
         taken.add(name)
         overrides = tuple(f"{key}={value}" for key, value in chosen.items())
-        settings = tuple((short[key], _plain(chosen[key])) for key in named if key != SEED)
+        settings = tuple((short[key], words[key][chosen[key]]) for key in named if key != SEED)
         found.append(Combination(name, overrides, settings))
     return found
 
@@ -120,17 +122,30 @@ def _is_named(axis: Axis) -> bool:
     return len(axis.values) > 1 or axis.key == SEED
 
 
-def _plain(value: str) -> str:
-    """A value in a table: a section with a kind and nothing else is its kind."""
-    alone = re.fullmatch(r"\{\s*kind:\s*([\w-]+)\s*\}", value)
-    return alone[1] if alone else value
+def _words(axis: Axis) -> dict[str, str]:
+    """Each value in few words: of sections, what tells them apart."""
+    sections = [_section(value) for value in axis.values]
+    flats = [section for section in sections if section is not None]
+    if len(flats) < len(axis.values):
+        return {value: value for value in axis.values}
+    told = labels(flats) if len(flats) > 1 else [", ".join(map(str, flats[0].values()))]
+    return {value: label.removeprefix("kind=") for value, label in zip(axis.values, told, strict=True)}
 
 
-def _as_name(value: str) -> str:
-    """A value as part of a folder's name."""
-    plain = _plain(value)
-    name = re.sub(r"[^\w.+-]+", "-", plain)[:LONGEST_NAME].rstrip("-.")
-    return (name if plain.startswith("-") else name.lstrip("-")) or "empty"
+def _section(value: str) -> Flat | None:
+    """The keys of a value that is a section, dotted; None for any other, and for what is no YAML, which is told when it is read."""
+    try:
+        tree, mistakes = parse_yaml(value, lambda line, column: Place(1, line, column, value))
+    except Unreadable:
+        return None
+    plain = tree.plain()
+    return flattened(plain) if isinstance(plain, dict) and plain and not mistakes else None
+
+
+def _as_name(words: str) -> str:
+    """Words as part of a folder's name."""
+    name = re.sub(r"[^\w.+-]+", "-", words)[:LONGEST_NAME].rstrip("-.")
+    return (name if words.startswith("-") else name.lstrip("-")) or "empty"
 
 
 def _unused(name: str, taken: set[str]) -> str:

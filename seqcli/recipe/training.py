@@ -112,6 +112,15 @@ class Spikes(Section):
     null means never."""
 
 
+class Curriculum(Section):
+    """What is learnt first (Bengio et al. 2009)."""
+
+    groups: Annotated[list[str], Field(min_length=1)]
+    """The groups of examples, as data.columns.group or a builtin data set names them, that the first epochs are made of."""
+    epochs: Count = 1
+    """How many epochs see them alone; all that follow see everything."""
+
+
 class Training(Section):
     """How the model learns."""
 
@@ -127,6 +136,8 @@ class Training(Section):
     share_images: Count | None = None
     """Put so many examples that look at the same image (its questions, its captions) into the same batch, where it is read once for all of
     them; null means that examples come in any order."""
+    curriculum: Curriculum | None = None
+    """Which groups of examples the first epochs are made of; null means that every epoch sees everything."""
     accumulation: Count = 1
     """Batches whose gradients are added up for one step, weighted by their target symbols."""
     optimizer: Optimizer = AdamSection(kind="adamw")
@@ -202,5 +213,8 @@ class Evaluation(Section):
     """What is measured on the validation split, and by `seqcli eval`."""
     checkpoint: Literal["auto", "best", "last", "average"] = "auto"
     """Which weights `eval`, `translate` and `visualize` use; auto means average if there is one, else best, else last."""
+    samples: Annotated[int, Field(ge=0)] = 3
+    """How many validation examples, spread evenly, each validation also writes down with what the model makes of them: those it has
+    translated for a metric of text, or else translated greedily."""
     bleu_tokenize: Literal["13a", "none", "intl", "char", "zh", "ja-mecab", "ko-mecab"] = "13a"
     """sacrebleu's tokenizer for BLEU; none for text that is tokenised already."""

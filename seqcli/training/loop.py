@@ -55,14 +55,14 @@ class Plateau:
 class Hooks:
     """What the loop asks of the world outside.
 
-    `validate` gives the validation scores and a sample (source, reference, hypothesis); `watched` picks the score that counts,
+    `validate` gives the validation scores and some samples (source, reference, hypothesis); `watched` picks the score that counts,
     with a sign that makes more better, never NaN; `save` keeps a checkpoint, under "best" or "step"; `stop` says whether somebody wants the
     run to end, `save_now` whether somebody wants a checkpoint though none is due; `describe` names the examples of batches that
     training cannot digest; `rewind` puts weights and optimizer back where the last checkpoint has them and returns its step, None
     if there is none.
     """
 
-    validate: Callable[[], tuple[dict[str, float], Sample]] | None
+    validate: Callable[[], tuple[dict[str, float], tuple[Sample, ...]]] | None
     watched: Callable[[dict[str, float]], float]
     save: Callable[[str, Position], None]
     stop: Callable[[], bool]
@@ -210,7 +210,7 @@ def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau
     """Score the model, remember whether it is the best, and let patience and plateau draw their conclusions."""
     assert hooks.validate is not None
     model.eval()
-    scores, sample = hooks.validate()
+    scores, samples = hooks.validate()
     watched = hooks.watched(scores)
     if position.best is None or watched > position.best:
         position.best, position.stale, position.plateau_stale = watched, 0, 0
@@ -220,7 +220,7 @@ def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau
         position.plateau_stale += 1
     if plateau is not None and position.plateau_stale > plateau.patience:
         position.factor, position.plateau_stale = position.factor * plateau.factor, 0
-    return Progress("validation", position.step, position.epoch, scores=scores, sample=sample)
+    return Progress("validation", position.step, position.epoch, scores=scores, samples=samples)
 
 
 def _train_record(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from seqcli.nn.batch_norm import statistics
 from seqcli.training.sharding import laid_out, local
 
 
@@ -21,13 +22,13 @@ class MovingAverage:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model = model
         self.decay = decay
-        self.averages = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        self.averages = {name: tensor.clone() for name, tensor in _learned(model)}
 
     def update(self, step: int, kept: Tensor | None = None) -> None:
         """Take in the model's weights after its step number `step`, counted from 1; or not, where a `kept` on the device says no."""
         decay = min(self.decay, (1 + step) / (10 + step))
         averages = [local(average) for average in self.averages.values()]
-        current = [local(parameter.data) for parameter in self.model.parameters()]
+        current = [local(tensor) for _, tensor in _learned(self.model)]
         if kept is None:
             torch._foreach_lerp_(averages, current, 1 - decay)
         else:
@@ -44,17 +45,24 @@ class MovingAverage:
 
     def state(self) -> dict[str, Tensor]:
         """The weights that training goes on with: a checkpoint's model has the averaged ones."""
-        return {f"{name}/trained": parameter.data.clone() for name, parameter in self.model.named_parameters()}
+        return {f"{name}/trained": tensor.clone() for name, tensor in _learned(self.model)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take the model's weights as the averages, and the kept ones as the model's."""
-        for name, parameter in self.model.named_parameters():
-            self.averages[name].copy_(parameter.data)
-            parameter.data.copy_(laid_out(state[f"{name}/trained"], parameter))
+        for name, tensor in _learned(self.model):
+            self.averages[name].copy_(tensor)
+            tensor.copy_(laid_out(state[f"{name}/trained"], tensor))
 
     def _exchange(self) -> None:
         # by value: a GPU's recurrent kernels want their weights to stay where they are
-        for name, parameter in self.model.named_parameters():
-            trained = parameter.data.clone()
-            parameter.data.copy_(self.averages[name])
+        for name, tensor in _learned(self.model):
+            trained = tensor.clone()
+            tensor.copy_(self.averages[name])
             self.averages[name].copy_(trained)
+
+
+def _learned(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The weights of `model`, and the statistics that its norms keep."""
+    for name, parameter in model.named_parameters():
+        yield name, parameter.data
+    yield from statistics(model)

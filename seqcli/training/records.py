@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from seqcli.errors import StorageError
 from seqcli.storage import write_file
@@ -25,7 +26,7 @@ class Records:
 
     def write(self, record: Progress) -> None:
         """Append a record, without what it does not know. Raises `StorageError`."""
-        known = {name: value for name, value in asdict(record).items() if value is not None and value != {}}
+        known = {name: value for name, value in asdict(record).items() if value not in (None, {}, ())}
         try:
             self.file.write(json.dumps(known, ensure_ascii=False) + "\n")
             self.file.flush()
@@ -37,6 +38,19 @@ class Records:
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
+
+
+def read_records(path: Path, step: int) -> list[Progress]:
+    """The records up to `step`; none if there is no such file. Fields that are not known, of another version, are passed over."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    known = {field.name for field in fields(Progress)}
+    parsed = (json.loads(line) for line in lines if _belongs(line, step))
+    return [Progress(**{name: _tuples(value) for name, value in one.items() if name in known}) for one in parsed]
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _belongs(line: bytes, step: int) -> bool:

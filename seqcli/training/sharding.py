@@ -67,8 +67,9 @@ def laid_out(tensor: Tensor, like: Tensor) -> Tensor:
 
 
 def hollow_copy(model: Seq2Seq) -> Seq2Seq:
-    """The model once more, its parameters without content, for `filled`; ties stay ties."""
-    hollow = {
+    """The model once more, its parameters without content, for `filled`; ties stay ties, and buffers are shared."""
+    hollow: dict[int, Tensor] = {id(buffer): buffer for buffer in model.buffers()}
+    hollow |= {
         id(parameter): nn.Parameter(parameter.detach().new_empty(0), requires_grad=False)
         for parameter in model.parameters()
     }

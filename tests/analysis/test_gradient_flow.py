@@ -154,7 +154,7 @@ def test_spectral_radius_by_hand() -> None:
 
 def with_radius(radius: float, seed: int) -> dict[str, float]:
     """Slopes of a tanh RNN whose inputs are so small that tanh is all but linear."""
-    start = {"recurrent": "orthogonal", "scale": 0.01, "recurrent_radius": radius}
+    start = {"recurrent": "orthogonal", "scale": 0.001, "recurrent_radius": radius}
     return slopes(flow_of(recurrent("rnn", seed=seed, initialization=start), 20))
 
 
@@ -165,8 +165,10 @@ def test_the_spectral_radius_decides(seed: int) -> None:
         assert slope == pytest.approx(-1.0, abs=0.01)
     for slope in with_radius(1.0, seed).values():
         assert slope == pytest.approx(0.0, abs=0.01)
-    for slope in with_radius(1.5, seed).values():
-        assert slope > 0.1
+    exploding = with_radius(1.5, seed)
+    assert exploding["encoder"] == pytest.approx(np.log2(1.5), abs=0.01)
+    # the target's states have grown so large by then that tanh' is no longer 1
+    assert 0.2 < exploding["decoder"] < np.log2(1.5)
 
 
 def test_a_plain_rnn_forgets_faster_than_gates() -> None:
@@ -190,7 +192,7 @@ def test_a_larger_forget_bias_flattens_the_slope() -> None:
         for side in ("encoder", "decoder"):
             steps = [one[side] for one in found]
             assert steps == sorted(steps)
-            assert steps[0] < -1.5
+            assert steps[0] < -1.4
             assert steps[-1] > -0.15  # σ(3) = 0.95 a step, 0.93 of a halving in a hundred
 
 

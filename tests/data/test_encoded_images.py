@@ -94,7 +94,7 @@ def test_duplicates_are_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(encoded_module, "CHUNK_IMAGES", 3 * len(images[0]))
     parts = encode(corpus_of(images), tmp_path / "parts")
     for folder, encoded in ((tmp_path / "whole", whole), (tmp_path / "parts", parts)):
-        (kept,) = folder.glob("examples-*")
+        (kept,) = folder.glob("corpus-*")
         assert (kept / ARRAYS).stat().st_size == 3 * 3 * 2 * 4
         expected = np.stack([READER.read(image, "x") for image in images]).astype(np.float32) / 127.5 - 1
         assert np.allclose(looked_at(encoded, range(50)), expected, atol=1e-6)
@@ -250,4 +250,4 @@ def test_a_changed_file_is_decoded_anew(tmp_path: Path) -> None:
 def test_without_paths_the_digest_is_that_of_the_corpus(tmp_path: Path) -> None:
     encoded = encode(corpus_of([picture(0)]), tmp_path)
     (folder,) = tmp_path.iterdir()
-    assert folder.name == f"examples-{encoded.digest}"
+    assert folder.name == f"corpus-{encoded.digest}"

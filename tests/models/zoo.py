@@ -44,7 +44,7 @@ IMAGE = (3, 8, 12)
 # what every attention has goes with all the rest, so the models take turns: each way to attend gets each of these in some model
 TURNS: list[Keys] = [{}, {"gate": True}, {}, {"hops": 2}, {}, {"gate": True, "hops": 2}, {}]
 STEMS: list[list[int]] = [[], [6]]
-"""What may stand below patches; they take turns too."""
+"""What may stand below patches; they take turns too, as do a stage's norms."""
 VOCABULARY = 20
 
 
@@ -62,9 +62,9 @@ class Specimen:
 def variants(section: type[Section], sizes: Keys) -> Iterator[Keys]:
     """Every way to write a section: all values of its choices, all variants of the sections inside it, the given sizes; without what
     takes turns."""
-    choices, stems = [], cycle(STEMS)
+    choices, stems, norms = [], cycle(STEMS), cycle(["batch", "layer", "batch"])
     for name, about in section.model_fields.items():
-        if name in sections.AttentionSection.model_fields:
+        if name in sections.AttentionSection.model_fields or name == "normalize":
             continue
         values = _values(about.annotation) or ([sizes[name]] if name in sizes else [])
         if values:
@@ -75,6 +75,8 @@ def variants(section: type[Section], sizes: Keys) -> Iterator[Keys]:
             keys["hidden_size"] //= 2
         if "stem" in section.model_fields:
             keys["stem"] = next(stems)
+        if "normalize" in section.model_fields:
+            keys["normalize"] = next(norms)
         yield keys
 
 

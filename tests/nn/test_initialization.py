@@ -99,6 +99,28 @@ def test_input_and_state_matrices_follow_their_own_keys() -> None:
             assert 0.2 < parameter.abs().max() <= 0.25
 
 
+@pytest.mark.parametrize("recurrent", ["orthogonal", "normal", "uniform"])
+def test_state_matrices_are_scaled_to_a_radius(recurrent: str) -> None:
+    stack = start(Recurrence("gru", 6, 8, 2), recurrent=recurrent, recurrent_radius=1.5)
+    plain = start(Recurrence("gru", 6, 8, 2), recurrent=recurrent)
+    seen = 0
+    for (name, parameter), before in zip(stack.named_parameters(), plain.parameters(), strict=True):
+        if "weight_hh" not in name:
+            assert torch.equal(parameter, before)
+            continue
+        for gate, as_drawn in zip(parameter.detach().split(8), before.detach().split(8), strict=True):
+            assert torch.linalg.eigvals(gate).abs().max().item() == pytest.approx(1.5, rel=1e-5)
+            factor = gate[0, 0] / as_drawn[0, 0]
+            torch.testing.assert_close(gate, factor * as_drawn)
+            seen += 1
+    assert seen == 2 * 3
+
+
+def test_zeros_have_no_other_radius() -> None:
+    with pytest.raises(ValueError, match="spectral radius"):
+        start(Recurrence("rnn", 4, 3, 1), recurrent="zeros", recurrent_radius=1.0)
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_the_forget_gates_start_open(bidirectional: bool) -> None:
     hidden = 3

@@ -46,7 +46,7 @@ def test_each_hop_asks_with_the_query_and_all_that_was_found() -> None:
     first = sigmoid(2 * 1 + 2)
     second = sigmoid(0.5 * (2 * (1 - 3 * first) + 2))
     third = sigmoid(2 * (2 * (1 - 3 * first - 3 * second) + 2))
-    assert context == pytest.approx(third)
+    assert context == pytest.approx(first + second + third)
     assert list(maps) == ["hops.0", "hops.1", "hops.2"]
     for weights, share in zip(maps.values(), (first, second, third), strict=True):
         torch.testing.assert_close(weights, torch.tensor([[[[share, 1 - share]]]]))
@@ -58,7 +58,7 @@ def test_a_gated_hop_hands_on_what_passed_the_gate() -> None:
     context, _ = look(stacked(Attention(DotScore(), gate), Attention(DotScore())))
     # the gate of the query (1, 2): σ(1 - 2 + 0.5)
     first = sigmoid(-0.5) * sigmoid(4)
-    assert context == pytest.approx(sigmoid(2 * (1 - 3 * first) + 2))
+    assert context == pytest.approx(first + sigmoid(2 * (1 - 3 * first) + 2))
 
 
 def test_each_hop_compares_with_keys_of_its_own() -> None:

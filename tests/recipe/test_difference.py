@@ -35,6 +35,19 @@ def test_all_that_differs_is_told_but_what_follows_from_a_kind() -> None:
     assert list(found) == ["encoder=gru, dropout=0.1", "encoder=feedforward, dropout=0.2"]
 
 
+def test_what_differs_within_a_kind_is_told() -> None:
+    """The feed-forward decoder has no attention; the two LSTMs, of the same kind, differ in theirs."""
+    vanilla = ("model.encoder={kind: feedforward}", "model.decoder={kind: feedforward}")
+    lstm = ("model.encoder={kind: lstm}", "model.decoder.kind=lstm")
+    additive = "model.decoder.attention={kind: additive}"
+    found = grouped(a=recipe(*vanilla), b=recipe(*lstm, NONE), c=recipe(*lstm, additive))
+    assert list(found) == [
+        "encoder=feedforward, decoder=feedforward",
+        "encoder=lstm, decoder=lstm, attention=none",
+        "encoder=lstm, decoder=lstm, attention=additive",
+    ]
+
+
 def test_what_a_kind_hides_is_told_where_nothing_else_tells() -> None:
     feed = "model.decoder.attention={kind: none, feed_summary: true}"
     found = grouped(a=recipe(), b=recipe(NONE), c=recipe(feed))

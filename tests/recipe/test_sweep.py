@@ -74,7 +74,21 @@ def test_names_are_short_and_of_their_own_and_stay_the_same_when_seeds_are_added
         len(set(odd)) == 5 and not any("/" in name or " " in name for name in odd)
     )
     long = combinations(read_axes([f"data.name={'x' * 300},{'x' * 299}y"]))
-    assert [each.name for each in long] == [f"name={'x' * 40}", f"name={'x' * 40}~2"]
+    assert [each.name for each in long] == [f"name={'x' * 60}", f"name={'x' * 60}~2"]
+
+
+def test_sections_are_called_by_what_tells_them_apart() -> None:
+    models = ["{encoder: {kind: gru, layers: 2}, dropout: 0.1}", "{encoder: {kind: lstm, layers: 1}, dropout: 0.1}"]
+    found = combinations(read_axes([f"model={','.join(models)}", "seed=1"]))
+    assert [each.name for each in found] == ["model=encoder-gru,seed=1", "model=encoder-lstm,seed=1"]
+    assert [each.settings for each in found] == [(("model", "encoder=gru"),), (("model", "encoder=lstm"),)]
+    wide = ["{kind: additive}", "{kind: additive, hidden_size: 8}", "{kind: dot}"]
+    found = combinations(read_axes([f"model.decoder.attention={','.join(wide)}"]))
+    assert [each.settings[0][1] for each in found] == ["additive", "additive, hidden_size=8", "dot"]
+    # a name stays when a value is added
+    assert combinations(read_axes([f"model.decoder.attention={','.join(wide[::2])}"]))[0].name == found[0].name
+    # what is no YAML is told by the recipe's reader, not here
+    assert combinations(read_axes(["data={a: b: c},{a: d}"]))[0].name == "data=a-b-c"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from seqcli.types import Progress
 from seqcli.verification import verify_resume
 
 TRAIN = Progress("train", 50, 1, loss=2.5, learning_rate=1e-3, grad_norm=0.5, tokens_per_second=9.0, padding=0.1)
-VALIDATION = Progress("validation", 50, 1, scores={"loss": 2.0, "bleu": 30.0}, sample=("a", "b", "c"))
+VALIDATION = Progress("validation", 50, 1, scores={"loss": 2.0, "bleu": 30.0}, samples=(("a", "b", "c"),))
 
 
 class Notebook:

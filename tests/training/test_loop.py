@@ -16,7 +16,7 @@ from seqcli.errors import SeqcliError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.training import loop
 from seqcli.training.checkpoint import Position
-from seqcli.training.loop import Clock, Hooks, Plateau, Rows
+from seqcli.training.loop import Clock, Hooks, Plateau, Rows, Sample
 from seqcli.training.schedule import cosine, with_warmup
 from seqcli.training.step import read
 from seqcli.types import Batch, Progress
@@ -33,7 +33,7 @@ def scripted(scores: Sequence[float], saved: list[tuple[str, int]] | None = None
             saved.append((kind, position.step))
 
     return Hooks(
-        validate=lambda: ({"bleu": next(waiting)}, ("source", "reference", "hypothesis")),
+        validate=lambda: ({"bleu": next(waiting)}, (("source", "reference", "hypothesis"),)),
         watched=lambda scores: scores["bleu"],
         save=save,
         stop=lambda: False,
@@ -90,7 +90,7 @@ def test_validation_once_an_epoch_and_at_the_end() -> None:
     assert steps_of(records, "validation") == [5, 10, 12]
     last = records[-2]
     assert last.scores == {"bleu": 3}
-    assert last.sample == ("source", "reference", "hypothesis")
+    assert last.samples == (("source", "reference", "hypothesis"),)
 
 
 def test_an_end_that_is_due_anyway_is_validated_once() -> None:
@@ -335,9 +335,9 @@ def test_training_mode_comes_back_after_validation() -> None:
     modes: list[bool] = []
     run = Run(SMALLEST, seed=1)
 
-    def validate() -> tuple[dict[str, float], tuple[str, str, str]]:
+    def validate() -> tuple[dict[str, float], tuple[Sample, ...]]:
         modes.append(run.model.training)
-        return {}, ("", "", "")
+        return {}, (("", "", ""),)
 
     def look() -> bool:
         modes.append(run.model.training)

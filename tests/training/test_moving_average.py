@@ -45,7 +45,7 @@ def test_it_is_what_is_validated_and_kept_but_not_what_learns(tmp_path: Path) ->
             return float(run.model.loss(load([0, 1, 2])))
 
     hooks = Hooks(
-        validate=lambda: ({"loss": loss()}, ("a", "b", "c")),
+        validate=lambda: ({"loss": loss()}, (("a", "b", "c"),)),
         watched=lambda scores: -scores["loss"],
         save=run.keep(tmp_path),
         stop=lambda: False,

@@ -12,7 +12,7 @@ from training.miniature import FOR_EVER, PLAIN, Run, load, no_validation
 
 from seqcli.recipe.model import Model
 from seqcli.training.checkpoint import step_folders
-from seqcli.training.loop import Hooks, Plateau
+from seqcli.training.loop import Hooks, Plateau, Sample
 from seqcli.training.step import Objective
 from seqcli.types import Progress
 
@@ -41,10 +41,10 @@ def objective(section: Model) -> Objective:
 def hooks(run: Run, checkpoints: Path, stop_at: int | None = None) -> Hooks:
     """Validation draws random numbers too; it is no better each time, so that plateau has something to do."""
 
-    def validate() -> tuple[dict[str, float], tuple[str, str, str]]:
+    def validate() -> tuple[dict[str, float], tuple[Sample, ...]]:
         with torch.no_grad():
             loss = float(run.model.loss(load([0, 1, 2]))) + 1000 * run.position.step + float(torch.rand(()))
-        return {"loss": loss}, ("a", "b", "c")
+        return {"loss": loss}, (("a", "b", "c"),)
 
     return Hooks(
         validate=validate,
