@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from seqcli.build.batches import load_batch
 from seqcli.build.training import build_objective
 from seqcli.experiment import Experiment
 from seqcli.training.flops import matrix_rate, training_flops, wait_for
-from seqcli.training.memory import keep_freed_memory
+from seqcli.training.memory import keep_freed_memory, peak_bytes
 from seqcli.training.precision import DTYPES
 from seqcli.training.step import train_step
 from seqcli.types import Batch
@@ -168,11 +166,3 @@ def _kind_of_work(operation: str) -> str:
 
 def _own_time(event: profiler_util.FunctionEventAvg) -> float:
     return float(event.self_device_time_total if torch.cuda.is_available() else event.self_cpu_time_total)
-
-
-def peak_bytes(device: torch.device) -> int:
-    """The highest use of memory so far: the process's, or on a GPU what its tensors took."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -41,6 +41,7 @@ from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.attention import AttentionMaps, attention_maps
 from seqcli.evaluation.counting import Counts, count
 from seqcli.evaluation.evaluate import Evaluation, evaluate, references_of
+from seqcli.evaluation.metrics import INTERVAL_SEED
 from seqcli.evaluation.translator import SearchSettings, Told, Translation, Translator, nobody
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.data import AlgorithmicData
@@ -122,6 +123,13 @@ class Run:
         """All hypotheses for each example, best first; `told` hears how far the search is."""
         return self.translator.translate(examples, settings or self.settings(), told)
 
+    def corpus(self, split: Split) -> Corpus:
+        """A split of the recipe's data. RecipeError where the recipe names none."""
+        found = open_split(self.recipe.data, split)
+        if found is None:
+            raise RecipeError(f"the recipe names no {split} split; give data.{split}=…, or files to evaluate")
+        return found
+
     def evaluate(
         self,
         split: Split = "test",
@@ -130,13 +138,14 @@ class Run:
         metrics: Sequence[str] | None = None,
         beam_size: int | None = None,
         intervals: int = 0,
+        seed: int = INTERVAL_SEED,
         lengths: bool = False,
         groups: bool = False,
         told: Told = nobody,
     ) -> Evaluation:
         """Score the model on a split of its recipe's data, or on any `corpus`.
 
-        `metrics` are those of the recipe if not given; `intervals` is the number of bootstrap resamples (0: no intervals). With
+        `metrics` are those of the recipe if not given; `intervals` is the number of bootstrap resamples (0: no intervals), drawn from `seed`. With
         `lengths` short and long sources are also scored apart, with `groups` each group of examples; `told` hears how far the search is.
         """
         return evaluate(
@@ -146,6 +155,7 @@ class Run:
             self.settings(beam_size),
             bleu_tokenize=self.recipe.evaluation.bleu_tokenize,
             intervals=intervals,
+            seed=seed,
             lengths=lengths,
             groups=groups,
             told=told,
@@ -184,9 +194,7 @@ class Run:
 
     def _examples_of(self, data: Split | Corpus) -> list[Example]:
         """All examples of a split, or of a corpus; RecipeError where there is no such split, DataError where there are none."""
-        found = data if isinstance(data, Corpus) else open_split(self.recipe.data, data)
-        if found is None:
-            raise RecipeError(f"the recipe names no {data} split; give data.{data}=…, or files to evaluate")
+        found = data if isinstance(data, Corpus) else self.corpus(data)
         examples = list(found.read())
         if not examples:
             raise DataError(f"{found.name}: there is nothing to evaluate")
@@ -270,9 +278,7 @@ class Run:
         With `removal` the loss without each head is measured too, a pass for each of them; with `words` weights are those between words.
         RecipeError or DataError where there is no such split or nothing in it; SeqcliError for a model without attention.
         """
-        corpus = open_split(self.recipe.data, split)
-        if corpus is None:
-            raise RecipeError(f"the recipe names no {split} split")
+        corpus = self.corpus(split)
         read = [one for one in itertools.islice(corpus.read(), examples) if one.target and _has_source(one)]
         if not read:
             raise DataError(f"{corpus.name}: there is nothing to measure heads on")
@@ -284,9 +290,7 @@ class Run:
         return [replace(one, removal=rises[one.kind, one.layer, one.head]) for one in found]
 
     def _example(self, split: Split, number: int) -> Example:
-        corpus = open_split(self.recipe.data, split)
-        if corpus is None:
-            raise RecipeError(f"the recipe names no {split} split")
+        corpus = self.corpus(split)
         for example in itertools.islice(corpus.read(), number - 1, number):
             return example
         raise DataError(f"{corpus.name}: has no example {number}")

@@ -227,8 +227,9 @@ class Progress:
     (with `scores`, and as `samples` some sources, their targets and
     what the model writes), "memory" (from here on batches are cut into `pieces`, because one did not fit), "spike" (the first step of some
     whose `loss` is far above the `usual_loss`), "rewind" (after spikes weights and optimizer went `back_to` a step), or "checkpoint".
-    `gradient_norms` has a length for each part of the model, before clipping, where the recipe asks for it; `loss_scale` is what
-    the loss is multiplied by in fp16.
+    `seconds` is the time since the last record, without validation and checkpoints, and `peak_bytes` the most memory in use so far (see
+    `training.memory.peak_bytes`). `gradient_norms` has a length for each part of the model, before clipping, where the recipe asks for it;
+    `loss_scale` is what the loss is multiplied by in fp16.
     """
 
     event: str
@@ -248,3 +249,9 @@ class Progress:
     usual_loss: float | None = None
     back_to: int | None = None
     gradient_norms: dict[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    peak_bytes: int | None = None
+
+
+MEASURED_ANEW = ("tokens_per_second", "seconds", "peak_bytes")
+"""The fields of `Progress` that depend on the machine and its mood: two runs of one recipe differ in these alone."""

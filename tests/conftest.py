@@ -73,3 +73,14 @@ def copy_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
     records = list(experiment.train())
     assert records[-1].step == 150
     return folder
+
+
+@pytest.fixture(scope="session")
+def early_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
+    """The run directory of the same recipe after so few steps that it has not learnt to copy yet. Read-only!"""
+    from seqcli.experiment import prepare
+    from seqcli.recipe.load import load_recipe
+
+    folder = tmp_path_factory.mktemp("runs") / "early"
+    list(prepare(load_recipe("copy", (*TINY, "training.steps=60", "seed=2")), folder).train())
+    return folder

@@ -16,7 +16,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     ("seqcli.__main__",),
     ("seqcli.cli",),
-    ("seqcli.verification", "seqcli.benchmark", "seqcli.sweep", "seqcli.gradient_flow", "seqcli.inspection"),
+    ("seqcli.report",),
+    (
+        "seqcli.verification",
+        "seqcli.benchmark",
+        "seqcli.comparison",
+        "seqcli.gradient_flow",
+        "seqcli.inspection",
+        "seqcli.sweep",
+    ),
     ("seqcli.experiment",),
     ("seqcli.identity", "seqcli.averaging"),
     ("seqcli.run",),
@@ -119,9 +127,10 @@ def test_recipe_imports_only_errors_and_only_the_top_imports_recipe() -> None:
     assert into == {
         "seqcli.cli",
         "seqcli.verification",
-        "seqcli.sweep",
+        "seqcli.comparison",
         "seqcli.gradient_flow",
         "seqcli.inspection",
+        "seqcli.sweep",
         "seqcli.experiment",
         "seqcli.identity",
         "seqcli.averaging",
@@ -163,6 +172,7 @@ def test_what_the_command_line_imports_at_once_is_light() -> None:
         if file.name in (
             "attention.py",
             "beam_tree.py",
+            "comparison.py",
             "console.py",
             "sources.py",
             "summary.py",

@@ -20,6 +20,7 @@ from seqcli.identity import differences
 from seqcli.recipe import model
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
+from seqcli.types import MEASURED_ANEW
 
 
 def kinds(union: Any) -> list[str]:
@@ -233,7 +234,7 @@ def stop_at(experiment: Experiment, step: int) -> Callable[[], bool]:
 
 def records(folder: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_bytes().split(b"\n") if line]
-    return [{name: value for name, value in line.items() if name != "tokens_per_second"} for line in lines]
+    return [{name: value for name, value in line.items() if name not in MEASURED_ANEW} for line in lines]
 
 
 def checkpoints(folder: Path) -> dict[str, bytes]:

@@ -66,25 +66,44 @@ def prepare_data(recipe_: Recipe) -> PreparedData:
     source_tokenizer, target_tokenizer = _tokenizers(recipe_, train, cache)
 
     def encode(corpus: Corpus, *, limited: bool) -> EncodedCorpus:
-        return encode_corpus(
-            corpus,
-            source_tokenizer,
-            target_tokenizer,
-            cache,
-            source_max_length=_shortest(
-                recipe_.source.max_length if limited else None, _room(text_encoder(recipe_.model.encoder))
-            ),
-            target_max_length=_shortest(recipe_.target.max_length if limited else None, _room(recipe_.model.decoder)),
-            reverse_source=recipe_.source.reverse,
-            image_reader=image_reader(recipe_.source),
-            corrupt_limit=0 if recipe_.source.image is None else recipe_.source.image.corrupt_limit,
-        )
+        return _encode(recipe_, corpus, source_tokenizer, target_tokenizer, limited=limited)
 
     return PreparedData(
         source_tokenizer,
         target_tokenizer,
         encode(train, limited=True),
         None if validation is None else encode(validation, limited=False),
+    )
+
+
+def encode_split(
+    recipe_: Recipe, split: Split, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer
+) -> EncodedCorpus | None:
+    """A split encoded as training would encode it, or what the cache has of it; None if the recipe names none.
+
+    Only training examples are left out for being longer than `max_length`.
+    """
+    corpus = open_split(recipe_.data, split)
+    if corpus is None:
+        return None
+    return _encode(recipe_, corpus, source_tokenizer, target_tokenizer, limited=split == "train")
+
+
+def _encode(
+    recipe_: Recipe, corpus: Corpus, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer, *, limited: bool
+) -> EncodedCorpus:
+    return encode_corpus(
+        corpus,
+        source_tokenizer,
+        target_tokenizer,
+        cache_folder(),
+        source_max_length=_shortest(
+            recipe_.source.max_length if limited else None, _room(text_encoder(recipe_.model.encoder))
+        ),
+        target_max_length=_shortest(recipe_.target.max_length if limited else None, _room(recipe_.model.decoder)),
+        reverse_source=recipe_.source.reverse,
+        image_reader=image_reader(recipe_.source),
+        corrupt_limit=0 if recipe_.source.image is None else recipe_.source.image.corrupt_limit,
     )
 
 

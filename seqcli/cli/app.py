@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from seqcli import __version__
-from seqcli.cli import average, bench, doctor, evaluate, explain, recipe, sweep, train, translate, visualize
+from seqcli.cli import (
+    average,
+    bench,
+    compare,
+    doctor,
+    evaluate,
+    explain,
+    recipe,
+    report,
+    sweep,
+    train,
+    translate,
+    visualize,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,6 +49,8 @@ def top(
 app.command("train")(train.train)
 app.command("average")(average.average)
 app.command("eval")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("translate")(translate.translate)
 app.command("bench")(bench.bench)
 app.command("sweep")(sweep.sweep)

@@ -110,7 +110,7 @@ def evaluate(
         result = loaded.evaluate(
             split,  # type: ignore[arg-type]
             corpus=files(source, target, loaded.features_separator) if source and target else None,
-            metrics=_names(metrics),
+            metrics=metric_names(metrics),
             beam_size=beam_size,
             intervals=RESAMPLES if intervals else 0,
             lengths=by_length,
@@ -153,8 +153,8 @@ def _write_hypotheses(path: Path, result: Evaluation) -> None:
     write_file(path, "".join(f"{one_line(text)}\n" for text in result.hypotheses).encode())
 
 
-def _names(metrics: str | None) -> list[str] | None:
-    """The names given with --metrics, checked."""
+def metric_names(metrics: str | None) -> list[str] | None:
+    """The names given with --metrics; None where none are given. RecipeError where one is none."""
     from typing import get_args
 
     from seqcli.errors import RecipeError

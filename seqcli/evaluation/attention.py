@@ -171,6 +171,13 @@ def attention_names(names: Iterable[str]) -> dict[str, list[str]]:
     }
 
 
+def picture_of(translator: Translator, example: Example) -> NDArray[np.uint8] | None:
+    """What the model sees of an example's image, pixels `uint8 (h,w,3)` or `(h,w)`; None where it sees none, or features."""
+    if not isinstance(translator.image_reader, PixelReader) or example.image is None:
+        return None
+    return _picture(translator.batch([example]))
+
+
 def _picture(batch: Batch) -> NDArray[np.uint8]:
     """The pixels of a batch's first image, `uint8 (h,w,3)` or `(h,w)`."""
     assert batch.image is not None

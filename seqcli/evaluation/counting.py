@@ -34,12 +34,19 @@ References = Sequence[Sequence[str]]
 @dataclass(frozen=True)
 class Counts:
     """What a metric counts, `(N,C)`, one row an item; how their sum becomes its value; how it was set, as the signature
-    tells it, with {n} where the number of items goes; and how many references each item has, `(N,)`."""
+    tells it, with {n} where the number of items goes; and how many references each item has, `(N,)`. `item_value` is what one row is worth
+    by itself, where that is not its `value`."""
 
     counts: NDArray[Any]
     value: Callable[[NDArray[Any]], float]
     settings: str
     references: NDArray[np.int64]
+    item_value: Callable[[NDArray[Any]], float] | None = None
+
+    def items(self) -> NDArray[np.float64]:
+        """What each item is worth by itself, (N,)."""
+        value = self.item_value or self.value
+        return np.array([value(row) for row in self.counts], dtype=np.float64)
 
     def only(self, rows: NDArray[np.intp]) -> Counts:
         """The counts of some items."""
@@ -106,7 +113,8 @@ def count(
                 found = _error_rate("character", list, hypotheses, references)
             case _:
                 raise ValueError(f"{name!r} is not one of the metrics of texts")
-        return Counts(*found, numbers)
+        by_itself = partial(_score_of, _sentence_bleu(name, bleu_tokenize)) if name.startswith("bleu") else None
+        return Counts(*found, numbers, by_itself)
 
     return {name: one(name) for name in names}
 
@@ -115,10 +123,15 @@ _Found = tuple[NDArray[Any], Callable[[NDArray[Any]], float], str]
 """Counts, the value of their sum, and the settings: all of `Counts` but the number of references."""
 
 
-def _bleu(tokenize: str, order: int) -> BLEU:
+def _sentence_bleu(name: str, tokenize: str) -> BLEU:
+    """BLEU of a single sentence: only the orders count of which a sentence so short has an n-gram, as sacrebleu's `sentence_bleu` has it."""
+    return _bleu(tokenize, 4 if name == "bleu" else int(name[-1]), short=True)
+
+
+def _bleu(tokenize: str, order: int, *, short: bool = False) -> BLEU:
     try:
         # force: text that is tokenised already is not worth a warning on stderr; the signature says how it was treated.
-        return BLEU(tokenize=tokenize, force=True, max_ngram_order=order)
+        return BLEU(tokenize=tokenize, force=True, max_ngram_order=order, effective_order=short)
     except RuntimeError as error:
         extra = tokenize.partition("-")[0]
         raise RecipeError(

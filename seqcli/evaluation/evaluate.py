@@ -12,14 +12,15 @@ from seqcli import __version__
 from seqcli.data.batching import plan_sorted
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import DataError
+from seqcli.evaluation.counting import Counts, count
 from seqcli.evaluation.metrics import (
+    INTERVAL_SEED,
     POINTING_METRICS,
     TEXT_METRICS,
     GroupScores,
     LengthBucket,
     by_group,
     by_length,
-    text_metrics,
 )
 from seqcli.evaluation.pointing import pointing_metrics
 from seqcli.evaluation.translator import SearchSettings, Told, Translator, nobody
@@ -39,7 +40,7 @@ class Evaluation:
     """What a model made of a corpus: its metrics by name, and the examples with the hypothesis for each.
 
     `lengths` are the same text metrics for short and long sources apart, and `groups` those for each group of examples, where they
-    were asked for.
+    were asked for. `counts` is what the text metrics counted, a row an example, and `references` what they were scored against.
     """
 
     metrics: dict[str, Metric]
@@ -47,6 +48,8 @@ class Evaluation:
     hypotheses: list[str]
     lengths: list[LengthBucket]
     groups: list[GroupScores]
+    counts: dict[str, Counts]
+    references: list[list[str]]
 
 
 def evaluate(
@@ -57,6 +60,7 @@ def evaluate(
     *,
     bleu_tokenize: str = "13a",
     intervals: int = 0,
+    seed: int = INTERVAL_SEED,
     lengths: bool = False,
     groups: bool = False,
     told: Told = nobody,
@@ -65,38 +69,42 @@ def evaluate(
 
     A hypothesis is scored against all references of its example, or against the target where there are none. They are put into
     the form that the target was learnt in (case, Unicode form) before text is compared. `intervals` is the number of bootstrap
-    resamples behind each interval, 0 for none; `lengths` and `groups` also break the scores down. DataError where groups are asked for
-    and no example has one. `told` hears how far the search is.
+    resamples behind each interval, drawn from `seed`, 0 for none; `lengths` and `groups` also break the scores down. DataError where
+    groups are asked for and no example has one. `told` hears how far the search is.
     """
     if groups and not any(example.group for example in examples):
         raise DataError("no scores by group: the data names no group (a type of question, say) for any example")
     wanted = [name for name in names if name in TEXT_METRICS]
     hypotheses: list[str] = []
+    references = [references_of(example, translator.target_tokenizer) for example in examples]
     buckets: list[LengthBucket] = []
     found_groups: list[GroupScores] = []
     metrics: dict[str, Metric] = {}
+    counts: dict[str, Counts] = {}
     if wanted:
         tokenizer = translator.target_tokenizer
         hypotheses = [found[0].text if found else "" for found in translator.translate(examples, settings, told)]
-        texts = wanted, hypotheses, [references_of(example, tokenizer) for example in examples]
+        texts = wanted, hypotheses, references
         split, one_word = tokenizer.split, tokenizer.kind == "symbols"
-        metrics |= text_metrics(
-            *texts, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word, intervals=intervals
-        )
+        counts = count(*texts, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)
+        metrics |= {name: counted.metric(intervals, seed) for name, counted in counts.items()}
         if lengths:
             symbols = [len(translator.encode(example)) - 1 for example in examples]
             buckets = by_length(
                 *texts, symbols, LENGTH_EDGES, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word
             )
         if groups:
-            named = [example.group for example in examples]
-            found_groups = by_group(*texts, named, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)
+            names_of_groups = [example.group for example in examples]
+            found_groups = by_group(
+                *texts, names_of_groups, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word
+            )
     pointing = [name for name in names if name in POINTING_METRICS]
     if pointing:
         metrics |= pointing_metrics(translator, examples, pointing, intervals=intervals)
     if set(names) - set(wanted) - set(pointing):
         metrics |= model_metrics(translator.model, reference_batches(translator, examples))
-    return Evaluation({name: metrics[name] for name in names}, list(examples), hypotheses, buckets, found_groups)
+    named = {name: metrics[name] for name in names}
+    return Evaluation(named, list(examples), hypotheses, buckets, found_groups, counts, references)
 
 
 def references_of(example: Example, tokenizer: Tokenizer) -> list[str]:

@@ -18,6 +18,8 @@ from seqcli.types import Metric
 BLEU_UP_TO = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
 TEXT_METRICS = ("bleu", *BLEU_UP_TO, "chrf", "ter", "cider", "vqa_accuracy", "exact_match", "wer", "per", "cer")
 LOWER_IS_BETTER = ("loss", "perplexity", "ter", "wer", "per", "cer")
+INTERVAL_SEED = 12345
+"""What resamples are drawn from unless told: sacrebleu's."""
 POINTING_METRICS = ("pointing", "pointing_game")
 HIGHER_IS_BETTER = (
     "token_accuracy",
@@ -78,7 +80,7 @@ def text_metrics(
     split: Split,
     one_word: bool,
     intervals: int = 0,
-    seed: int = 12345,
+    seed: int = INTERVAL_SEED,
 ) -> dict[str, Metric]:
     """The metrics called `names` (out of `TEXT_METRICS`), each in hundredths and with its signature.
 
@@ -112,7 +114,7 @@ def by_length(
     split: Split,
     one_word: bool,
     intervals: int = 0,
-    seed: int = 12345,
+    seed: int = INTERVAL_SEED,
 ) -> list[LengthBucket]:
     """The same metrics for short and for long sources apart, shortest first; lengths that no source has are left out.
 
@@ -144,7 +146,7 @@ def by_group(
     split: Split,
     one_word: bool,
     intervals: int = 0,
-    seed: int = 12345,
+    seed: int = INTERVAL_SEED,
 ) -> list[GroupScores]:
     """The same metrics for each group of items apart (questions of one type), the largest group first.
 

@@ -15,6 +15,7 @@ import torch
 from seqcli.errors import is_out_of_memory
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.training.checkpoint import Position
+from seqcli.training.memory import peak_bytes
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.precision import LossScale
@@ -124,7 +125,7 @@ def fit(
 
             if position.step % limits.log_every == 0 or done(position, limits):
                 yield from tally.settle()
-                yield _train_record(position, rate, clock, scale)
+                yield _train_record(position, rate, clock, scale, device)
             with clock.paused():
                 if hooks.validate is not None and _validation_due(position, epoch, limits):
                     yield from tally.settle()
@@ -222,9 +223,12 @@ def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau
     return Progress("validation", position.step, position.epoch, scores=scores, samples=samples)
 
 
-def _train_record(position: Position, rate: float, clock: Clock, scale: LossScale | None) -> Progress:
+def _train_record(
+    position: Position, rate: float, clock: Clock, scale: LossScale | None, device: torch.device
+) -> Progress:
     """The averages since the last record, which starts anew."""
     sums, position.sums = position.sums, {}
+    seconds = clock.lap()
     return Progress(
         "train",
         position.step,
@@ -235,11 +239,13 @@ def _train_record(position: Position, rate: float, clock: Clock, scale: LossScal
         gradient_norms={
             name.removeprefix(NORM): total / sums["steps"] for name, total in sums.items() if name.startswith(NORM)
         },
-        tokens_per_second=sums.get("tokens", 0.0) / clock.lap(),
+        tokens_per_second=sums.get("tokens", 0.0) / seconds,
         padding=sums["empty"] / sums["cells"],
         skipped=int(sums["skipped"]) or None,
         spikes=int(sums.get("spikes", 0)) or None,
         loss_scale=None if scale is None else position.loss_scale,
+        seconds=seconds,
+        peak_bytes=peak_bytes(device),
     )
 
 

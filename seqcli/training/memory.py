@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import resource
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -184,6 +185,14 @@ def _forward_backward(model: Seq2Seq, batch: Batch, objective: Objective) -> Non
     with reduced(objective.precision, batch.source.device):
         loss, _ = losses(Team().replica(model), batch, objective)
     torch.autograd.backward(loss)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The highest use of memory so far: the process's, or on a GPU what its tensors took."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def bytes_in_use(device: torch.device) -> int:

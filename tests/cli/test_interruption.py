@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from seqcli.types import MEASURED_ANEW
+
 STEPS = 160
 LONGER = (
     f"training.steps={STEPS}",
@@ -28,7 +30,7 @@ LONGER = (
 
 def records(run: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "tokens_per_second"} for line in lines]
+    return [{name: value for name, value in line.items() if name not in MEASURED_ANEW} for line in lines]
 
 
 def everything(run: Path) -> dict[str, bytes]:

@@ -19,7 +19,7 @@ from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Adam, Optimizer
 from seqcli.training.schedule import cosine, with_warmup
 from seqcli.training.step import Objective
-from seqcli.types import Batch, Progress
+from seqcli.types import MEASURED_ANEW, Batch, Progress
 
 SMALLEST = Model.model_validate(
     {
@@ -108,7 +108,7 @@ class Run:
             plateau,
             self.average,
         )
-        return [replace(record, tokens_per_second=None) for record in steps]
+        return [replace(record, **dict.fromkeys(MEASURED_ANEW)) for record in steps]
 
     def keep(self, checkpoints: Path) -> Callable[[str, Position], None]:
         """What saves a checkpoint of this run for each step that asks for one, and the best beside them."""

@@ -1,0 +1,62 @@
+"""`seqcli report`: all there is to see of a run on one page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Quiet
+from seqcli.cli.compare import Metrics, Resamples, RunsAndOverrides, Seed, SplitName, Trials
+
+
+def report(
+    runs: RunsAndOverrides,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page: .html.")] = Path("report.html"),
+    split: SplitName = None,
+    metrics: Metrics = None,
+    number: Annotated[
+        int,
+        typer.Option(
+            "--number", "-n", min=0, help="How many of the best, the worst, and the sentences that moved most."
+        ),
+    ] = 5,
+    resamples: Resamples = 1000,
+    trials: Trials = 10000,
+    seed: Seed = 12345,
+    beam_size: BeamSize = None,
+    checkpoint: Checkpoint = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one page on a run, or on several side by side: scores, curves, sentences, attention, gradients, cost, data, recipe.
+
+    It refers to nothing outside of itself, so it can be mailed, and has at most 5 MB.
+    """
+    from seqcli.cli.compare import known_split, load_all
+    from seqcli.cli.console import note, notes
+    from seqcli.cli.evaluate import metric_names
+    from seqcli.errors import RecipeError
+    from seqcli.report.write import write_report
+
+    notes.quiet = quiet
+    with notes.status("reporting"):
+        loaded = load_all(runs, checkpoint)
+        if not loaded:
+            raise RecipeError("no run given; name run directories before the overrides")
+        size = write_report(
+            loaded,
+            output,
+            split=known_split(split, loaded),
+            metrics=metric_names(metrics),
+            beam_size=beam_size,
+            sentences=number,
+            resamples=resamples,
+            trials=trials,
+            seed=seed,
+        )
+    if as_json:
+        typer.echo(json.dumps({"report": str(output), "bytes": size}, ensure_ascii=False))
+    note(f"wrote {output}, {size / 1e6:.1f} MB")
