@@ -33,11 +33,7 @@ test: setup  ## Run the quick tests
 test-real: setup  ## Run the slow tests too, on the real data sets
 	SEQCLI_TEST_EXAMPLES=2000 $(TESTS)
 
-test-frames: setup  ## Record anew the pictures of the live view that the tests compare with
-	SEQCLI_RECORD_FRAMES=1 $(BIN)/python -m pytest tests/cli/test_training_view.py -k recorded
-	git diff --stat tests/cli/frames
-
-docs: setup  ## Run every command of README and docs
+test-docs: setup  ## Run every command of README and docs
 	$(TESTS) tests/test_docs.py
 
 bench-train: setup  ## Time training beside plain PyTorch, on Multi30k in the folder that SEQCLI_TEST_DATA names
