@@ -212,8 +212,14 @@ def build_decoder(model: recipe.Model, embedding: nn.Embedding) -> Decoder:
                 )
                 for _ in range(section.layers)
             ]
+            questioned = isinstance(model.encoder, recipe.ImageTextEncoder)
             return TransformerDecoder(
-                embedding, _positions(section), layers, _final_norm(section), dropout=_embedding_dropout(model)
+                embedding,
+                _positions(section),
+                layers,
+                _final_norm(section),
+                dropout=_embedding_dropout(model),
+                bridge=nn.Linear(recipe.memory_width(model.encoder), section.hidden_size) if questioned else None,
             )
         case _:
             assert_never(section)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from seqcli.nn.dropout import Dropout
@@ -131,11 +132,30 @@ class TransformerEncoder(TransformerStack):
 
 
 class TransformerDecoder(TransformerStack):
-    """A stack of decoder layers; the cache holds each layer's past keys and values."""
+    """A stack of decoder layers; the cache holds each layer's past keys and values.
+
+    Where there is a `bridge` from the memory's summary, what it makes of that is added to the first symbol: so a question on an image starts
+    this decoder as it starts a recurrent one (Yang et al. 2016, §3.3).
+    """
+
+    def __init__(
+        self,
+        embedding: nn.Embedding,
+        positions: nn.Module,
+        layers: Sequence[nn.Module],
+        norm: nn.Module,
+        *,
+        dropout: float,
+        bridge: nn.Linear | None = None,
+    ) -> None:
+        super().__init__(embedding, positions, layers, norm, dropout=dropout)
+        self.bridge = bridge
 
     def start(self, memory: Memory) -> State:
         """The memory projected for every layer, and an empty past."""
         constants = {"mask": memory.mask}
+        if self.bridge is not None:
+            constants["start"] = self.bridge(memory.summary[:, -1:])
         for number, layer in enumerate(self.layers):
             keys, values = cast(DecoderLayer, layer).cross_attention.project(memory.states)
             constants[f"keys.{number}"], constants[f"values.{number}"] = keys, values
@@ -144,6 +164,8 @@ class TransformerDecoder(TransformerStack):
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Ids (B,T) from `state` on → features (B,T,D), and the state after them."""
         hidden = self.embed(inputs, state.position)
+        if self.bridge is not None and state.position == 0:
+            hidden = torch.cat((hidden[:, :1] + state.memory["start"], hidden[:, 1:]), dim=1)
         cache: dict[str, Tensor] = {}
         for number, layer in enumerate(self.layers):
             keys, values = f"keys.{number}", f"values.{number}"

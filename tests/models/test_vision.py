@@ -21,6 +21,7 @@ from seqcli.models.vision import (
     ResidualBlock,
 )
 from seqcli.nn.positions import LearnedGrid, SinusoidalGrid
+from seqcli.nn.trace import trace_attention
 from seqcli.recipe.model import Model
 from seqcli.types import Batch, Memory
 
@@ -291,3 +292,38 @@ def test_a_batch_without_images_is_refused() -> None:
     encoder, _ = encoder_of({"kind": "conv", "hidden_size": 16, "channels": [8]}, IMAGE)
     with pytest.raises(ValueError, match="no images"):
         encoder(replace(batch([1], [1]), image=None))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("decoder", ["rnn", "transformer"])
+@pytest.mark.parametrize("attend_text", [True, False])
+def test_a_question_starts_the_decoder_and_may_be_left_unattended(decoder: str, attend_text: bool) -> None:
+    """What is written depends on image and question in any case; on words of the question that attention reaches only if it may."""
+    sizes = {"rnn": {"hidden_size": 16, "embedding_size": 12}, "transformer": {"hidden_size": 16, "heads": 2}}
+    section = Model.model_validate(
+        {
+            "encoder": {
+                "kind": "image_text",
+                "image": {"kind": "conv", "hidden_size": 16, "channels": [4, 8]},
+                "text": {"kind": "transformer", "hidden_size": 16, "heads": 2},
+                "attend_text": attend_text,
+            },
+            "decoder": {"kind": decoder, **sizes[decoder]},
+        }
+    )
+    torch.manual_seed(1)
+    model = build_model(section, VOCABULARY, VOCABULARY, image_shape=IMAGE).eval()
+    ids = torch.tensor([[5, 6, 7]])
+    asked = Batch(ids, ids == ids, torch.tensor([[2, 8, 3]]), torch.arange(1), torch.randn(1, *IMAGE))
+    assert asked.image is not None
+    other_image = replace(asked, image=-asked.image)
+    other_question = replace(asked, source=torch.tensor([[5, 9, 7]]))
+    logits = model.logits(asked)
+    assert not torch.allclose(model.logits(other_image)[:, 0], logits[:, 0])
+    assert not torch.allclose(model.logits(other_question)[:, 0], logits[:, 0])
+    with trace_attention(model) as maps:
+        model.logits(asked)
+    (over_memory, *_) = [
+        weights for name, weights in maps.items() if name.startswith("decoder") and weights.shape[-1] == 9
+    ]
+    assert (over_memory[..., 6:].sum() > 0) == attend_text
