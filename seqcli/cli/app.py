@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seqcli import __version__
-from seqcli.cli import average, bench, doctor, evaluate, explain, recipe, sweep, train, translate, visualize
+from seqcli.cli import average, bench, doctor, evaluate, explain, lesson, recipe, sweep, train, translate, visualize
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,5 +41,6 @@ app.command("bench")(bench.bench)
 app.command("sweep")(sweep.sweep)
 app.command("explain")(explain.explain)
 app.command("doctor")(doctor.doctor)
+app.command("lesson")(lesson.lesson)
 app.add_typer(visualize.app, name="visualize")
 app.add_typer(recipe.app, name="recipe")
