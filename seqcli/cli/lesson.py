@@ -29,7 +29,8 @@ def lesson(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder for its runs and pictures; it is made if it is not there.")
+        Path,
+        typer.Option("--output", "-o", help="The folder for its runs and pictures; it is made if it is not there."),
     ] = Path(),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "--print", help="Print the chapter's commands, and stop.")
