@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shlex
@@ -51,10 +50,9 @@ def run(*arguments: str | Path) -> int:
     """Runs a command in this process; returns its exit code."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["seqcli", *map(str, arguments)])
-        with contextlib.suppress(SystemExit):
+        with pytest.raises(SystemExit) as ended:
             main()
-            return 0
-    return 1
+    return int(ended.value.code or 0)
 
 
 def quick(lesson: Lesson) -> tuple[str, ...]:
@@ -159,7 +157,7 @@ def test_a_command_that_fails_ends_the_lesson_with_its_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = Path.cwd()
-    assert run("lesson", "1", "training.steps=many", "--output", tmp_path) == 1
+    assert run("lesson", "1", "training.steps=many", "--output", tmp_path) == 2
     assert "training.steps=many" in capsys.readouterr().err
     assert Path.cwd() == before
 
