@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,7 +29,8 @@ def lesson(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder for its runs and pictures; it is made if it is not there.")
+        Path,
+        typer.Option("--output", "-o", help="The folder for its runs and pictures; it is made if it is not there."),
     ] = Path(),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "--print", help="Print the chapter's commands, and stop.")
@@ -80,15 +81,14 @@ def _words(command: str, overrides: Sequence[str]) -> list[str]:
 
 def _takes_keys(words: Sequence[str]) -> bool:
     """Whether the help of the command says that keys of a recipe may be set."""
-    import click
-
     from seqcli.cli.app import app
 
-    command: click.Command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     for word in words:
-        if not isinstance(command, click.Group) or word not in command.commands:
+        inside = getattr(command, "commands", {})
+        if word not in inside:
             break
-        command = command.commands[word]
+        command = inside[word]
     return any("KEY.PATH=" in (one.metavar or "") for one in command.params)
 
 
