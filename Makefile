@@ -62,8 +62,13 @@ frames: setup  ## Record anew the pictures of the live view that the tests compa
 	SEQCLI_RECORD_FRAMES=1 $(BIN)/python -m pytest tests/cli/test_training_view.py -k recorded
 	git diff --stat tests/cli/frames
 
-docs: setup  ## Make the references in docs/ from the schema and the commands
+docs: references lecture  ## Make all in docs/ that is made: the references, and the pictures of the lecture
+
+references: setup  ## Make the references in docs/ from the schema and the commands
 	$(BIN)/python scripts/make_docs.py
+
+lecture: setup  ## Run the chapters of the lecture (LESSONS="3 gates"; all: 20 minutes) and keep their pictures
+	$(BIN)/python scripts/make_lecture.py $(LESSONS)
 
 lock: setup  ## Resolve the newest versions that go together into constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -75,4 +80,4 @@ lock: setup  ## Resolve the newest versions that go together into constraints.tx
 clean:  ## Remove .venv and everything made from the code (runs stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
-.PHONY: help setup run test test-real test-docs bench-train alignment lint types dates frames docs lock clean
+.PHONY: help setup run test test-real test-docs bench-train alignment lint types dates frames docs references lecture lock clean

@@ -1,6 +1,6 @@
 """Writes the parts of docs/ that follow from the code: the keys of recipes from the schema, the commands from their help.
 
-    make docs
+    make references        (`make docs` makes the pictures of the lecture too)
 
 In each document everything after the line `MARK` is made here; what stands before it is written by hand.
 """

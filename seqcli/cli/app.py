@@ -14,6 +14,7 @@ from seqcli.cli import (
     doctor,
     evaluate,
     explain,
+    lesson,
     recipe,
     report,
     sweep,
@@ -56,5 +57,6 @@ app.command("bench")(bench.bench)
 app.command("sweep")(sweep.sweep)
 app.command("explain")(explain.explain)
 app.command("doctor")(doctor.doctor)
+app.command("lesson")(lesson.lesson)
 app.add_typer(visualize.app, name="visualize")
 app.add_typer(recipe.app, name="recipe")

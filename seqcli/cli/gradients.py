@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -156,7 +157,7 @@ def _asked(arguments: Sequence[str]) -> list[Asked]:
     everywhere: list[str] = []
     found: list[Asked] = []
     for argument in arguments:
-        if "=" in argument and not Path(argument).exists():
+        if "=" in argument and not os.path.exists(argument):  # Path.exists fails on a long one
             if found:
                 last = found[-1]
                 found[-1] = last._replace(overrides=(*last.overrides, argument), own=(*last.own, argument))

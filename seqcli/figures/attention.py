@@ -62,15 +62,17 @@ def attention_figure(
     return figure
 
 
-def attention_beside(
-    maps: Sequence[tuple[str, NDArray[Any], Sequence[str], Sequence[str]]],
-    *,
-    title: str | None = None,
-    dark: bool = False,
-) -> Figure:
+Named = tuple[str, NDArray[Any], Sequence[str], Sequence[str]]
+"""A map with its name, weights (T,S), source (S) and target (T)."""
+PAGE = 14.0
+"""Inches: where maps side by side would be wider, they go on below."""
+
+
+def attention_beside(maps: Sequence[Named], *, title: str | None = None, dark: bool = False) -> Figure:
     """Several maps side by side, as of two models or two scores for one sentence: each a title, weights (T,S), source (S), target (T).
 
-    All are drawn to the same scale; each has its own symbols, which may differ. ValueError if there is none, or labels do not fit.
+    All are drawn to the same scale; each has its own symbols, which may differ. What has no room in one line of 14 inches stands
+    in others below. ValueError if there is none, or labels do not fit.
     """
     if not maps:
         raise ValueError("there is no map to draw")
@@ -80,26 +82,62 @@ def attention_beside(
     longest = max(max(weights.shape) for _, weights, _, _ in maps)
     cell = between(0.17, 6.0 / longest, 0.3)
     size = min(BODY + 1, cell * POINTS * 0.66)
-    total = cell * max(weights.shape[0] for _, weights, _, _ in maps)
     names = [name for name, *_ in maps]
     with drawing(theme, [*(text for _, _, source, target in maps for text in (*source, *target)), *names, title or ""]):
-        figure = paper(1.0, total)
+        lines = _lines(maps, cell, size)
+        below = [cell * max(len(target) for _, _, _, target in line) for line in lines]
         above = max(label_height(source, size) for _, _, source, _ in maps) * POINTS + 8
-        left = 0.0
-        for name, weights, source, target in maps:
-            width, height = cell * len(source), cell * len(target)
-            left += label_width(target, size)
-            axes = add_axes(figure, left, total - height, width, height)
-            image = draw_map(axes, weights, theme)
-            label_source(axes, source, size)
-            label_target(axes, target, size)
-            axes.annotate(name, (0, 1), (0, above), xycoords="axes fraction", textcoords="offset points", size=BODY)
-            left += max(width, *widths_of([name], BODY)) + 0.25
-        colour_bar(figure, image, left=left - 0.13, height=min(total, 2.0), top=total)
+        between_lines = (above + 2.5 * BODY) / POINTS
+        total = top = sum(below) + between_lines * (len(lines) - 1)
+        figure = paper(1.0, total)
+        ends = []
+        for line, deep in zip(lines, below, strict=True):
+            image, end = _draw_line(figure, line, top, cell, size, above, theme)
+            ends.append(end)
+            top -= deep + between_lines
+        colour_bar(figure, image, left=max(ends) - 0.13, height=min(below[0], 2.0), top=total)
         if title:
             add_title(figure, title)
         cut_to_fit(figure)
     return figure
+
+
+def _room(named: Named, cell: float, size: float) -> float:
+    """Inches from the left edge of a map's labels to where the next begins."""
+    name, _, source, target = named
+    return label_width(target, size) + max(cell * len(source), *widths_of([name], BODY)) + 0.25
+
+
+def _lines(maps: Sequence[Named], cell: float, size: float) -> list[list[Named]]:
+    """The maps in lines of no more than PAGE inches, one at least in each."""
+    lines: list[list[Named]] = [[]]
+    used = 0.0
+    for named in maps:
+        wide = _room(named, cell, size)
+        if lines[-1] and used + wide > PAGE:
+            lines.append([])
+            used = 0.0
+        lines[-1].append(named)
+        used += wide
+    return lines
+
+
+def _draw_line(
+    figure: Figure, line: Sequence[Named], top: float, cell: float, size: float, above: float, theme: Theme
+) -> tuple[AxesImage, float]:
+    """Maps side by side, `top` inches from the bottom, their names `above` points higher: the last one, and where the next would begin."""
+    left = 0.0
+    for named in line:
+        name, weights, source, target = named
+        width, height = cell * len(source), cell * len(target)
+        start = left + label_width(target, size)
+        axes = add_axes(figure, start, top - height, width, height)
+        image = draw_map(axes, weights, theme)
+        label_source(axes, source, size)
+        label_target(axes, target, size)
+        axes.annotate(name, (0, 1), (0, above), xycoords="axes fraction", textcoords="offset points", size=BODY)
+        left += _room(named, cell, size)
+    return image, left
 
 
 def check_labels(weights: NDArray[Any], source: Sequence[str], target: Sequence[str]) -> None:

@@ -35,6 +35,13 @@ def test_every_cell_of_a_recipe(call: Callable[..., Any]) -> None:
     assert [line.split("  ")[0] for line in lines[2:]] == names
 
 
+def test_a_key_may_have_a_value_longer_than_a_file_may_be_called(call: Callable[..., Any]) -> None:
+    keys = f"model.encoder={{kind: rnn, hidden_size: 8, {' ' * 300}embedding_size: 8}}"
+    ended = call("visualize", "gradients", keys, *SMALL, "copy", "--examples", "2", "--json")
+    assert ended.code == 0
+    assert json.loads(ended.out)[0]["flows"][0]["kind"].startswith("rnn")
+
+
 def test_recipe_and_run_as_json(call: Callable[..., Any], copy_run: Path) -> None:
     arguments = ("copy", *SMALL, copy_run, "--label", "new", "--label", "learnt", "-o", "g.svg", "--json")
     ended = call("visualize", "gradients", *arguments)

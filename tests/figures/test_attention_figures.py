@@ -165,6 +165,18 @@ def test_maps_side_by_side_share_scale_and_size_and_keep_apart() -> None:
         attention_beside([])
 
 
+def test_maps_that_have_no_room_side_by_side_go_on_below() -> None:
+    names = ["dot", "scaled_dot", "multiplicative", "additive", "content"]
+    maps = [(name, random_weights(11, 22), list("samstag, 5. märz 2011") + ["</s>"], list("2011-03-05") + ["</s>"]) for name in names]  # fmt: skip
+    figure = attention_beside(maps)
+    boxes = [axes.get_window_extent() for axes in figure.axes[:-1]]
+    assert [round(box.x0 - boxes[0].x0) == 0 for box in boxes] == [True, False, True, False, True]
+    assert [boxes[i].y0 > boxes[j].y1 for i, j in ((0, 2), (1, 3), (2, 4))] == [True, True, True]
+    assert len({(round(box.width), round(box.height)) for box in boxes}) == 1
+    assert figure.get_size_inches()[0] < 14.5
+    assert overlapping_texts(figure) == []
+
+
 def test_a_sheet_of_kinds_has_a_block_for_each() -> None:
     captions = [[("diagonal", "H 0.10  d 1.2"), ("", "H 1.00  d 3.4")], [("antidiagonal", "H 0.50"), ("", "")]]
     blocks = [
