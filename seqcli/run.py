@@ -33,7 +33,16 @@ from seqcli.analysis.gradients import measure_gradients
 from seqcli.analysis.head_removal import losses_without
 from seqcli.analysis.heads import Head, measured_heads
 from seqcli.analysis.same_length import batch_of_one_length
-from seqcli.build.data import Split, has_features, image_reader, image_shape, longest_source, longest_target, open_split
+from seqcli.build.data import (
+    Split,
+    has_features,
+    image_reader,
+    image_shape,
+    longest_source,
+    longest_target,
+    named_split,
+    open_split,
+)
 from seqcli.build.model import build_model
 from seqcli.data.corpus import Corpus
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
@@ -184,9 +193,7 @@ class Run:
 
     def _examples_of(self, data: Split | Corpus) -> list[Example]:
         """All examples of a split, or of a corpus; RecipeError where there is no such split, DataError where there are none."""
-        found = data if isinstance(data, Corpus) else open_split(self.recipe.data, data)
-        if found is None:
-            raise RecipeError(f"the recipe names no {data} split; give data.{data}=…, or files to evaluate")
+        found = data if isinstance(data, Corpus) else named_split(self.recipe.data, data)
         examples = list(found.read())
         if not examples:
             raise DataError(f"{found.name}: there is nothing to evaluate")
@@ -270,9 +277,7 @@ class Run:
         With `removal` the loss without each head is measured too, a pass for each of them; with `words` weights are those between words.
         RecipeError or DataError where there is no such split or nothing in it; SeqcliError for a model without attention.
         """
-        corpus = open_split(self.recipe.data, split)
-        if corpus is None:
-            raise RecipeError(f"the recipe names no {split} split")
+        corpus = named_split(self.recipe.data, split)
         read = [one for one in itertools.islice(corpus.read(), examples) if one.target and _has_source(one)]
         if not read:
             raise DataError(f"{corpus.name}: there is nothing to measure heads on")
@@ -284,9 +289,7 @@ class Run:
         return [replace(one, removal=rises[one.kind, one.layer, one.head]) for one in found]
 
     def _example(self, split: Split, number: int) -> Example:
-        corpus = open_split(self.recipe.data, split)
-        if corpus is None:
-            raise RecipeError(f"the recipe names no {split} split")
+        corpus = named_split(self.recipe.data, split)
         for example in itertools.islice(corpus.read(), number - 1, number):
             return example
         raise DataError(f"{corpus.name}: has no example {number}")

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from seqcli.analysis.attention_kinds import joined
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.attention import covering
 from seqcli.evaluation.translator import SearchSettings, Translation, Translator
@@ -205,13 +206,13 @@ def _looks(translator: Translator, source: Sequence[int], looked: _Looked | None
     places = [place for place in places if place < looked.weights.shape[1] - cells]
     shown = [source[place] for place in places]
     spans = covering(translator.source_tokenizer.words(shown), len(shown))
-    labels = translator.source_tokenizer.tokens(shown)
+    words = joined(translator.source_tokenizer.tokens(shown), spans)
     found = []
     for row in looked.weights:
         text = row[cells:][places]
         looks = [
-            Look("".join(labels[start:end]).replace("▁", " ").strip(), number, float(text[start:end].sum()))
-            for number, (start, end) in enumerate(spans)
+            Look(word, number, float(text[start:end].sum()))
+            for number, (word, (start, end)) in enumerate(zip(words, spans, strict=True))
         ]
         if looked.grid is not None:
             columns = looked.grid[1]

@@ -57,6 +57,14 @@ def open_split(section: recipe.Data, split: Split) -> Corpus | None:
     return corpus.first(section.limit) if section.limit else corpus
 
 
+def named_split(section: recipe.Data, split: Split) -> Corpus:
+    """The corpus of a split; RecipeError where the recipe names none."""
+    corpus = open_split(section, split)
+    if corpus is None:
+        raise RecipeError(f"the recipe names no {split} split; give data.{split}=…")
+    return corpus
+
+
 def prepare_data(recipe_: Recipe) -> PreparedData:
     """Read, learn and encode what training needs, or find it in the cache, which is keyed by the data's content."""
     train = open_split(recipe_.data, "train")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,7 +50,7 @@ def sweep(
     stopped, and with more values adds the runs that are new. The table has mean ± standard deviation over the seeds, and p of
     Welch's t-test over the runs, raised by Holm's method for the number of rows. A run that fails is named in the end, and the others go on.
     """
-    from seqcli.cli.console import data, note, notes
+    from seqcli.cli.console import data, note, notes, print_json
     from seqcli.errors import RecipeError
     from seqcli.recipe.load import recipe_name
     from seqcli.recipe.sweep import read_axes
@@ -76,7 +75,7 @@ def sweep(
         made.run(jobs)
     compared = compare_settings(plan, made.scores, against=against)  # type: ignore[arg-type]
     if as_json:
-        typer.echo(json.dumps(_as_json(recipe, made, compared, against), ensure_ascii=False))
+        print_json(_as_json(recipe, made, compared, against))
     elif made.scores:
         for table in _tables(compared, split):
             data.print(table)
