@@ -22,7 +22,7 @@ from seqcli.data.shape_questions import read_shape_questions
 from seqcli.data.subwords import learn_subwords
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words, no_words
-from seqcli.errors import DataError
+from seqcli.errors import DataError, RecipeError
 from seqcli.recipe import data as recipe
 from seqcli.recipe import sides
 from seqcli.recipe.model import Model, TransformerSection, text_encoder
