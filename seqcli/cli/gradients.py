@@ -239,7 +239,8 @@ def _history(asked: Asked, steps: list[int] | None, length: int | None, examples
 
 
 def _draw(found: Sequence[GradientHistory], output: Path, *, layers: bool, dark: bool) -> list[Path]:
-    from seqcli.figures.gradients import gradients_figure, layers_figure
+    from seqcli.figures.gradient_layers import layers_figure
+    from seqcli.figures.gradients import gradients_figure
     from seqcli.figures.saving import save_figures
 
     if layers:
