@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from cli.run_files import records
 
 import seqcli
 from seqcli.data.files import read_text
@@ -229,11 +230,6 @@ def interrupted(recipe: Recipe, folder: Path, every: int) -> None:
 
 def stop_at(experiment: Experiment, step: int) -> Callable[[], bool]:
     return lambda: experiment.position.step >= step
-
-
-def records(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_bytes().split(b"\n") if line]
-    return [{name: value for name, value in line.items() if name != "tokens_per_second"} for line in lines]
 
 
 def checkpoints(folder: Path) -> dict[str, bytes]:
