@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seqcli.analysis.attention_kinds import joined
 from seqcli.errors import SeqcliError
-from seqcli.evaluation.attention import covering
+from seqcli.evaluation.attention import covering, reading_order
 from seqcli.evaluation.translator import SearchSettings, Translation, Translator
 from seqcli.models.seq2seq import over_memory
 from seqcli.nn.trace import trace_attention
@@ -200,10 +200,7 @@ def _looks(translator: Translator, source: Sequence[int], looked: _Looked | None
     if looked is None:
         return []
     cells = 0 if looked.grid is None else looked.grid[0] * looked.grid[1]
-    places = (
-        [*reversed(range(len(source) - 1)), len(source) - 1] if translator.reverse_source else list(range(len(source)))
-    )
-    places = [place for place in places if place < looked.weights.shape[1] - cells]
+    places = reading_order(len(source), looked.weights.shape[1] - cells, translator.reverse_source)
     shown = [source[place] for place in places]
     spans = covering(translator.source_tokenizer.words(shown), len(shown))
     words = joined(translator.source_tokenizer.tokens(shown), spans)
