@@ -31,6 +31,7 @@ from seqcli.build.training import (
     build_spikes,
 )
 from seqcli.data.batching import Rows
+from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.evaluate import evaluate
 from seqcli.evaluation.metrics import worth
@@ -295,13 +296,7 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
         data = prepare_data(recipe)
     if resuming:
         refuse_other_data(data, folder)
-    torch.manual_seed(recipe.seed)
-    model = build_model(
-        recipe.model,
-        data.source_tokenizer.size,
-        data.target_tokenizer.size,
-        image_shape=image_shape(recipe.source),
-    ).to(device)
+    model = initial_model(recipe, data.source_tokenizer, data.target_tokenizer).to(device)
     choice = None
     if recipe.training.batch_tokens == "auto":
         probed = build_optimizer(recipe.training.optimizer, model)
@@ -315,6 +310,14 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     with team.leader_first():
         _take_up_newest(experiment)
     return experiment
+
+
+def initial_model(recipe: Recipe, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer) -> Seq2Seq:
+    """The model of a recipe before its first step, its weights drawn from the recipe's seed; the same each time."""
+    torch.manual_seed(recipe.seed)
+    return build_model(
+        recipe.model, source_tokenizer.size, target_tokenizer.size, image_shape=image_shape(recipe.source)
+    )
 
 
 def _take_up_newest(experiment: Experiment) -> None:

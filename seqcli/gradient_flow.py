@@ -8,14 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from seqcli.analysis.flow import Clipping, GradientFlow, GradientHistory
 from seqcli.analysis.gradients import measure_gradients
-from seqcli.build.data import image_shape
-from seqcli.build.model import build_model
 from seqcli.errors import RecipeError
-from seqcli.experiment import Experiment, prepare
+from seqcli.experiment import Experiment, initial_model, prepare
 from seqcli.figures.curves import read_records
 from seqcli.recipe.loggers import Loggers
 from seqcli.recipe.schema import Recipe
@@ -57,9 +54,7 @@ def run_history(
         if step:
             load_weights(step_folder(checkpoints, step), model)
         else:
-            torch.manual_seed(recipe.seed)
-            sizes = (run.translator.source_tokenizer.size, run.translator.target_tokenizer.size)
-            start = build_model(recipe.model, *sizes, image_shape=image_shape(recipe.source))
+            start = initial_model(recipe, run.translator.source_tokenizer, run.translator.target_tokenizer)
             model.load_state_dict(start.state_dict())
         flows.append(measure_gradients(model, batch, step=step))
     return GradientHistory(label or run.folder.name, tuple(flows), recorded_clipping(run.folder, recipe))

@@ -15,12 +15,11 @@ import torch
 from seqcli.analysis.activations import LayerActivity, layer_activities
 from seqcli.analysis.embeddings import EmbeddingMap, embedding_map
 from seqcli.build.batches import load_batch
-from seqcli.build.data import image_shape, open_split
-from seqcli.build.model import build_model
+from seqcli.build.data import open_split
 from seqcli.build.training import build_objective, build_optimizer, build_schedule
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import RecipeError
-from seqcli.experiment import Experiment, prepare
+from seqcli.experiment import Experiment, initial_model, prepare
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.model import text_encoder
@@ -102,8 +101,7 @@ def run_activities(
     assert corpus is not None
     examples = list(itertools.islice((one for one in corpus.read() if one.target), sentences))
     batch = translator.batch(examples, [translator.encode_target(one.target or "") for one in examples])
-    sizes = translator.source_tokenizer.size, translator.target_tokenizer.size
-    first = _seeded(recipe, *sizes).to(batch.source.device)
+    first = initial_model(recipe, translator.source_tokenizer, translator.target_tokenizer).to(batch.source.device)
     return {
         "at the start": layer_activities(first, batch),
         run.checkpoint.name: layer_activities(translator.model, batch),
@@ -168,18 +166,13 @@ def _batches(experiment: Experiment) -> Iterator[Batch]:
 def _started(recipe: Recipe, experiment: Experiment) -> Seq2Seq:
     """The model of `recipe` before its first step, with the embeddings of the experiment's own."""
     data = experiment.data
-    model = _seeded(recipe, data.source_tokenizer.size, data.target_tokenizer.size)
+    model = initial_model(recipe, data.source_tokenizer, data.target_tokenizer)
     given = dict(experiment.model.named_parameters())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("embedding.weight"):
                 parameter.copy_(given[name])
     return model.to(next(experiment.model.parameters()).device)
-
-
-def _seeded(recipe: Recipe, source_size: int, target_size: int) -> Seq2Seq:
-    torch.manual_seed(recipe.seed)
-    return build_model(recipe.model, source_size, target_size, image_shape=image_shape(recipe.source))
 
 
 @contextmanager

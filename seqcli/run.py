@@ -33,7 +33,16 @@ from seqcli.analysis.gradients import measure_gradients
 from seqcli.analysis.head_removal import losses_without
 from seqcli.analysis.heads import Head, measured_heads
 from seqcli.analysis.same_length import batch_of_one_length
-from seqcli.build.data import Split, has_features, image_reader, image_shape, longest_source, longest_target, open_split
+from seqcli.build.data import (
+    Split,
+    has_features,
+    image_reader,
+    image_shape,
+    longest_source,
+    longest_target,
+    named_split,
+    open_split,
+)
 from seqcli.build.model import build_model
 from seqcli.data.corpus import Corpus
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
@@ -125,10 +134,7 @@ class Run:
 
     def corpus(self, split: Split) -> Corpus:
         """A split of the recipe's data. RecipeError where the recipe names none."""
-        found = open_split(self.recipe.data, split)
-        if found is None:
-            raise RecipeError(f"the recipe names no {split} split; give data.{split}=…, or files to evaluate")
-        return found
+        return named_split(self.recipe.data, split)
 
     def evaluate(
         self,

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from cli.run_files import records
 
 import seqcli
 from seqcli.data.files import read_text
@@ -20,7 +21,6 @@ from seqcli.identity import differences
 from seqcli.recipe import model
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
-from seqcli.types import MEASURED_ANEW
 
 
 def kinds(union: Any) -> list[str]:
@@ -230,11 +230,6 @@ def interrupted(recipe: Recipe, folder: Path, every: int) -> None:
 
 def stop_at(experiment: Experiment, step: int) -> Callable[[], bool]:
     return lambda: experiment.position.step >= step
-
-
-def records(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_bytes().split(b"\n") if line]
-    return [{name: value for name, value in line.items() if name not in MEASURED_ANEW} for line in lines]
 
 
 def checkpoints(folder: Path) -> dict[str, bytes]:

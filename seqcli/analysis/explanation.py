@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from seqcli.analysis.attention_kinds import joined
 from seqcli.errors import SeqcliError
-from seqcli.evaluation.attention import covering
+from seqcli.evaluation.attention import covering, reading_order
 from seqcli.evaluation.translator import SearchSettings, Translation, Translator
 from seqcli.models.seq2seq import over_memory
 from seqcli.nn.trace import trace_attention
@@ -199,19 +200,16 @@ def _looks(translator: Translator, source: Sequence[int], looked: _Looked | None
     if looked is None:
         return []
     cells = 0 if looked.grid is None else looked.grid[0] * looked.grid[1]
-    places = (
-        [*reversed(range(len(source) - 1)), len(source) - 1] if translator.reverse_source else list(range(len(source)))
-    )
-    places = [place for place in places if place < looked.weights.shape[1] - cells]
+    places = reading_order(len(source), looked.weights.shape[1] - cells, translator.reverse_source)
     shown = [source[place] for place in places]
     spans = covering(translator.source_tokenizer.words(shown), len(shown))
-    labels = translator.source_tokenizer.tokens(shown)
+    words = joined(translator.source_tokenizer.tokens(shown), spans)
     found = []
     for row in looked.weights:
         text = row[cells:][places]
         looks = [
-            Look("".join(labels[start:end]).replace("▁", " ").strip(), number, float(text[start:end].sum()))
-            for number, (start, end) in enumerate(spans)
+            Look(word, number, float(text[start:end].sum()))
+            for number, (word, (start, end)) in enumerate(zip(words, spans, strict=True))
         ]
         if looked.grid is not None:
             columns = looked.grid[1]

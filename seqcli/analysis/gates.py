@@ -27,23 +27,34 @@ SENTENCES = 64
 
 
 @dataclass(frozen=True)
-class GateMap:
-    """One gate of one layer over a sentence: `values (D,T)`, a row a unit, a column a step, in the order of the symbols that are read.
-
-    `layer` counts from 1. A `backward` layer reads the last symbol first; its columns stand in the same order all the same.
-    """
+class Gate:
+    """One gate of one layer, whose number counts from 1."""
 
     side: str
     layer: int
     backward: bool
     gate: str
-    symbols: tuple[str, ...]
-    values: NDArray[np.float32]
 
     @property
     def name(self) -> str:
         """As in "encoder layer 1 backward update"."""
         return f"{self.side} layer {self.layer}{' backward' if self.backward else ''} {self.gate}"
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Which it is, as JSON says it."""
+        return {"side": self.side, "layer": self.layer, "backward": self.backward, "gate": self.gate}
+
+
+@dataclass(frozen=True)
+class GateMap(Gate):
+    """One gate of one layer over a sentence: `values (D,T)`, a row a unit, a column a step, in the order of the symbols that are read.
+
+    A `backward` layer reads the last symbol first; its columns stand in the same order all the same.
+    """
+
+    symbols: tuple[str, ...]
+    values: NDArray[np.float32]
 
     @property
     def mean(self) -> NDArray[np.float32]:
@@ -63,34 +74,23 @@ class GateMap:
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers and strings, the units' values not among them."""
-        about = {"side": self.side, "layer": self.layer, "backward": self.backward, "gate": self.gate}
         numbers = {"mean": self.mean.tolist(), "shut": self.shut.tolist(), "open": self.open.tolist()}
-        return {**about, "symbols": list(self.symbols), "units": len(self.values), **numbers}
+        return {**self.about, "symbols": list(self.symbols), "units": len(self.values), **numbers}
 
 
 @dataclass(frozen=True)
-class UnitSaturation:
+class UnitSaturation(Gate):
     """One gate of one layer over many sentences: the share of `steps` at which each unit is `shut` and `open`, (D,) each."""
 
-    side: str
-    layer: int
-    backward: bool
-    gate: str
     steps: int
     mean: float
     shut: NDArray[np.float64]
     open: NDArray[np.float64]
 
-    @property
-    def name(self) -> str:
-        """As in "encoder layer 1 backward update"."""
-        return f"{self.side} layer {self.layer}{' backward' if self.backward else ''} {self.gate}"
-
     def as_json(self) -> dict[str, Any]:
         """Plain numbers and strings."""
-        about = {"side": self.side, "layer": self.layer, "backward": self.backward, "gate": self.gate}
         numbers = {"steps": self.steps, "mean": self.mean, "shut": self.shut.tolist(), "open": self.open.tolist()}
-        return {**about, **numbers}
+        return {**self.about, **numbers}
 
 
 def gate_maps(translator: Translator, examples: Sequence[Example], settings: SearchSettings) -> list[list[GateMap]]:
@@ -114,7 +114,7 @@ def _maps_of(translator: Translator, example: Example, settings: SearchSettings)
     for place, values, _ in _watched(translator, [example], [target]):
         read = symbols[place.reads]
         of_units = values[0, : len(read)].T.float().cpu().numpy()
-        found.append(GateMap(*_about(place), read[: of_units.shape[1]], of_units))
+        found.append(GateMap(*_gate(place), read[: of_units.shape[1]], of_units))
     return found
 
 
@@ -132,12 +132,12 @@ def unit_saturation(translator: Translator, examples: Sequence[Example]) -> list
         for place, values, mask in _watched(translator, some, targets):
             real = values[mask]
             counts = [(real < SHUT).sum(dim=0), (real > OPEN).sum(dim=0), real.double().sum(), mask.sum()]
-            kept = sums.setdefault(_about(place), [torch.zeros_like(count) for count in counts])
+            kept = sums.setdefault(_gate(place), [torch.zeros_like(count) for count in counts])
             for total, count in zip(kept, counts, strict=True):
                 total += count
     return [
-        UnitSaturation(*about, int(steps), float(total / steps / len(shut)), _share(shut, steps), _share(opened, steps))
-        for about, (shut, opened, total, steps) in sums.items()
+        UnitSaturation(*gate, int(steps), float(total / steps / len(shut)), _share(shut, steps), _share(opened, steps))
+        for gate, (shut, opened, total, steps) in sums.items()
     ]
 
 
@@ -165,7 +165,7 @@ def _watched(
         yield place, side_by_side(place.post), mask
 
 
-def _about(place: Place) -> tuple[str, int, bool, str]:
+def _gate(place: Place) -> tuple[str, int, bool, str]:
     return ("encoder" if place.reads == "source" else "decoder", place.depth + 1, place.backward, place.part)
 
 

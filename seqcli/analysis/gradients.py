@@ -21,10 +21,9 @@ from seqcli.models.seq2seq import Seq2Seq
 from seqcli.models.transformer import TransformerStack
 from seqcli.nn.recurrence import Recurrence
 from seqcli.nn.trace import trace_attention
-from seqcli.nn.unrolled import trace_states
+from seqcli.nn.unrolled import BLOCKS, trace_recurrences
 from seqcli.types import Batch
 
-GATES = {"rnn": ("state",), "lstm": ("input", "forget", "new", "output"), "gru": ("reset", "keep", "new")}
 JACOBIAN_EXAMPLES = 2
 ROWS = 64
 """Rows of a Jacobian that are computed side by side."""
@@ -122,23 +121,23 @@ def traced(model: Seq2Seq) -> Iterator[list[States]]:
     transformers = [
         (_side_of(name), module) for name, module in model.named_modules() if isinstance(module, TransformerStack)
     ]
-    layers: dict[nn.Module, list[Tensor]] = {}
+    outputs_of: dict[nn.Module, list[Tensor]] = {}
 
     def keep(module: nn.Module, inputs: object, outputs: Tensor | tuple[Tensor, object]) -> None:
-        layers.setdefault(module, []).append(outputs[0] if isinstance(outputs, tuple) else outputs)
+        outputs_of.setdefault(module, []).append(outputs[0] if isinstance(outputs, tuple) else outputs)
 
     with ExitStack() as stack:
         stack.enter_context(trace_attention(model))
-        walks = stack.enter_context(trace_states(model))
+        recurrences = stack.enter_context(trace_recurrences(model))
         for _, transformer in transformers:
             for module in (transformer.dropout, *transformer.layers):
                 stack.callback(module.register_forward_hook(keep).remove)
         yield found
-    for name, layer_walks in walks.items():
-        found += [States(_side_of(name), walk.layer + 1, walk.backward, walk.hidden) for walk in layer_walks]
+    for name, layers in recurrences.items():
+        found += [States(_side_of(name), each.number + 1, each.backward, each.parts["hidden"].post) for each in layers]
     for side, transformer in transformers:
         for number, module in enumerate((transformer.dropout, *transformer.layers)):
-            found.append(States(side, number, False, layers[module]))
+            found.append(States(side, number, False, outputs_of[module]))
 
 
 def _side_of(name: str) -> Side:
@@ -183,7 +182,7 @@ def _steps_back(states: States, target_length: int) -> NDArray[np.int64]:
 
 
 def recurrent_matrices(model: nn.Module) -> tuple[RecurrentMatrix, ...]:
-    """Spectral radius and largest singular value of the matrix from state to state of each gate of each recurrent layer."""
+    """Spectral radius and largest singular value of the matrix from state to state of each gate and candidate of each recurrent layer."""
     found = []
     for name, module in model.named_modules():
         if not isinstance(module, Recurrence):
@@ -195,7 +194,7 @@ def recurrent_matrices(model: nn.Module) -> tuple[RecurrentMatrix, ...]:
             layer, _, backward = parameter.removeprefix("weight_hh_l").partition("_")
             where = f"{side} layer {int(layer) + 1}{', backward' if backward else ''}"
             gates = matrix.detach().double().split(module.stack.hidden_size)
-            for gate, square in zip(GATES[module.kind], gates, strict=True):
+            for gate, square in zip(BLOCKS[module.kind], gates, strict=True):
                 radius = float(torch.linalg.eigvals(square).abs().max())
                 found.append(RecurrentMatrix(where, gate, radius, float(torch.linalg.matrix_norm(square, ord=2))))
     return tuple(found)

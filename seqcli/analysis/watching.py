@@ -1,7 +1,7 @@
 """Every nonlinearity of a model in one pass: what it was given and what came out, with the graph still attached.
 
 Hooks do it, so the model's own code knows nothing of being watched. A recurrent stack's output is replaced by the same computed
-step by step (`unroll`), because torch's kernels keep their gates to themselves.
+step by step (`nn.unrolled`), because torch's kernels keep their gates to themselves.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from seqcli.models.bridge import DenseBridge
 from seqcli.models.feedforward import DenseStack
 from seqcli.models.transformer import DecoderLayer, EncoderLayer
 from seqcli.models.vision import GridMemory, ResidualBlock
 from seqcli.nn.layers import ACTIVATIONS, FeedForward, Readout
-from seqcli.nn.unrolled_gates import BLOCKS, CANDIDATE, GATES, UnrolledLayer, cell_kind, unroll
+from seqcli.nn.unrolled import BLOCKS, CANDIDATE, GATES, Unrolled, UnrolledLayer, cell_kind, stepwise
 
 LINEAR = "linear"
 """The nonlinearity of what has none: a sum, such as a Transformer layer's output, or a recurrent state that is a product."""
@@ -107,7 +106,7 @@ def _hooks(
         about = (f"{side} block {number + 1}", side, number, "relu")
         yield module.first_norm, _before(torch.relu, Place(*about, None, ""), places)
     elif isinstance(module, nn.RNNBase):
-        yield module, _unrolled(side, reads, places)
+        yield module, stepwise(_keeping(module, side, reads, places))
 
 
 def _before(activation: Callable[[Tensor], Tensor], place: Place, places: dict[str, Place]) -> Hook:
@@ -129,26 +128,12 @@ def _after(place: Place, places: dict[str, Place]) -> Hook:
     return hook
 
 
-def _unrolled(side: str, reads: str, places: dict[str, Place]) -> Hook:
-    """A hook on a recurrent stack that gives back the outputs of its steps taken one by one."""
-
-    def hook(stack: nn.RNNBase, inputs: Any, output: Any) -> Any:
-        given, initial = inputs[0], inputs[1] if len(inputs) > 1 else None
-        if isinstance(initial, Tensor):
-            initial = (initial,)
-        mask = lengths = None
-        if isinstance(given, PackedSequence):
-            given, lengths = pad_packed_sequence(given, batch_first=True)
-            mask = torch.arange(given.shape[1], device=given.device) < lengths.to(given.device)[:, None]
-        taken = unroll(stack, given, initial, mask)
+def _keeping(stack: nn.RNNBase, side: str, reads: str, places: dict[str, Place]) -> Callable[[Unrolled], None]:
+    def keep(taken: Unrolled) -> None:
         for layer in taken.layers:
             _keep(stack, layer, side, reads, places)
-        final = taken.hidden if taken.cell is None else (taken.hidden, taken.cell)
-        if lengths is None:
-            return taken.outputs, final
-        return pack_padded_sequence(taken.outputs, lengths, batch_first=True, enforce_sorted=False), final
 
-    return hook
+    return keep
 
 
 def _keep(stack: nn.RNNBase, layer: UnrolledLayer, side: str, reads: str, places: dict[str, Place]) -> None:

@@ -22,7 +22,7 @@ from seqcli.data.shape_questions import read_shape_questions
 from seqcli.data.subwords import learn_subwords
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words, no_words
-from seqcli.errors import DataError
+from seqcli.errors import DataError, RecipeError
 from seqcli.recipe import data as recipe
 from seqcli.recipe import sides
 from seqcli.recipe.model import Model, TransformerSection, text_encoder
@@ -55,6 +55,14 @@ def open_split(section: recipe.Data, split: Split) -> Corpus | None:
     if columns is not None and columns.references is None:
         corpus = corpus.each_reference()
     return corpus.first(section.limit) if section.limit else corpus
+
+
+def named_split(section: recipe.Data, split: Split) -> Corpus:
+    """The corpus of a split; RecipeError where the recipe names none."""
+    corpus = open_split(section, split)
+    if corpus is None:
+        raise RecipeError(f"the recipe names no {split} split; give data.{split}=…, or files to evaluate")
+    return corpus
 
 
 def prepare_data(recipe_: Recipe) -> PreparedData:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqcli.cli.arguments import Checkpoint, Overrides, Quiet
+from seqcli.cli.arguments import Checkpoint, Dark, Overrides, Quiet
 
 if TYPE_CHECKING:
     from seqcli.analysis.activations import LayerActivity
@@ -39,7 +38,7 @@ def activations(
         "activations.png"
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers, gates and single steps too.")] = False,
-    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
+    dark: Dark = False,
     checkpoint: Checkpoint = None,
     quiet: Quiet = False,
 ) -> None:
@@ -51,7 +50,7 @@ def activations(
     Of a run, the model before its first step is shown beside what it has become.
     """
     from seqcli.analysis.activations import shown_layers
-    from seqcli.cli.console import data, note, notes
+    from seqcli.cli.console import note, notes, print_json
     from seqcli.errors import RecipeError
     from seqcli.figures.activations import activations_figure
     from seqcli.figures.saving import save_figures
@@ -74,9 +73,7 @@ def activations(
     for path in save_figures([activations_figure(shown, dark=dark)], output):
         note(f"wrote {path}")
     if as_json:
-        data.print(
-            json.dumps({name: [one.as_json() for one in layers] for name, layers in found.items()}), soft_wrap=True
-        )
+        print_json({name: [one.as_json() for one in layers] for name, layers in found.items()})
     elif not quiet:
         _print_tables(shown)
 

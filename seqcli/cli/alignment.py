@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import typer
 
 if TYPE_CHECKING:
     from seqcli.analysis.alignment import AlignmentSettings
@@ -71,11 +68,11 @@ def evaluate_alignment(
 
 
 def _print(run: Run, name: str, found: AlignmentScores, *, as_json: bool) -> None:
-    from seqcli.cli.console import data, metrics_table, note
+    from seqcli.cli.console import data, metrics_table, note, print_json
     from seqcli.types import Scores
 
     if as_json:
-        typer.echo(json.dumps(Scores(name, found.metrics).as_json(), ensure_ascii=False))
+        print_json(Scores(name, found.metrics).as_json())
         return
     note(f"{run.folder}, checkpoint {run.checkpoint.name}, {len(found.examples):,} examples with gold links")
     data.print(metrics_table(name, found.metrics))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from seqcli.build.data import Split
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as `seqcli train` makes it.")]
 Overrides = Annotated[
@@ -20,7 +23,20 @@ BeamSize = Annotated[
     int | None, typer.Option("--beam-size", min=1, help="Hypotheses kept at each step; 1 is greedy search.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Dark = Annotated[bool, typer.Option("--dark", help="Draw light on dark.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+
+Texts = Annotated[
+    list[str] | None, typer.Option("--text", "-t", help="A sentence to look at; may be given several times.")
+]
+Images = Annotated[
+    list[Path] | None,
+    typer.Option("--image", help="An image to look at, with a question to it as --text where the run reads both."),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", help="The target to look at instead of the model's own; one for each source."),
+]
 
 AlignFrom = Annotated[
     str | None,
@@ -43,3 +59,20 @@ AlignThreshold = Annotated[
     ),
 ]
 AlignWords = Annotated[bool, typer.Option("--align-words", help="Link words where the symbols are characters.")]
+
+
+def checked_split(name: str) -> Split:
+    """The value of --split; RecipeError where there is no such split."""
+    from seqcli.errors import RecipeError
+
+    if name not in ("train", "validation", "test"):
+        raise RecipeError(f"--split {name}: there are train, validation and test")
+    return cast("Split", name)
+
+
+def refuse_uneven(sources: int, targets: list[str] | None) -> None:
+    """RecipeError where some of the sources have a --target and others have none."""
+    from seqcli.errors import RecipeError
+
+    if targets and len(targets) != sources:
+        raise RecipeError(f"{sources} sources, but {len(targets)} times --target; give one for each")

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqcli.analysis.explanation import Alternative, Explanation, Look, WrittenToken
-from seqcli.cli.console import warn
+from seqcli.cli.console import tell_missing_fonts
 from seqcli.figures.beam_page import TokenRow, beam_page
 from seqcli.figures.beam_tree import beam_tree_figure
 from seqcli.figures.branches import Branch
-from seqcli.figures.fonts import missing_fonts
 from seqcli.figures.saving import numbered, save_figures
 from seqcli.storage import write_file
 
@@ -37,11 +36,7 @@ def draw(explanations: Sequence[Explanation], output: Path, *, dark: bool) -> li
         for file, explanation in zip(files, explanations, strict=True):
             write_file(file, page(explanation).encode())
         return files
-    packages = missing_fonts([token for one in explanations for token in one.tree_tokens])
-    if packages:
-        warn(
-            f"some characters have no font here and are drawn as boxes; Debian's packages {', '.join(packages)} have them"
-        )
+    tell_missing_fonts([token for one in explanations for token in one.tree_tokens])
     figures = [beam_tree_figure(branches(one), title=one.source, dark=dark) for one in explanations]
     return save_figures(figures, output)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +23,7 @@ def bench(
 
     Nothing is kept. MFU is the arithmetic that the model needs over what this machine does in a large matrix product.
     """
-    from seqcli.cli.console import data, notes, table
+    from seqcli.cli.console import data, notes, print_json, table
     from seqcli.recipe.load import load_recipe
 
     notes.quiet = quiet
@@ -37,7 +36,7 @@ def bench(
     with notes.status(f"timing {steps} steps"):
         report = measure(experiment, steps)
     if as_json:
-        data.print(json.dumps(asdict(report)), soft_wrap=True)
+        print_json(asdict(report))
         return
     data.print(
         table(

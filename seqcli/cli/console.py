@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
     from seqcli.evaluation.translator import Translator
     from seqcli.types import Metric
 
-notes = Console(stderr=True, highlight=False)
-data = Console(highlight=False)
+notes = Console(stderr=True, highlight=False, emoji=False)
+data = Console(highlight=False, emoji=False)
 
 SHOWN_CHARACTERS = 200
 
@@ -29,6 +31,11 @@ def note(message: str) -> None:
 def warn(message: str) -> None:
     """Say that something is not as it should be, on stderr."""
     notes.print(Text("warning: ", style="yellow") + Text(message), soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """Print what a programme is to read, on one line of stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
 
 
 def tell_cut(translator: Translator) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -66,7 +65,7 @@ def doctor(
     Exits with 3 where there are faults that no cleaned copy was written without, with 0 else.
     """
     from seqcli.build.diagnosis import open_rows
-    from seqcli.cli.console import notes
+    from seqcli.cli.console import notes, print_json
     from seqcli.diagnosis.cleaning import clean as write_clean
     from seqcli.diagnosis.examine import examine
     from seqcli.errors import RecipeError
@@ -80,7 +79,7 @@ def doctor(
         which = list(splits) if clean_all else ["train"]
         cleaned = [] if clean is None else write_clean(splits, diagnosis, clean, which)
     if as_json:
-        typer.echo(json.dumps(_as_json(diagnosis, cleaned), ensure_ascii=False))
+        print_json(_as_json(diagnosis, cleaned))
     else:
         _print(diagnosis, limit)
         _tell_cleaned(cleaned, clean)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from seqcli.cli.activations import Subject
-from seqcli.cli.arguments import Checkpoint, Json, Overrides, Quiet
+from seqcli.cli.arguments import Checkpoint, Dark, Json, Overrides, Quiet
 
 
 def embeddings(
@@ -26,12 +25,12 @@ def embeddings(
         "embeddings.png"
     ),
     as_json: Json = False,
-    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
+    dark: Dark = False,
     checkpoint: Checkpoint = None,
     quiet: Quiet = False,
 ) -> None:
     """Draw words on the first two principal components of their embeddings, and print each one's neighbours by cosine."""
-    from seqcli.cli.console import data, note, notes, table, tell_missing_fonts
+    from seqcli.cli.console import data, note, notes, print_json, table, tell_missing_fonts
     from seqcli.errors import RecipeError
     from seqcli.figures.embeddings import embeddings_figure
     from seqcli.figures.saving import save_figures
@@ -48,7 +47,7 @@ def embeddings(
     for path in save_figures([embeddings_figure(maps, dark=dark)], output):
         note(f"wrote {path}")
     if as_json:
-        data.print(json.dumps([one.as_json() for one in maps], ensure_ascii=False), soft_wrap=True)
+        print_json([one.as_json() for one in maps])
     elif not quiet:
         for one in maps:
             near = ["  ".join(f"{word} {cosine:.2f}" for word, cosine in each) for each in one.neighbours]

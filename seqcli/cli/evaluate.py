@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +19,7 @@ from seqcli.cli.arguments import (
     Overrides,
     Quiet,
     RunFolder,
+    checked_split,
 )
 
 if TYPE_CHECKING:
@@ -74,13 +74,12 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Score a run on a split of its data, or on files."""
-    from seqcli.cli.console import note, notes, tell_cut
+    from seqcli.cli.console import note, notes, print_json, tell_cut
     from seqcli.cli.work_view import WorkView
     from seqcli.errors import RecipeError
 
     notes.quiet = quiet
-    if split not in ("train", "validation", "test"):
-        raise RecipeError(f"--split {split}: there are train, validation and test")
+    part = checked_split(split)
     if bool(source) != bool(target):
         raise RecipeError("--source and --target go together: the sentences, and their references")
     if align:
@@ -91,7 +90,7 @@ def evaluate(
 
         evaluate_alignment(
             load(run, overrides or [], checkpoint=checkpoint),
-            split,  # type: ignore[arg-type]
+            part,
             (source, target) if source and target else None,
             settings_of(align_from, align_layer, align_threshold, words=align_words),
             gold=gold,
@@ -108,7 +107,7 @@ def evaluate(
 
         loaded = load(run, overrides or [], checkpoint=checkpoint)
         result = loaded.evaluate(
-            split,  # type: ignore[arg-type]
+            part,
             corpus=files(source, target, loaded.features_separator) if source and target else None,
             metrics=metric_names(metrics),
             beam_size=beam_size,
@@ -122,7 +121,7 @@ def evaluate(
         _write_hypotheses(output, result)
     name = ", ".join(map(str, source)) if source else split
     if as_json:
-        typer.echo(json.dumps(_as_json(name, result), ensure_ascii=False))
+        print_json(_as_json(name, result))
         return
     note(f"{loaded.folder}, checkpoint {loaded.checkpoint.name}, {len(result.examples):,} examples")
     _print_tables(name, result)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet, RunFolder
+from seqcli.cli.arguments import (
+    BeamSize,
+    Checkpoint,
+    Dark,
+    Images,
+    Json,
+    Overrides,
+    Quiet,
+    RunFolder,
+    Targets,
+    Texts,
+    refuse_uneven,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,32 +35,22 @@ PRUNED_SHOWN = 3
 def explain(
     run: RunFolder,
     overrides: Overrides = None,
-    text: Annotated[
-        list[str] | None, typer.Option("--text", "-t", help="A sentence; may be given several times.")
-    ] = None,
-    image: Annotated[
-        list[Path] | None,
-        typer.Option("--image", help="An image, with a question to it as --text where the run reads both."),
-    ] = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target", help="The target to explain instead of the model's own; one for each --text or --image."
-        ),
-    ] = None,
+    text: Texts = None,
+    image: Images = None,
+    target: Targets = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Draw the beam's tree: .png, .svg or .pdf, or a page to click on: .html."),
     ] = None,
     alternatives: Annotated[int, typer.Option("--alternatives", min=1, help="Symbols shown for each place.")] = 5,
-    dark: Annotated[bool, typer.Option("--dark", help="Draw light on dark.")] = False,
+    dark: Dark = False,
     beam_size: BeamSize = None,
     checkpoint: Checkpoint = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Tell how sure a model is of each symbol, what it would write else, what it looks at, and what its beam prunes."""
-    from seqcli.cli.console import note, notes, tell_cut
+    from seqcli.cli.console import note, notes, print_json, tell_cut
     from seqcli.errors import RecipeError
     from seqcli.run import load
 
@@ -58,13 +59,12 @@ def explain(
     count = max(len(texts), len(images))
     if not count:
         raise RecipeError("nothing to explain; give --text SENTENCE or --image FILE")
-    if target and len(target) != count:
-        raise RecipeError(f"{count} sources, but {len(target)} times --target; give one for each")
+    refuse_uneven(count, target)
     loaded = load(run, overrides or [], checkpoint=checkpoint)
     explanations = loaded.explain(texts, target, images=images, beam_size=beam_size, alternatives=alternatives)
     tell_cut(loaded.translator)
     if as_json:
-        typer.echo(json.dumps([one.as_json() for one in explanations], ensure_ascii=False))
+        print_json([one.as_json() for one in explanations])
     else:
         for number, one in enumerate(explanations):
             _print(one, first=number == 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -10,21 +9,25 @@ from typing import Annotated
 import typer
 
 from seqcli.cli.activations import Subject
-from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet
+from seqcli.cli.arguments import (
+    BeamSize,
+    Checkpoint,
+    Dark,
+    Json,
+    Overrides,
+    Quiet,
+    Targets,
+    Texts,
+    checked_split,
+    refuse_uneven,
+)
 
 
 def gates(
     subject: Subject,
     overrides: Overrides = None,
-    text: Annotated[
-        list[str] | None, typer.Option("--text", "-t", help="A sentence to look at; may be given several times.")
-    ] = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target", help="The target to look at instead of the model's own translation; one for each --text."
-        ),
-    ] = None,
+    text: Texts = None,
+    target: Targets = None,
     saturation: Annotated[
         int | None,
         typer.Option(
@@ -45,15 +48,15 @@ def gates(
         "gates.png"
     ),
     as_json: Json = False,
-    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
+    dark: Dark = False,
     beam_size: BeamSize = None,
     checkpoint: Checkpoint = None,
     quiet: Quiet = False,
 ) -> None:
     """Draw each gate as a map of units and symbols, with its mean and its saturated shares; from 0, shut, to 1, open."""
     from seqcli.analysis.gates import gate_maps, unit_saturation
-    from seqcli.build.data import open_split
-    from seqcli.cli.console import data, note, notes, table, tell_missing_fonts
+    from seqcli.build.data import named_split
+    from seqcli.cli.console import data, note, notes, print_json, table, tell_missing_fonts
     from seqcli.errors import RecipeError
     from seqcli.figures.gates import gates_figure, saturation_figure
     from seqcli.figures.saving import save_figures
@@ -62,15 +65,11 @@ def gates(
     notes.quiet = quiet
     if bool(text) == (saturation is not None):
         raise RecipeError("give --text SENTENCE, or --saturation N, to look at many examples")
-    if target and len(target) != len(text or []):
-        raise RecipeError(f"{len(text or [])} sentences, but {len(target)} times --target; give one for each")
-    if split not in ("train", "validation", "test"):
-        raise RecipeError(f"--split {split}: there are train, validation and test")
+    refuse_uneven(len(text or []), target)
+    part = checked_split(split)
     run = open_subject(subject, overrides or [], checkpoint=checkpoint)
     if saturation is not None:
-        corpus = open_split(run.recipe.data, split)  # type: ignore[arg-type]
-        if corpus is None:
-            raise RecipeError(f"the recipe names no {split} split; give data.{split}=…")
+        corpus = named_split(run.recipe.data, part)
         read = islice((one for one in corpus.read() if one.source.strip() and one.target), saturation)
         units = _chosen(unit_saturation(run.translator, list(read)), layer)
         symbols: list[str] = []
@@ -95,7 +94,7 @@ def gates(
     for path in save_figures(figures, output):
         note(f"wrote {path}")
     if as_json:
-        data.print(json.dumps(records, ensure_ascii=False), soft_wrap=True)
+        print_json(records)
     elif not quiet:
         data.print(table(None, ["gate", "mean", "shut (< 0.1)", "open (> 0.9)"], rows))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from seqcli.cli.arguments import Json, Quiet
+from seqcli.cli.arguments import Dark, Json, Quiet
 
 if TYPE_CHECKING:
     from seqcli.analysis.flow import Chain, GradientHistory
@@ -66,7 +65,7 @@ def gradients(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The picture: .png, .svg or .pdf (several: numbered, or pages).")
     ] = Path("gradients.png"),
-    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
+    dark: Dark = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -75,7 +74,7 @@ def gradients(
     The length of ∂loss_T/∂h_t for every state h_t of encoder and decoder, on examples of one length (Bengio et al. 1994; Pascanu et
     al. 2013); the product of Jacobians ∂h_T/∂h_t; and the gradient's norm before clipping.
     """
-    from seqcli.cli.console import data, note, notes, table
+    from seqcli.cli.console import data, note, notes, print_json, table
     from seqcli.errors import RecipeError
     from seqcli.figures.saving import picture_ending
 
@@ -93,7 +92,7 @@ def gradients(
     for path in _draw(found, output, layers=layers, dark=dark):
         note(f"wrote {path}")
     if as_json:
-        data.print(json.dumps([history.as_json() for history in found]), soft_wrap=True)
+        print_json([history.as_json() for history in found])
         return
     data.print(table(_title(found), COLUMNS, [row for history in found for row in _rows(history)], left=1))
 
@@ -241,7 +240,8 @@ def _history(asked: Asked, steps: list[int] | None, length: int | None, examples
 
 
 def _draw(found: Sequence[GradientHistory], output: Path, *, layers: bool, dark: bool) -> list[Path]:
-    from seqcli.figures.gradients import gradients_figure, layers_figure
+    from seqcli.figures.gradient_layers import layers_figure
+    from seqcli.figures.gradients import gradients_figure
     from seqcli.figures.saving import save_figures
 
     if layers:

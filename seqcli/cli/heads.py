@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqcli.cli.arguments import Checkpoint, Json, Overrides, Quiet, RunFolder
+from seqcli.cli.arguments import Checkpoint, Dark, Json, Overrides, Quiet, RunFolder, checked_split
 
 if TYPE_CHECKING:
     from seqcli.analysis.heads import Head
@@ -24,7 +23,7 @@ def heads(
     ] = True,
     words: Annotated[bool, typer.Option("--words", help="Merge subwords or characters into words.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also draw them: .png, .svg or .pdf.")] = None,
-    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
+    dark: Dark = False,
     checkpoint: Checkpoint = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -34,19 +33,17 @@ def heads(
     Entropy is in nats, evenness its share of the largest there could be, distance in symbols (in cross-attention from the diagonal), confidence
     the mean of the largest weight, and removal by how much the loss rises without the head, in nats a symbol: dead is below 0.001.
     """
-    from seqcli.cli.console import note, notes
-    from seqcli.errors import RecipeError
+    from seqcli.cli.console import note, notes, print_json
 
     notes.quiet = quiet
-    if split not in ("train", "validation", "test"):
-        raise RecipeError(f"--split {split}: there are train, validation and test")
+    part = checked_split(split)
     with notes.status("measuring"):
         from seqcli.run import load
 
         loaded = load(run, overrides or [], checkpoint=checkpoint)
-        found = loaded.heads(split, examples=examples, removal=removal, words=words)  # type: ignore[arg-type]
+        found = loaded.heads(part, examples=examples, removal=removal, words=words)
     if as_json:
-        typer.echo(json.dumps([head.as_json() for head in found], ensure_ascii=False))
+        print_json([head.as_json() for head in found])
     else:
         _print(found)
     if output is not None:

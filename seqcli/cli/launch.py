@@ -13,10 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from types import FrameType
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import IO
+
+from seqcli.cli.signals import passed_on
 
 PATIENCE = 10.0
 """Seconds that the others have to end by themselves when one has ended badly."""
@@ -38,7 +39,7 @@ def launch(arguments: Sequence[str], devices: int) -> tuple[int, str]:
         port = _free_port()
         team = [_start(arguments, rank, devices, port, ears[rank]) for rank in range(devices)]
         stack.callback(_end, team)
-        with _signals_passed_on(team):
+        with passed_on(lambda number: _send(team, number)):
             return _wait(team, ears)
 
 
@@ -48,22 +49,10 @@ def _end(team: Sequence[subprocess.Popen[bytes]]) -> None:
         process.wait()
 
 
-@contextmanager
-def _signals_passed_on(team: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """A block in which the whole team gets the signals that this process gets."""
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        for process in team:
-            if process.poll() is None:
-                process.send_signal(number)
-
-    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
-    before = {number: signal.signal(number, pass_on) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _send(team: Sequence[subprocess.Popen[bytes]], number: int) -> None:
+    for process in team:
+        if process.poll() is None:
+            process.send_signal(number)
 
 
 def _start(arguments: Sequence[str], rank: int, devices: int, port: int, ear: IO[bytes]) -> subprocess.Popen[bytes]:

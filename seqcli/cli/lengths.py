@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Quiet
+from seqcli.cli.arguments import BeamSize, Checkpoint, Dark, Json, Quiet, checked_split
 
 if TYPE_CHECKING:
     from seqcli.analysis.lengths import LengthCurve
+    from seqcli.build.data import Split
     from seqcli.evaluation.counting import Counts
     from seqcli.run import Run
     from seqcli.symbols import Example
@@ -44,7 +44,7 @@ def lengths(
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture: .png, .svg or .pdf.")] = Path(
         "lengths.png"
     ),
-    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
+    dark: Dark = False,
     beam_size: BeamSize = None,
     checkpoint: Checkpoint = None,
     as_json: Json = False,
@@ -58,7 +58,7 @@ def lengths(
     from typing import get_args
 
     from seqcli.analysis.lengths import LengthCurve, Unit, length_edges, length_scores, source_lengths
-    from seqcli.cli.console import data, note, notes, tell_cut
+    from seqcli.cli.console import data, note, notes, print_json, tell_cut
     from seqcli.cli.groups import group_runs
     from seqcli.cli.recipe import split_overrides
     from seqcli.errors import RecipeError
@@ -70,8 +70,7 @@ def lengths(
     notes.quiet = quiet
     if unit not in get_args(Unit):
         raise RecipeError(f"--unit {unit}: there are {', '.join(get_args(Unit))}")
-    if split not in ("train", "validation", "test"):
-        raise RecipeError(f"--split {split}: there are train, validation and test")
+    part = checked_split(split)
     folders, overrides = split_overrides(arguments)
     if not folders:
         raise RecipeError("no run given; name run directories before the overrides")
@@ -83,7 +82,7 @@ def lengths(
     groups = group_runs([Path(folder) for folder in loaded])
     first = next(iter(loaded.values()))
     name = _metric(metric, first)
-    examples = _same_examples(loaded, split)
+    examples = _same_examples(loaded, part)
     sizes = source_lengths(examples, unit, first.translator.source_tokenizer)  # type: ignore[arg-type]
     counts: dict[str, Counts] = {}
     with notes.status("translating"):
@@ -102,7 +101,7 @@ def lengths(
         note(f"wrote {path}")
     if as_json:
         about = {"metric": name, "split": split, "unit": unit, "examples": len(examples), "trained_to": trained_to}
-        typer.echo(json.dumps({**about, "curves": _as_json(curves, groups, counts)}, ensure_ascii=False))
+        print_json({**about, "curves": _as_json(curves, groups, counts)})
         return
     data.print(_table(curves, name, unit))
 
@@ -131,14 +130,14 @@ def _metric(name: str | None, run: Run) -> str:
     return name
 
 
-def _same_examples(runs: dict[str, Run], split: str) -> list[Example]:
+def _same_examples(runs: dict[str, Run], split: Split) -> list[Example]:
     """The sentences that all runs are scored on. DataError where they are not the same."""
     from seqcli.build.data import open_split
     from seqcli.errors import DataError, RecipeError
 
     found: list[Example] = []
     for folder, run in runs.items():
-        corpus = open_split(run.recipe.data, split)  # type: ignore[arg-type]
+        corpus = open_split(run.recipe.data, split)
         if corpus is None:
             raise RecipeError(f"{folder}: the recipe names no {split} split; give data.{split}=…")
         examples = list(corpus.read())

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seqcli.cli.arguments import Json, Quiet
+from seqcli.cli.signals import passed_on
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -51,7 +48,7 @@ def sweep(
     stopped, and with more values adds the runs that are new. The table has mean ± standard deviation over the seeds, and p of
     Welch's t-test over the runs, raised by Holm's method for the number of rows. A run that fails is named in the end, and the others go on.
     """
-    from seqcli.cli.console import data, note, notes
+    from seqcli.cli.console import data, note, notes, print_json
     from seqcli.errors import RecipeError
     from seqcli.recipe.load import recipe_name
     from seqcli.recipe.sweep import read_axes
@@ -72,11 +69,11 @@ def sweep(
     if dry_run:
         typer.echo("\n".join(str(run.folder) for run in plan.runs))
         return
-    with _View(plan) as view, _signals(made := Sweep(plan, split, metrics, view.tell)):
+    with _View(plan) as view, passed_on((made := Sweep(plan, split, metrics, view.tell)).send):
         made.run(jobs)
     compared = compare_settings(plan, made.scores, against=against)  # type: ignore[arg-type]
     if as_json:
-        typer.echo(json.dumps(_as_json(recipe, made, compared, against), ensure_ascii=False))
+        print_json(_as_json(recipe, made, compared, against))
     elif made.scores:
         for table in _tables(compared, split):
             data.print(table)
@@ -151,22 +148,6 @@ class _View:
         if self.status is not None:
             self.latest[name] = shown
             self.status.update(Text("\n".join(list(self.latest.values())[-4:]), overflow="ellipsis"))
-
-
-@contextmanager
-def _signals(made: Sweep) -> Iterator[None]:
-    """A block in which signals go to what is running: it keeps a checkpoint and ends, or, for SIGUSR1, goes on."""
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        made.send(number)
-
-    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
-    before = {number: signal.signal(number, pass_on) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _tables(settings: Sequence[Setting], split: str) -> Iterator[Any]:

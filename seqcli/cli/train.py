@@ -8,15 +8,14 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seqcli.cli.arguments import Overrides, Quiet
 from seqcli.cli.launch import inside_team
+from seqcli.cli.signals import collected
 
 if TYPE_CHECKING:
     from seqcli.cli.training_view import TrainingView
@@ -88,7 +87,7 @@ def train(
     start, total = experiment.position.step, experiment.total_steps
     note(f"{'going on with' if start else 'training'} {folder}" + (f" at step {start}" if start else ""))
     with (
-        _signals() as received,
+        collected() as received,
         _view(experiment) as view,
         _death_of_others_told(experiment.team.size),
     ):
@@ -212,41 +211,3 @@ def _death_of_others_told(size: int) -> Iterator[None]:
         raise SeqcliError(
             f"another process of this run has ended or cannot be reached ({reason}); the same command goes on from the last checkpoint"
         ) from error
-
-
-@dataclass
-class _Received:
-    """The signals that have come: those that ask for the end, and whether one has asked for a checkpoint."""
-
-    stop: list[int] = field(default_factory=list)
-    save: bool = False
-
-    def take_save(self) -> bool:
-        """Whether a checkpoint is asked for; asking again says no until the next signal."""
-        asked, self.save = self.save, False
-        return asked
-
-
-@contextmanager
-def _signals() -> Iterator[_Received]:
-    """Collect SIGINT and SIGTERM instead of dying of them; a second one, of either, kills as usual. SIGUSR1 asks for a checkpoint."""
-    received = _Received()
-    ends = (signal.SIGINT, signal.SIGTERM)
-
-    def end(number: int, frame: FrameType | None) -> None:
-        received.stop.append(number)
-        for each in ends:
-            signal.signal(each, signal.SIG_DFL)
-
-    def save(number: int, frame: FrameType | None) -> None:
-        received.save = True
-
-    handlers = dict.fromkeys(ends, end)
-    if hasattr(signal, "SIGUSR1"):  # not on Windows
-        handlers[signal.SIGUSR1] = save
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -13,19 +13,13 @@ from rich.cells import cell_len
 
 from seqcli.cli import console
 from seqcli.cli.console import excerpt, figure, note, warn
+from seqcli.cli.history import History, training_figures
 from seqcli.cli.pace import Pace, clock_time
-from seqcli.cli.screen import Line, Screen, can_move, cropped, fit
-from seqcli.cli.sparkline import Curve
+from seqcli.cli.screen import Line, Screen, can_move, fit
+from seqcli.cli.training_picture import training_picture
 
 if TYPE_CHECKING:
     from seqcli.types import Progress
-
-LABEL, VALUE, STEP = 14, 9, 9
-"""Columns of a name, of a number, and of a step in the head of a table."""
-WIDEST_CURVE, TALLEST_CURVE = 100, 8
-MOST_VALIDATIONS = 8
-SAMPLE = ("source", "target", "written")
-CURVES = ("loss", "gradient norm", "learning rate")
 
 
 class TrainingView:
@@ -48,16 +42,11 @@ class TrainingView:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.title, self.total_steps, self.at = excerpt(title), total_steps, start
-        self.watched, self.may_end_early = watched, may_end_early
+        self.history, self.may_end_early = History(watched), may_end_early
         self.pace = Pace(
             total_steps, start, validate_every=validate_every, checkpoint_every=checkpoint_every, clock=clock
         )
         self.clock, self.began = clock, clock()
-        self.latest: Progress | None = None
-        self.validations: list[Progress] = []
-        self.best: dict[str, tuple[float, int]] = {}
-        self.curves: dict[str, Curve] = {}
-        self.score_curves: dict[str, Curve] = {}
         self.lock = threading.Lock()  # the screen looks from a thread of its own
         self.screen = Screen(console.notes, self.picture, self.pace.forget) if can_move(console.notes) else None
         self.open = ExitStack()
@@ -75,7 +64,7 @@ class TrainingView:
     def recall(self, records: Iterable[Progress]) -> None:
         """Take in what the run went through before, so that its curves are whole."""
         for record in records:
-            self._keep(record)
+            self.history.keep(record)
 
     def advance(self, step: int) -> None:
         """A step is over; the records come more rarely."""
@@ -83,7 +72,7 @@ class TrainingView:
             self.at = step
             self.pace.step(step)
         if self.screen:
-            self.screen.news = True
+            self.screen.changed()
 
     def show(self, record: Progress) -> None:
         """Take in a record."""
@@ -93,30 +82,14 @@ class TrainingView:
                 self.pace.pause(record.event, record.step)
             else:
                 self.pace.step(record.step)
-            self._keep(record)
+            self.history.keep(record)
         problem = _problem(record)
         if problem:
             warn(problem)
         elif self.screen:
-            self.screen.news = True
+            self.screen.changed()
         elif record.event != "checkpoint":
             note(self.line(record))
-
-    def _keep(self, record: Progress) -> None:
-        if record.event == "train":
-            self.latest = record
-            for name, value in (
-                ("loss", record.loss),
-                ("gradient norm", record.grad_norm),
-                ("learning rate", record.learning_rate),
-            ):
-                self.curves.setdefault(name, Curve(logarithmic=name == "gradient norm")).add(value)
-        elif record.event == "validation":
-            self.validations = [*self.validations, record][-MOST_VALIDATIONS:]
-            for name, score in record.scores.items():
-                self.score_curves.setdefault(name, Curve(logarithmic=name == "perplexity")).add(score)
-                if name not in self.best or _is_better(name, score, self.best[name][0]):
-                    self.best[name] = (score, record.step)
 
     def line(self, record: Progress) -> str:
         """One record as a line of text."""
@@ -125,23 +98,12 @@ class TrainingView:
             scores = "  ".join(f"{name} {figure(value)}" for name, value in record.scores.items())
             written = "".join(f"\n  {excerpt(source)}\n  → {excerpt(text)}" for source, _, text in record.samples[:1])
             return f"{head}  validation  {scores}{written}"
-        return f"{head}  {'  '.join(f'{name} {value}' for name, value in _figures(record))}"
+        return f"{head}  {'  '.join(f'{name} {value}' for name, value in training_figures(record))}"
 
     def picture(self, width: int, height: int) -> list[Line]:
-        """The live picture in at most `width` columns and `height` rows; what matters least is left out first."""
+        """The live picture in at most `width` columns and `height` rows."""
         with self.lock:
-            rows = _Rows(height, self)
-            blocks = [
-                self._head(width)[-height:],
-                self._training(width, rows) if rows.training else [],
-                self._scores(width, rows) if rows.scores else [],
-                self._samples(width, rows.samples, rows.apart) if rows.samples else [],
-            ]
-        lines: list[Line] = []
-        for block in blocks:
-            if block:
-                lines += [[], *block] if lines and rows.spaced else block
-        return [cropped(line, width) for line in lines[:height]]
+            return training_picture(self._head(width), self.history, width, height)
 
     def _head(self, width: int) -> list[Line]:
         share = min(1.0, self.at / self.total_steps) if self.total_steps else 1.0
@@ -166,133 +128,10 @@ class TrainingView:
             most = "at most " if self.may_end_early else ""
             parts.append(f"{most}{remaining} left{'' if remaining.complete else ', validation not counted'}")
         parts.append(f"{clock_time(self.clock() - self.began)} gone")
-        parts += [] if self.latest is None else [f"epoch {self.latest.epoch}"]
+        parts += [] if self.history.latest is None else [f"epoch {self.history.latest.epoch}"]
         while len(parts) > 1 and cell_len("  ".join(parts)) > width:
             parts.pop()
         return [(fit("  ".join(parts), width), "")]
-
-    def _training(self, width: int, rows: _Rows) -> list[Line]:
-        """A curve for each of the first figures, and the others in a line."""
-        lines: list[Line] = []
-        figures = dict(_figures(self.latest)) if self.latest else {}
-        bounds = {name: _bounds(name, self.curves[name]) for name in CURVES[: rows.curves]}
-        # as wide as each other, so that what is above each other happened at once
-        length = min(width - LABEL - VALUE - max(map(len, bounds.values())) - 4, WIDEST_CURVE)
-        for name in bounds:
-            curve = self.curves[name]
-            drawn = curve.draw(length, rows.tall if name == "loss" else 1) if length >= 8 else [""]
-            for row, points in enumerate(drawn):
-                first = row == 0
-                lines.append(
-                    [
-                        (fit(name if first else "", LABEL).ljust(LABEL), ""),
-                        (figures[name].rjust(VALUE) if first else " " * VALUE, "bold"),
-                        (f"  {points.ljust(max(length, 0))}", "cyan"),
-                        (f"  {bounds[name]}" if first and length >= 8 else "", "dim"),
-                    ]
-                )
-        if rows.figures:
-            rest = [f"{name} {value}" for name, value in figures.items() if name not in CURVES[: rows.curves]]
-            while len(rest) > 1 and len("  ".join(rest)) > width:
-                rest.pop()
-            lines.append([(fit("  ".join(rest), width), "")])
-        return lines
-
-    def _scores(self, width: int, rows: _Rows) -> list[Line]:
-        """A table: a row for each score, with its curve, the best value and when it was, and the latest ones."""
-        names = self._score_names()
-        cut = len(names) - rows.scores
-        title = f"validation +{cut}" if cut else "validation"
-        label = min(max(map(cell_len, [*names, title])), max(LABEL, width // 6))
-        left = width - label
-        best = left >= VALUE + 2 * STEP + 3
-        left -= (VALUE + STEP + 2) if best else 0
-        curve = min(max(left // 3, 0), WIDEST_CURVE // 2) if left >= 40 else 0
-        left -= curve + 2 if curve else 0
-        latest = self.validations[-max(1, left // (STEP + 1)) :]
-        head: list[tuple[str, str]] = [(_padded(title, label), "bold")]
-        if curve:
-            head.append((" " * (2 + curve), ""))
-        if best:
-            head.append((f" {'best':>{VALUE}} {'at step':>{STEP}}", "bold"))
-        head += [(f" {fit(str(one.step), STEP):>{STEP}}", "bold") for one in latest]
-        lines: list[Line] = [head]
-        for name in names[: rows.scores]:
-            line = [(_padded(name, label), "bold" if name == self.watched else "")]
-            if curve:
-                line.append(("  " + self.score_curves[name].draw(curve)[0].ljust(curve), "cyan"))
-            if best:
-                value, step = self.best[name]
-                line.append((f" {figure(value):>{VALUE}} {step:>{STEP}}", ""))
-            for one in latest:
-                line.append((f" {figure(one.scores[name]) if name in one.scores else '':>{STEP}}", ""))
-            lines.append(line)
-        return lines
-
-    def _score_names(self) -> list[str]:
-        """The scores of the last validation, the watched one first."""
-        return sorted(self.validations[-1].scores, key=lambda name: name != self.watched) if self.validations else []
-
-    def _samples(self, width: int, count: int, apart: bool) -> list[Line]:
-        """The first `count` samples, with an empty line between them if they stand `apart`."""
-        lines: list[Line] = []
-        for sample in self.validations[-1].samples[:count]:
-            lines += [[]] * (apart and bool(lines))
-            for label, text in zip(SAMPLE, sample, strict=True):
-                style = "bold" if label == "written" else ""
-                lines.append([(label.ljust(9), "dim"), (fit(excerpt(text), max(width - 9, 0)), style)])
-        return lines
-
-
-class _Rows:
-    """Which parts fit into `height` rows beside the head: the first of each kind before the second of any."""
-
-    def __init__(self, height: int, view: TrainingView) -> None:
-        self.left = height - 2
-        self.curves, self.tall, self.figures, self.scores, self.samples = 0, 1, 0, 0, 0
-        self.spaced, self.apart = height >= 12, False
-        gap = int(self.spaced)
-        names = len(view._score_names())
-        samples = len(view.validations[-1].samples) if view.validations else 0
-        if view.latest is not None:
-            self.curves = self._take(1 + gap)
-        if names and self._take(2 + gap):
-            self.scores = 1
-        if samples and self._take(3 + gap):
-            self.samples = 1
-        if self.curves:
-            self.figures = self._take(1)
-            self.curves += sum(self._take(1) for _ in CURVES[1:])
-        self.scores += sum(self._take(1) for _ in range(names - 1)) if self.scores else 0
-        self.samples += sum(self._take(3) for _ in range(samples - 1)) if self.samples else 0
-        self.apart = self.samples > 1 and bool(self._take(self.samples - 1))
-        if self.curves:
-            self.tall += sum(self._take(1) for _ in range(TALLEST_CURVE - 1))
-
-    @property
-    def training(self) -> bool:
-        """Whether anything of training is shown."""
-        return self.curves > 0
-
-    def _take(self, rows: int) -> int:
-        """1 and so many rows fewer, or 0 where they are not there."""
-        if rows > self.left:
-            return 0
-        self.left -= rows
-        return 1
-
-
-def _figures(record: Progress) -> list[tuple[str, str]]:
-    """The averages of a training record, as they are shown."""
-    return [
-        ("loss", "–" if record.loss is None else figure(record.loss)),
-        ("learning rate", f"{record.learning_rate or 0.0:.2e}"),
-        ("gradient norm", figure(record.grad_norm or 0.0)),
-        ("tokens/s", f"{record.tokens_per_second or 0.0:,.0f}"),
-        ("padding", f"{100 * (record.padding or 0.0):.1f} %"),
-        *([("skipped steps", str(record.skipped))] if record.skipped else []),
-        *([("spikes", str(record.spikes))] if record.spikes else []),
-    ]
 
 
 def _problem(record: Progress) -> str:
@@ -307,21 +146,3 @@ def _problem(record: Progress) -> str:
     if record.event == "rewind":
         return f"after step {record.step} weights and optimizer are those of step {record.back_to} again"
     return ""
-
-
-def _bounds(name: str, curve: Curve) -> str:
-    if curve.low > curve.high:
-        return ""
-    low, high = (f"{bound:.2e}" if name == "learning rate" else figure(bound) for bound in (curve.low, curve.high))
-    return f"{low} to {high}"
-
-
-def _padded(text: str, width: int) -> str:
-    shown = fit(text, width)
-    return shown + " " * (width - cell_len(shown))
-
-
-def _is_better(name: str, new: float, old: float) -> bool:
-    from seqcli.evaluation.metrics import is_better
-
-    return is_better(name, new, old)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,20 @@ import typer
 
 from seqcli.cli import lengths
 from seqcli.cli.activations import activations
-from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Overrides, Quiet, RunFolder
+from seqcli.cli.arguments import (
+    BeamSize,
+    Checkpoint,
+    Dark,
+    Images,
+    Json,
+    Overrides,
+    Quiet,
+    RunFolder,
+    Targets,
+    Texts,
+    checked_split,
+    refuse_uneven,
+)
 from seqcli.cli.embeddings import embeddings
 from seqcli.cli.gates import gates
 from seqcli.cli.gradients import gradients
@@ -29,13 +41,8 @@ DEFAULT_PICTURE = Path("attention.png")
 def attention(
     run: RunFolder,
     overrides: Overrides = None,
-    text: Annotated[
-        list[str] | None, typer.Option("--text", "-t", help="A sentence to look at; may be given several times.")
-    ] = None,
-    image: Annotated[
-        list[Path] | None,
-        typer.Option("--image", help="An image to look at, with a question to it as --text where the run reads both."),
-    ] = None,
+    text: Texts = None,
+    image: Images = None,
     example: Annotated[
         list[int] | None,
         typer.Option(
@@ -45,13 +52,7 @@ def attention(
     split: Annotated[
         str, typer.Option("--split", help="Where --example and --measure look: train, validation or test.")
     ] = "test",
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target",
-            help="The target to look at instead of the model's own translation; one for each --text or --image.",
-        ),
-    ] = None,
+    target: Targets = None,
     input_file: Annotated[
         Path | None, typer.Option("--input", "-i", help="Sentences, one a line; stdin if - is given.")
     ] = None,
@@ -90,7 +91,7 @@ def attention(
             help="Take what is said of heads from N examples of --split, dead ones told too, not from the one sentence.",
         ),
     ] = None,
-    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
+    dark: Dark = False,
     beam_size: BeamSize = None,
     checkpoint: Checkpoint = None,
     as_json: Json = False,
@@ -99,7 +100,7 @@ def attention(
     """Draw what the decoder looked at in the source, a text or an image, while it wrote each symbol."""
     from seqcli.cli.attention import Look, View, draw_all, names_of, save_all_arrays
     from seqcli.cli.attention import as_json as measured
-    from seqcli.cli.console import note, notes, tell_cut
+    from seqcli.cli.console import note, notes, print_json, tell_cut
     from seqcli.errors import RecipeError
     from seqcli.run import load
 
@@ -108,10 +109,8 @@ def attention(
     if not texts and not images and not example:
         raise RecipeError("nothing to look at; give --text SENTENCE, --image FILE, --example NUMBER or --input FILE")
     count = max(len(texts), len(images))
-    if target and len(target) != count:
-        raise RecipeError(f"{count} sources, but {len(target)} times --target; give one for each")
-    if split not in ("train", "validation", "test"):
-        raise RecipeError(f"--split {split}: there are train, validation and test")
+    refuse_uneven(count, target)
+    part = checked_split(split)
     for name in kind or []:
         if name not in ("encoder", "decoder", "cross"):
             raise RecipeError(f"--kind {name}: there are encoder, decoder and cross")
@@ -119,14 +118,14 @@ def attention(
     found = []
     for name, loaded in zip(names_of(runs), runs, strict=True):
         maps = loaded.attention(texts, target, images=images, beam_size=beam_size) if count else []
-        maps += loaded.attention_of(split, example or [], beam_size=beam_size)  # type: ignore[arg-type]
+        maps += loaded.attention_of(part, example or [], beam_size=beam_size)
         tell_cut(loaded.translator)
-        told = loaded.heads(split, examples=measure, words=words) if measure else None  # type: ignore[arg-type]
+        told = loaded.heads(part, examples=measure, words=words) if measure else None
         found.append([View(name, one, told) for one in maps])
     sentences = list(zip(*found, strict=True))
     look = Look(sheet, words, tuple(kind) if kind else None, dark, measure)
     if as_json:
-        typer.echo(json.dumps(measured(sentences, look), ensure_ascii=False))
+        print_json(measured(sentences, look))
     if output is not None or not as_json:
         for path in draw_all(sentences, output or DEFAULT_PICTURE, look):
             note(f"wrote {path}")
@@ -147,7 +146,7 @@ def curves(
     each: Annotated[
         bool, typer.Option("--each", help="A line for each run, also where recipes differ in the seed alone.")
     ] = False,
-    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
+    dark: Dark = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw learning curves from the records of one or several runs.

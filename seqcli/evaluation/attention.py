@@ -99,7 +99,7 @@ def _maps_of(translator: Translator, example: Example, settings: SearchSettings)
     traced = traced_pass(translator, batch)
     cells, cross = _apart(_stack(traced.cross), traced.grid)
     # a text without words beside an image is EOS alone, and is shown only where the model reads it
-    order = _reading_order(len(source), cross.shape[-1], translator.reverse_source)
+    order = reading_order(len(source), cross.shape[-1], translator.reverse_source)
     shown = [source[place] for place in order]
     names = attention_names(traced.maps)
     encoder, decoder = ([traced.maps[name] for name in names[kind]] for kind in ("encoder", "decoder"))
@@ -201,7 +201,7 @@ def covering(spans: Sequence[Span], length: int) -> tuple[Span, ...]:
     return tuple(zip(starts, [*starts[1:], length], strict=True))
 
 
-def _reading_order(length: int, seen: int, reverse: bool) -> list[int]:
+def reading_order(length: int, seen: int, reverse: bool) -> list[int]:
     """The places of the encoder's input in the order in which people read them; a window may have cut the end."""
     places = [*reversed(range(length - 1)), length - 1] if reverse else list(range(length))
     return [place for place in places if place < seen]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqcli.figures.layer_profiles import SMALLEST, draw_profiles
+from seqcli.figures.powers import number_powers, power_of_ten
 from seqcli.figures.style import (
     DARK,
     LIGHT,
@@ -32,11 +34,6 @@ WIDTH, HEIGHT, ACROSS, DOWN = 1.5, 0.62, 0.22, 0.5  # inches: a panel, and what 
 BINS = 60
 NAMED = 8
 """Layers that the key names; of more, the first and the last."""
-SATURATED, DEAD = "saturated share", "share of rectified zeros"
-AFTER = ", "
-"""Between a start and the steps that a model has taken from it, in its name."""
-SMALLEST = 1e-12
-"""Gradients below are drawn at this size: logarithms end somewhere."""
 
 
 def activations_figure(
@@ -72,7 +69,7 @@ def activations_figure(
                 _draw_steps(row[4:], layers, stepwise, theme, limits)
         _name_columns(rows[0], stepwise, theme)
         _key_of_layers(figure, rows[0][0], next(iter(models.values())), theme)
-        _draw_profiles(figure, models, columns, theme)
+        draw_profiles(figure, models, _left(columns - 1) + WIDTH, -DOWN - 0.3, theme)
         if title:
             add_title(figure, title)
         cut_to_fit(figure)
@@ -150,7 +147,7 @@ def _draw_row(
     ticks = sorted({int(low), int((low + high) // 2), int(high)})
     _scale(row[3], (low, high), ticks)
     # what is smaller, and a gradient of 0 too, stands at the lower end
-    row[3].set_xticks(ticks, ["≤ " * (tick == ticks[0]) + _power(tick) for tick in ticks])
+    row[3].set_xticks(ticks, ["≤ " * (tick == ticks[0]) + power_of_ten(tick) for tick in ticks])
 
 
 def _curve(axes: Axes, sample: NDArray[Any], ends: tuple[float, float], colour: Any) -> None:
@@ -170,10 +167,6 @@ def _scale(axes: Axes, ends: tuple[float, float], ticks: Sequence[float]) -> Non
 
 def _round(value: float) -> float:
     return float(f"{value:.1g}")
-
-
-def _power(exponent: int) -> str:
-    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _numbers(layers: Sequence[LayerActivity]) -> str:
@@ -212,15 +205,7 @@ def _draw_steps(
         axes.tick_params(length=2, pad=2, labelsize=SMALL - 1)
         axes.locator_params(axis="x", nbins=4, integer=True)
     pair[0].locator_params(axis="y", nbins=3)
-    _few_powers(pair[1])
-
-
-def _few_powers(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
-    axes.yaxis.set_major_locator(LogLocator(numticks=4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(round(np.log10(value))) if value > 0 else "0"))
-    axes.minorticks_off()
+    number_powers(pair[1], 4)
 
 
 def _name_columns(row: Sequence[Axes], stepwise: str | None, theme: Theme) -> None:
@@ -257,80 +242,3 @@ def _key_of_layers(figure: Figure, axes: Axes, layers: Sequence[LayerActivity], 
         handlelength=1.4,
         columnspacing=1.2,
     )
-
-
-def _draw_profiles(figure: Figure, models: Mapping[str, Sequence[LayerActivity]], columns: int, theme: Theme) -> None:
-    """Below the rows: how large activations and gradients are in each layer, and how many are saturated, a line a model."""
-    total = _left(columns - 1) + WIDTH
-    width = (total - 2 * 0.6) / 3
-    beside = max(1, int(total / (0.5 + 0.065 * max(map(len, models)))))
-    top = -DOWN - 0.3 - 0.16 * -(-len(models) // beside)
-    for place, (name, logarithmic) in enumerate(_profiles(models).items()):
-        axes = add_axes(figure, place * (width + 0.6), top - 1.25, width, 1.25)
-        _draw_profile(axes, name, models, theme)
-        if logarithmic:
-            axes.set_yscale("log")
-            # whole powers of ten, so that there are two at least to read
-            low, high = (np.log10(end) for end in (axes.dataLim.y0, axes.dataLim.y1))
-            axes.set_ylim(0.8 * 10 ** np.floor(low), 1.25 * 10 ** max(np.ceil(high), np.floor(low) + 1))
-            _few_powers(axes)
-        else:
-            axes.set_ylim(-0.03, 1.03)
-        if place == 0:
-            axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.19), borderaxespad=0, ncols=beside, handlelength=1.6)
-
-
-def _profiles(models: Mapping[str, Sequence[LayerActivity]]) -> dict[str, bool]:
-    """The panels below, and whether their scales are logarithmic; only those that some layer has a number for."""
-    layers = [layer for each in models.values() for layer in each]
-    found = {"size of activations (rms)": True, "size of gradients (rms)": True}
-    if any(layer.saturated is not None for layer in layers):
-        found[SATURATED] = False
-    elif any(layer.dead is not None for layer in layers):
-        found[DEAD] = False
-    return found
-
-
-def _draw_profile(axes: Axes, name: str, models: Mapping[str, Sequence[LayerActivity]], theme: Theme) -> None:
-    looks = [*LINES[:-1], theme.ink]
-    # what has taken steps has the colour of its start, and dashes
-    starts = list(dict.fromkeys(model.partition(AFTER)[0] for model in models))
-    for number, (model, layers) in enumerate(models.items()):
-        start = starts.index(model.partition(AFTER)[0])
-        axes.plot(
-            range(len(layers)),
-            [_profile(layer, name) for layer in _by_chain(layers)],
-            "--" if AFTER in model else ("-", ":")[start // len(looks) % 2],
-            color=looks[start % len(looks)],
-            # lines that lie on each other: the upper ones are thinner
-            linewidth=2.8 - 1.8 * number / max(1, len(models) - 1),
-            marker="o",
-            markersize=2.5,
-            label=model,
-        )
-    labels = [layer.name.replace("layer ", "") for layer in _by_chain(next(iter(models.values())))]
-    axes.set_title(name, loc="left", size=SMALL + 0.5, color=theme.faint)
-    axes.set_xticks(range(len(labels)), _sparse(labels), rotation=40, ha="right", rotation_mode="anchor")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(length=2, pad=2, labelsize=SMALL - 1)
-    axes.grid(axis="y", linewidth=0.4, alpha=0.4)
-
-
-def _by_chain(layers: Sequence[LayerActivity]) -> list[LayerActivity]:
-    """Layers of one kind side by side, so that a line goes along them and not to and fro."""
-    chains = list(dict.fromkeys(layer.chain for layer in layers))
-    return sorted(layers, key=lambda layer: chains.index(layer.chain))
-
-
-def _profile(layer: LayerActivity, name: str) -> float:
-    if name in (SATURATED, DEAD):
-        share = layer.saturated if name == SATURATED else layer.dead
-        return float("nan") if share is None else share
-    spread = layer.activations if "activations" in name else layer.gradients
-    return max(spread.rms, SMALLEST)
-
-
-def _sparse(labels: Sequence[str]) -> list[str]:
-    """Every so manieth label, the first and the last among them."""
-    every = -(-len(labels) // NAMED)
-    return [label if place % every == 0 or place == len(labels) - 1 else "" for place, label in enumerate(labels)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seqcli.figures.beam_tree import score, share
 from seqcli.figures.branches import Branch, best_path, rows_of
 from seqcli.figures.labels import letters_wide, visible
+from seqcli.figures.page import json_in_script, whole_page
 
 LETTER, ROW, GAP, BESIDE = 8.5, 34, 26, 8  # pixels
 
@@ -42,16 +42,15 @@ def beam_page(
     )
     said = f"<p>{_text(verdict)}</p>" if verdict else ""
     tree = _tree(branches) if branches else "<p>The search had nothing to do.</p>"
-    return (
-        f"<!DOCTYPE html>\n<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>{_text(source)}</title><style>{_STYLE}</style>"
-        f"<h1>{_text(source)}</h1>{said}"
-        f"<h2>Hypotheses</h2><div class=wide><table><tr><th><th>score<th>text</tr>{found}</table></div>"
+    body = (
+        f"{said}<h2>Hypotheses</h2><div class=wide><table><tr><th><th>score<th>text</tr>{found}</table></div>"
         f"<h2>Tokens</h2><div class=wide>{_table(tokens)}</div>"
         f"<h2>The beam</h2><p id=told>Point at a node, or go there with the tab key.</p><div class=wide>{tree}</div>"
         f"<p class=key><b class=best>blue</b> best hypothesis · framed: kept · <span class=pruned>dashed: pruned</span> · "
-        f"at the end: place and score</p><script>{_script(branches)}</script></html>\n"
+        f"at the end: place and score</p>"
     )
+    title = visible(source) if source.isspace() else source
+    return whole_page(title, body, style=_STYLE, script=_script(branches))
 
 
 def _text(text: str) -> str:
@@ -115,16 +114,11 @@ def _script(branches: Sequence[Branch]) -> str:
         [branch.parent, branch.label, share(branch.probability), score(branch.score), branch.fate]
         for branch in branches
     ]
-    # </script> in a token would end the script
-    data = json.dumps(nodes, ensure_ascii=True).replace("<", "\\u003c")
-    return f"const nodes={data};" + _BEHAVIOUR
+    return f"const nodes={json_in_script(nodes)};" + _BEHAVIOUR
 
 
 _STYLE = """
-:root{--paper:#fff;--ink:#1a1a1a;--faint:#767676;--line:#d8d8d8;--best:#0072B2;--bar:#56B4E955;color-scheme:light dark}
-@media(prefers-color-scheme:dark){:root{--paper:#16181d;--ink:#e8e8e8;--faint:#9a9a9a;--line:#3a3d45;--best:#56B4E9;--bar:#0072B288}}
-body{background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif;margin:1.5rem auto;max-width:72rem;padding:0 1rem}
-h1{font-size:1.3rem;overflow-wrap:anywhere}h2{font-size:1rem;margin:1.6rem 0 .4rem}.wide{overflow-x:auto}
+body{margin:1.5rem auto;max-width:72rem;padding:0 1rem}h2{font-size:1rem;margin:1.6rem 0 .4rem}.wide{overflow-x:auto}
 table{border-collapse:collapse}th{text-align:left;color:var(--faint);font-weight:400}
 th,td{padding:.15rem 1rem .15rem 0;border-bottom:1px solid var(--line);white-space:nowrap}
 td.text{white-space:normal;min-width:3rem;font-weight:600}

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from seqcli.analysis.flow import Chain, GradientFlow, GradientHistory, log_mean
+from seqcli.analysis.flow import GradientFlow, GradientHistory, log_mean
 from seqcli.errors import DataError
+from seqcli.figures.gradient_layers import GRADIENT, LOWEST
+from seqcli.figures.powers import number_powers
 from seqcli.figures.style import (
     DARK,
     LIGHT,
@@ -20,7 +21,6 @@ from seqcli.figures.style import (
     cut_to_fit,
     drawing,
     paper,
-    weight_colours,
 )
 
 if TYPE_CHECKING:
@@ -29,12 +29,7 @@ if TYPE_CHECKING:
 
 Look = Mapping[str, Any]
 WIDTH, HEIGHT, BETWEEN, BELOW, ACROSS = 2.7, 1.75, 0.62, 0.62, 0.3  # inches
-LOWEST = (
-    1e-30  # a scale reaches no further down: what is below is nothing for float32 either, once it is added to a weight
-)
-GRADIENT = r"$\Vert\,\partial\,\mathrm{loss}_T\,/\,\partial h_t\,\Vert$"
 JACOBIAN = r"$\Vert\,\partial h_T\,/\,\partial h_t\,\Vert$"
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 CELL_ORDER = ("rnn", "lstm", "gru", "transformer")
 
 
@@ -64,23 +59,6 @@ def gradients_figure(histories: Sequence[GradientHistory], *, dark: bool = False
         if clipped:
             _draw_clipping(add_axes(figure, 0, top - HEIGHT, width - ACROSS, HEIGHT), clipped, theme)
         _add_key(figure.axes[0], width, histories, looks)
-        cut_to_fit(figure)
-    return figure
-
-
-def layers_figure(history: GradientHistory, *, dark: bool = False) -> Figure:
-    """The gradient by every state of every layer of one model, layer × position, a row of sheets for each step of training.
-
-    One scale for all: dark is long (on dark paper: bright). States that no gradient reaches are left empty.
-    """
-    theme = DARK if dark else LIGHT
-    chains = [chain for flow in history.flows for chain in flow.chains]
-    if not chains:
-        raise DataError("there is nothing to draw: no model was measured")
-    levels = np.concatenate([log_mean(chain.gradient) for chain in chains]) * np.log10(2)
-    scale = (max(float(levels[np.isfinite(levels)].min()), np.log10(LOWEST)), float(levels[np.isfinite(levels)].max()))
-    with drawing(theme, [history.label]):
-        figure = _draw_sheets(history, scale, theme)
         cut_to_fit(figure)
     return figure
 
@@ -179,8 +157,6 @@ def _draw_lengths(axes: Axes, kind: str, flows: Sequence[tuple[GradientFlow, Loo
 
 def _bound(panels: Sequence[Axes]) -> None:
     """One scale for some panels, in powers of ten: it has all lines, but goes no lower than `LOWEST`, nor flatter than two powers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
     drawn = [np.asarray(line.get_ydata(), dtype=float) for axes in panels for line in axes.lines if line.get_gid()]
     lengths = np.concatenate([*drawn, np.ones(0)])
     lengths = lengths[np.isfinite(lengths) & (lengths > LOWEST)]
@@ -190,13 +166,7 @@ def _bound(panels: Sequence[Axes]) -> None:
         lowest, highest = middle / 10, middle * 10
     first = panels[0]
     first.set_ylim(lowest, highest)
-    first.yaxis.set_major_locator(LogLocator(numticks=7))
-    first.yaxis.set_minor_locator(NullLocator())
-    first.yaxis.set_major_formatter(FuncFormatter(_power_of_ten))
-
-
-def _power_of_ten(value: float, place: object) -> str:
-    return "10" + f"{round(np.log10(value))}".translate(SUPERSCRIPTS)
+    number_powers(first, 7)
 
 
 def _draw_half_lives(
@@ -290,61 +260,6 @@ def _add_key(axes: Axes, width: float, histories: Sequence[GradientHistory], loo
     axes.legend(
         handles=key, loc="lower left", bbox_to_anchor=(-0.02, 1.16), borderaxespad=0, ncols=columns, handlelength=2.2
     )
-
-
-def _draw_sheets(history: GradientHistory, scale: tuple[float, float], theme: Theme) -> Figure:
-    """Rows of sheets, a step each: the source's layers at the left, the target's at the right, the lowest layer at the bottom."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    cell = 0.16
-    tallest = max(len(_layers(flow, side)) for flow in history.flows for side in ("encoder", "decoder"))
-    wide = max(flow.source_length + flow.target_length for flow in history.flows) * cell + 1.2
-    high = tallest * 1.6 * cell
-    height = len(history.flows) * (high + 0.75)
-    figure, top = paper(wide + 1.0, height), height
-    for flow in history.flows:
-        left = 0.0
-        for side, name in (("encoder", "source"), ("decoder", "target")):
-            layers = _layers(flow, side)
-            if not layers:
-                continue
-            length = len(layers[0].steps_back)
-            axes = add_axes(figure, left, top - len(layers) * 1.6 * cell, length * cell, len(layers) * 1.6 * cell)
-            image = _draw_sheet(axes, layers, scale, theme, named=left == 0.0)
-            axes.set_xlabel(f"position in the {name}, 1 to {length}")
-            if left == 0.0:
-                step = "at initialisation" if flow.step == 0 else f"after {flow.step:,} steps"
-                axes.set_title(f"{history.label}, {step}", loc="left")
-            left += length * cell + 0.85
-        if flow is history.flows[0]:
-            bar = figure.colorbar(image, cax=add_axes(figure, left - 0.55, top - 1.0, 0.09, 1.0))
-            bar.set_label(GRADIENT, size=SMALL - 1, parse_math=True)
-            bar.ax.yaxis.set_major_locator(MaxNLocator(4))
-            bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda power, place: f"{10.0**power:.1g}"))
-            bar.ax.tick_params(labelsize=SMALL - 1, length=2)
-            bar.outline.set_linewidth(0.6)
-        top -= high + 0.75
-    return figure
-
-
-def _layers(flow: GradientFlow, side: str) -> list[Chain]:
-    return [chain for chain in flow.chains if chain.side == side]
-
-
-def _draw_sheet(axes: Axes, layers: Sequence[Chain], scale: tuple[float, float], theme: Theme, *, named: bool) -> Any:
-    """Layers as rows, positions as columns; the picture that a colour bar is made from."""
-    levels: NDArray[np.float64] = np.stack([log_mean(chain.gradient) for chain in layers]) * np.log10(2)
-    shown = np.ma.masked_invalid(levels)
-    image = axes.imshow(shown, cmap=weight_colours(theme), vmin=scale[0], vmax=scale[1], aspect="auto", origin="lower")
-    names = [f"{chain.layer}{' ←' if chain.backward else ''}" if chain.layer else "embeddings" for chain in layers]
-    axes.set_yticks(range(len(layers)), names)
-    axes.set_xticks([])
-    axes.tick_params(axis="y", length=0)
-    if named:
-        axes.set_ylabel("layer")
-    # seen where no gradient comes
-    axes.patch.set(hatch="////", edgecolor=theme.faint, linewidth=0)
-    return image
 
 
 def _tidy(axes: Axes) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,37 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqcli.analysis.attention_kinds import AttentionKind
+from seqcli.figures.page import json_in_script, whole_page
 
 HOVER_CSS = files("seqcli.figures").joinpath("hover.css").read_text(encoding="utf-8")
 """The look of every `attention_hover` on a page; to stand in it once."""
 HOVER_JS = files("seqcli.figures").joinpath("hover.js").read_text(encoding="utf-8")
 """What makes every `attention_hover` of a page move; to stand in it once, after all of them."""
 
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title}</title>
-<style>
-{css}
-html {{ background: #ffffff; color: #1a1a1a; }}
-@media (prefers-color-scheme: dark) {{ html {{ background: #16181d; color: #e8e8e8; }} }}
-body {{ margin: 1rem; font: 15px/1.45 system-ui, sans-serif; }}
-h1 {{ font-size: 1.25rem; margin: 0 0 .8rem; overflow-wrap: anywhere; }}
-.attention-hover {{ margin: 0 0 2rem; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-{body}
-<script>
-{script}
-</script>
-</body>
-</html>
-"""
+APART = ".attention-hover { margin: 0 0 2rem; }"
 
 
 @dataclass(frozen=True)
@@ -67,12 +42,10 @@ def attention_hover(maps: Sequence[HoverMap]) -> str:
     """
     if not maps or not all(each.kinds for each in maps):
         raise ValueError("there is no attention to show")
-    content = json.dumps([_record(each) for each in maps], ensure_ascii=False, separators=(",", ":"))
-    # within a script only these could end it, or start another
-    safe = content.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    content = json_in_script([_record(each) for each in maps])
     return (
         '<div class="attention-hover">\n'
-        f'<script type="application/json">{safe}</script>\n'
+        f'<script type="application/json">{content}</script>\n'
         "<noscript>These maps are drawn by the script in this page, which this browser does not run.</noscript>\n"
         "</div>\n"
     )
@@ -81,7 +54,7 @@ def attention_hover(maps: Sequence[HoverMap]) -> str:
 def attention_page(title: str, sentences: Sequence[Sequence[HoverMap]]) -> str:
     """A whole page that refers to nothing outside of itself: for each sentence the maps of one or several models side by side."""
     body = "\n".join(attention_hover(maps) for maps in sentences)
-    return PAGE.format(title=html.escape(title), css=HOVER_CSS, body=body, script=HOVER_JS)
+    return whole_page(title, body, style=f"{HOVER_CSS}\n{APART}", script=HOVER_JS)
 
 
 def _record(one: HoverMap) -> dict[str, Any]:

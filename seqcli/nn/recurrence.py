@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seqcli.nn.unrolled import tracing_states, unroll
-
 CellKind = Literal["rnn", "lstm", "gru"]
 
 
@@ -21,7 +19,6 @@ class Recurrence(nn.Module):
     """tanh RNN (Elman 1990), LSTM (Hochreiter & Schmidhuber 1997) or GRU (Cho et al. 2014) over a sequence.
 
     `dropout` acts between layers. The arithmetic is torch's own kernels; parity is tested sentence by sentence.
-    While states are traced (see `trace_states`) it walks step by step instead.
     """
 
     def __init__(
@@ -49,8 +46,6 @@ class Recurrence(nn.Module):
 
     def forward(self, inputs: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Inputs (B,T,E) from `state` on → outputs (B,T,D) of the top layer, and the state after the last input."""
-        if tracing_states():
-            return unroll(self, self.kind, self.stack, inputs, state, None)
         initial = tuple(part.transpose(0, 1).contiguous() for part in state.values())
         outputs, final = self.stack(inputs, initial if self.kind == "lstm" else initial[0])
         return outputs, self._named(final)
@@ -61,8 +56,6 @@ class Recurrence(nn.Module):
         Packed, so that padding changes nothing and the backward direction starts at each row's last symbol. With two
         directions outputs and states are the two side by side.
         """
-        if tracing_states():
-            return unroll(self, self.kind, self.stack, inputs, None, lengths)
         packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
         outputs, final = self.stack(packed)
         unpacked, _ = pad_packed_sequence(outputs, batch_first=True, total_length=inputs.shape[1])

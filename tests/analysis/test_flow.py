@@ -52,8 +52,8 @@ def test_chains_have_levels_of_their_own() -> None:
 
 def flow(*chains: Chain) -> GradientFlow:
     matrices = (
-        RecurrentMatrix("decoder layer 1", "state", 0.9, 1.2),
-        RecurrentMatrix("encoder layer 1", "state", 1.1, 1.3),
+        RecurrentMatrix("decoder layer 1", "hidden", 0.9, 1.2),
+        RecurrentMatrix("encoder layer 1", "hidden", 1.1, 1.3),
     )
     return GradientFlow("rnn → rnn", 0, 3, 3, 1, 2.5, chains, matrices)
 

@@ -14,7 +14,7 @@ from seqcli.analysis.gates import gate_maps, unit_saturation
 from seqcli.build.model import build_model
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.translator import Translator
-from seqcli.nn.unrolled_gates import unroll
+from seqcli.nn.unrolled import unroll
 from seqcli.recipe.load import load_recipe
 from seqcli.run import Run
 from seqcli.symbols import Example

@@ -77,12 +77,12 @@ def move_state(model: Seq2Seq, chain: Chain, place: int, nudges: Tensor, patch: 
     wanted = len(chain.steps_back) - 1 - place if chain.backward else place
 
     def moving(kind: str, given: Tensor, state: Any, weights: Tensor, bias: Tensor) -> Any:
-        hidden, *cell = step(kind, given, state, weights, bias)
+        parts, (hidden, *cell) = step(kind, given, state, weights, bias)
         if weights is matrix:
             if calls[0] == wanted:
                 hidden = hidden + nudges
             calls[0] += 1
-        return (hidden, *cell)
+        return parts, (hidden, *cell)
 
     patch.setattr(unrolled, "recurrent_step", moving)
     return []
@@ -147,7 +147,7 @@ def test_spectral_radius_by_hand() -> None:
     gates = [[[0.0, 2.0], [-2.0, 0.0]], [[1.0, 1.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]]]
     recurrence.stack.weight_hh_l0.data = torch.tensor(gates).flatten(0, 1)
     found = recurrent_matrices(nn.ModuleDict({"encoder": recurrence}))
-    assert [matrix.gate for matrix in found] == ["reset", "keep", "new"]
+    assert [matrix.gate for matrix in found] == ["reset", "update", "candidate"]
     assert [matrix.radius for matrix in found] == pytest.approx([2.0, 1.0, 0.0], abs=1e-6)
     assert [matrix.norm for matrix in found] == pytest.approx([2.0, (1 + 5**0.5) / 2, 0.0])
 

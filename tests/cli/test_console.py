@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from seqcli.cli import console
@@ -18,3 +20,12 @@ def test_figures(value: float, text: str) -> None:
 def test_an_excerpt_cannot_steer_the_terminal() -> None:
     assert console.excerpt("\x1b[2J\x07a\rb\nc") == "\ufffd[2J\ufffda\ufffdb\ufffdc"
     assert console.excerpt("x" * 5000) == "x" * 200 + "…"
+
+
+def test_json_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """What looks like rich's markup or an emoji's name is text of the data."""
+    said = ["[bold]a[/bold]", ":smile:", "日本", "x" * 500]
+    console.print_json(said)
+    out = capsys.readouterr().out
+    assert json.loads(out) == said
+    assert out.count("\n") == 1

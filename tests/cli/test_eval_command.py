@@ -106,7 +106,7 @@ def in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
         for row, (text, references, group) in enumerate(rows)
     ]
     corpus = Corpus("five", lambda: iter(examples), lambda: "five")
-    monkeypatch.setattr("seqcli.run.open_split", lambda *_: corpus)
+    monkeypatch.setattr("seqcli.run.named_split", lambda *_: corpus)
 
 
 @pytest.mark.usefixtures("in_groups")

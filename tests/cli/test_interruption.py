@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import signal
 import subprocess
@@ -12,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from seqcli.types import MEASURED_ANEW
+from cli.run_files import everything, records
 
 STEPS = 160
 LONGER = (
@@ -26,18 +24,6 @@ LONGER = (
     "model.dropout=0.1",
 )
 """Odd numbers, so that records, checkpoints, validations and epochs fall apart; dropout, so that random state counts."""
-
-
-def records(run: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name not in MEASURED_ANEW} for line in lines]
-
-
-def everything(run: Path) -> dict[str, bytes]:
-    """The files of a run but for its records, which tell how fast it was, and the key `run`."""
-    left_out = ("metrics.jsonl", "recipe.yaml")
-    files = [file for file in run.rglob("*") if file.is_file() and file.name not in left_out]
-    return {str(file.relative_to(run)): file.read_bytes() for file in files}
 
 
 def wait_for_step(process: subprocess.Popen[bytes], step: int) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.run_files import everything, records
 
 SHORT = ("training.steps=8", "training.log_every=2", "training.validate_every=4", "training.checkpoint_every=2")
 
@@ -29,18 +30,6 @@ def recipe(tmp_path: Path, tiny: tuple[str, ...]) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(dump_recipe(load_recipe("copy", [*tiny, *SHORT, "training.average=1"])))
     return path
-
-
-def records(run: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "tokens_per_second"} for line in lines]
-
-
-def everything(run: Path) -> dict[str, bytes]:
-    """The files of a run but for its records, which tell how fast it was, and the key `run`."""
-    left_out = ("metrics.jsonl", "recipe.yaml")
-    files = [file for file in run.rglob("*") if file.is_file() and file.name not in left_out]
-    return {str(file.relative_to(run)): file.read_bytes() for file in files}
 
 
 def times(run: Path) -> dict[str, int]:

@@ -81,7 +81,7 @@ def test_embeddings_of_both_sides(call: Callable[..., Any], copy_run: Path) -> N
         (("activations", "copy", "-i", "glorot"), 2, "glorot"),
         (("activations", "nothing"), 2, "nothing"),
         (("gates", "RUN"), 2, "give --text SENTENCE, or --saturation N"),
-        (("gates", "RUN", "-t", "a", "--target", "a", "--target", "b"), 2, "1 sentences, but 2 times --target"),
+        (("gates", "RUN", "-t", "a", "--target", "a", "--target", "b"), 2, "1 sources, but 2 times --target"),
         (("gates", "RUN", "-t", "a", "--layer", "middle"), 2, "no gate is called middle"),
         (("gates", "RUN", "--saturation", "3", "--split", "dev"), 2, "there are train, validation and test"),
         (("embeddings", "RUN", "--side", "left"), 2, "there are source, target and both"),

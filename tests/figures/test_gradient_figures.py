@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from seqcli.analysis.flow import Chain, Clipping, GradientFlow, GradientHistory
 from seqcli.errors import DataError
-from seqcli.figures.gradients import gradients_figure, layers_figure
+from seqcli.figures.gradient_layers import layers_figure
+from seqcli.figures.gradients import gradients_figure
 
 
 def flow(kind: str, step: int, *chains: Chain) -> GradientFlow:
