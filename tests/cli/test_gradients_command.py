@@ -36,10 +36,10 @@ def test_every_cell_of_a_recipe(call: Callable[..., Any]) -> None:
 
 
 def test_a_key_may_have_a_value_longer_than_a_file_may_be_called(call: Callable[..., Any]) -> None:
-    keys = f"model.encoder={{kind: rnn, hidden_size: 8, {' ' * 300}embedding_size: 8}}"
+    keys = f"model.encoder={{kind: rnn, hidden_size: 8, {' ' * 300}bidirectional: true}}"
     ended = call("visualize", "gradients", keys, *SMALL, "copy", "--examples", "2", "--json")
     assert ended.code == 0
-    assert json.loads(ended.out)[0]["flows"][0]["kind"].startswith("rnn")
+    assert json.loads(ended.out)[0]["flows"][0]["kind"].startswith("bidirectional rnn")
 
 
 def test_recipe_and_run_as_json(call: Callable[..., Any], copy_run: Path) -> None:
