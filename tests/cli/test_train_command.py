@@ -69,7 +69,8 @@ def test_records_checkpoints_and_best(call: Callable[..., Any], recipe: Path) ->
     events = [(record["event"], record["step"]) for record in records(run)]
     assert events == [("train", 2), ("validation", 3), ("train", 4), ("train", 6), ("validation", 6)]
     assert set(records(run)[1]["scores"]) == {"loss", "exact_match"}
-    assert len(records(run)[1]["sample"]) == 3
+    samples = records(run)[1]["samples"]
+    assert [len(source_reference_written) for source_reference_written in samples] == [3, 3, 3]
     assert checkpoints(run) == ["best", "step-00000004", "step-00000006"]
     kinds = {path.suffix for path in (run / "checkpoints").rglob("*") if path.is_file()}
     assert kinds == {".safetensors", ".json"}, "no pickle of code"
