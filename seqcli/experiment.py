@@ -70,7 +70,7 @@ from seqcli.training.memory import BatchChoice, keep_freed_memory
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Optimizer
 from seqcli.training.precision import refuse_missing
-from seqcli.training.records import Records, read_records
+from seqcli.training.records import Records, records_until
 from seqcli.training.team import Team, join_team
 from seqcli.types import Batch, Progress
 
@@ -100,7 +100,7 @@ class Experiment:
         """Optimizer steps that one pass over all data takes (one of them; others may differ by a few)."""
         return self._steps_of(self._introductory_epochs)
 
-    @property
+    @cached_property
     def total_steps(self) -> int:
         """Optimizer steps of the whole run, as far as they are known beforehand."""
         training, first = self.recipe.training, self._introductory_epochs
@@ -193,7 +193,7 @@ class Experiment:
 
     def records(self) -> list[Progress]:
         """What the run has told up to where it stands, from `metrics.jsonl`."""
-        return read_records(self.folder / METRICS, self.position.step)
+        return records_until(self.folder / METRICS, self.position.step)
 
     def _validator(self) -> Callable[[], tuple[dict[str, float], tuple[Sample, ...]]] | None:
         """What scores the model on the validation split, if there is one."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError
 from seqcli.evaluation.counting import Counts
+from seqcli.evaluation.metrics import INTERVAL_SEED
 from seqcli.evaluation.significance import bootstrap_interval
 from seqcli.symbols import Example
 
@@ -83,7 +84,12 @@ def length_edges(lengths: Sequence[int]) -> list[int]:
 
 
 def length_scores(
-    counts: Sequence[Counts], lengths: Sequence[int], edges: Sequence[int], *, resamples: int = 1000, seed: int = 12345
+    counts: Sequence[Counts],
+    lengths: Sequence[int],
+    edges: Sequence[int],
+    *,
+    resamples: int = 1000,
+    seed: int = INTERVAL_SEED,
 ) -> tuple[LengthScore, ...]:
     """A metric for short and for long sources apart, as the mean over several runs that have translated the same sentences.
 

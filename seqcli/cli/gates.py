@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -21,6 +22,11 @@ from seqcli.cli.arguments import (
     checked_split,
     refuse_uneven,
 )
+
+if TYPE_CHECKING:
+    from seqcli.analysis.gates import Gate, GateMap, UnitSaturation
+
+AnyGate = TypeVar("AnyGate", bound="Gate")
 
 
 def gates(
@@ -75,7 +81,7 @@ def gates(
         symbols: list[str] = []
         figures = [saturation_figure(units, dark=dark)]
         records = [one.as_json() for one in units]
-        rows = [[x.name, f"{x.mean:.3f}", f"{x.shut.mean():.1%}", f"{x.open.mean():.1%}"] for x in units]
+        rows = [_row(one, one.mean) for one in units]
     else:
         examples = run.examples(text or [], target)
         found = [_chosen(maps, layer) for maps in gate_maps(run.translator, examples, run.settings(beam_size))]
@@ -85,11 +91,7 @@ def gates(
             {"text": each, "gates": [one.as_json() for one in maps]}
             for each, maps in zip(text or [], found, strict=True)
         ]
-        rows = [
-            [x.name, f"{x.values.mean():.3f}", f"{x.shut.mean():.1%}", f"{x.open.mean():.1%}"]
-            for maps in found
-            for x in maps
-        ]
+        rows = [_row(one, float(one.values.mean())) for maps in found for one in maps]
     tell_missing_fonts(symbols)
     for path in save_figures(figures, output):
         note(f"wrote {path}")
@@ -99,7 +101,11 @@ def gates(
         data.print(table(None, ["gate", "mean", "shut (< 0.1)", "open (> 0.9)"], rows))
 
 
-def _chosen(gates: list, layer: list[str] | None) -> list:  # type: ignore[type-arg]
+def _row(gate: GateMap | UnitSaturation, mean: float) -> list[str]:
+    return [gate.name, f"{mean:.3f}", f"{gate.shut.mean():.1%}", f"{gate.open.mean():.1%}"]
+
+
+def _chosen(gates: Sequence[AnyGate], layer: list[str] | None) -> list[AnyGate]:
     from seqcli.errors import RecipeError
 
     kept = [one for one in gates if not layer or one.name.startswith(tuple(layer))]

@@ -191,12 +191,14 @@ def _as_json(
 ) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
+    from seqcli.evaluation.metrics import INTERVAL_SEED
+
     return [
         {
             "label": curve.label,
             "runs": list(groups[curve.label]),
             "signature": counts[groups[curve.label][0]].metric(0, 0).signature,
-            "bootstrap": {"resamples": RESAMPLES, "seed": 12345},
+            "bootstrap": {"resamples": RESAMPLES, "seed": INTERVAL_SEED},
             "buckets": [asdict(score) for score in curve.scores],
         }
         for curve in curves

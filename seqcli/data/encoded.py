@@ -140,13 +140,13 @@ class EncodedCorpus:
 
     def rows_of(self, groups: Sequence[str]) -> NDArray[np.int64]:
         """The rows whose examples belong to one of the groups. Raises `DataError` where a group has none."""
-        column = self._table["group"]
-        there = set(column.unique().to_pylist())
+        of_rows = self._table["group"].to_pylist()
+        there = set(of_rows)
         for group in groups:
             if group not in there:
                 found = ", ".join(sorted(there - {""})) or "none; data.columns.group names a column of them"
                 raise DataError(f"no example is of the group {group!r}; there are: {found}")
-        return np.flatnonzero(np.isin(np.asarray(column.to_pylist()), list(groups)))
+        return np.flatnonzero(np.isin(of_rows, list(groups)))
 
     def example(self, row: int) -> Example:
         """The example of a row as text, with its image as it was decoded; its `index` is the row."""

@@ -15,7 +15,7 @@ from seqcli import __version__
 from seqcli.errors import DataError
 from seqcli.evaluation.attention import symbol_boxes, traced_pass
 from seqcli.evaluation.counting import Counts
-from seqcli.evaluation.metrics import POINTING_METRICS
+from seqcli.evaluation.metrics import INTERVAL_SEED, POINTING_METRICS
 from seqcli.evaluation.translator import Translator
 from seqcli.symbols import EOS, Box, Example
 from seqcli.types import Metric
@@ -26,7 +26,12 @@ Boxes = Sequence[tuple[int, Box]]
 
 
 def pointing_metrics(
-    translator: Translator, examples: Sequence[Example], names: Sequence[str], *, intervals: int = 0, seed: int = 12345
+    translator: Translator,
+    examples: Sequence[Example],
+    names: Sequence[str],
+    *,
+    intervals: int = 0,
+    seed: int = INTERVAL_SEED,
 ) -> dict[str, Metric]:
     """The metrics called `names`, 0–100, over all target symbols whose box is known, while the reference is written.
 

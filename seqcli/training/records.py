@@ -40,7 +40,7 @@ class Records:
         self.file.close()
 
 
-def read_records(path: Path, step: int) -> list[Progress]:
+def records_until(path: Path, step: int) -> list[Progress]:
     """The records up to `step`; none if there is no such file. Fields that are not known, of another version, are passed over."""
     lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
     known = {field.name for field in fields(Progress)}

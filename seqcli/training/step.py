@@ -87,9 +87,9 @@ def train_step(
     tokens, cells, empty = team.total(sum(batch.target_tokens for batch in group), sum(sizes), empty_cells)
     for parameter in model.parameters():
         parameter.grad = None
-    norms_of_batches = batch_norms(model)
-    for norm_of_batch in norms_of_batches:
-        norm_of_batch.seen.zero_()
+    averaging = batch_norms(model)
+    for layer in averaging:
+        layer.seen.zero_()
     with _compiler_failure_told(objective.compiled):
         loss = _backward(model, group, objective, team, tokens, scale)
     norms = team.lengths(gradient_norms(model))
@@ -97,9 +97,9 @@ def train_step(
     norm = joint_norm(norms.values()) / factor
     kept = loss.isfinite() & norm.isfinite()
     _update(model, optimizer, learning_rate, objective.clip_norm, norm, kept, scale)
-    for norm_of_batch in norms_of_batches:
-        team.add_up(norm_of_batch.seen)
-        norm_of_batch.settle(kept)
+    for layer in averaging:
+        team.add_up(layer.seen)
+        layer.settle(kept)
     parts = norms_by_part(norms) if objective.norms_by_part else {}
     figures = torch.stack([loss, norm, factor, *(length / factor for length in parts.values())])
     if scale is not None:
