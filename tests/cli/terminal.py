@@ -22,7 +22,6 @@ class Terminal(io.TextIOBase):
         self.row = self.column = 0
         self.rest = ""
         self.flickers = self.writes = self.tallest = 0
-        self.resized_at = -2
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -53,11 +52,7 @@ class Terminal(io.TextIOBase):
         return length
 
     def resize(self, width: int, height: int) -> None:
-        """As tmux and most others do: fold what is too wide, scroll what is too high, the cursor stays with its text.
-
-        A picture that was begun for the old size may still come, so for two writes the cursor may be sent beyond the top, where it stays.
-        """
-        self.resized_at = self.writes
+        """As tmux and most others do: fold what is too wide, scroll what is too high, the cursor stays with its text."""
         folded: list[list[str]] = []
         for number, row in enumerate(self.rows):
             pieces = [row[start : start + width] for start in range(0, len(row), width)] or [[]]
@@ -78,9 +73,8 @@ class Terminal(io.TextIOBase):
 
     def _control(self, numbers: str, letter: str) -> None:
         if letter == "A":
-            rows = int(numbers)
-            assert rows <= self.row or self.writes <= self.resized_at + 2, "the cursor would leave the screen"
-            self.row = max(0, self.row - rows)
+            assert int(numbers) <= self.row, "the cursor would leave the screen"
+            self.row -= int(numbers)
         elif letter in "JK":
             assert numbers in ("", "0"), f"CSI {numbers} {letter} empties what is to be seen"
             self._empty(self.row, self.column)

@@ -277,12 +277,14 @@ def test_a_run_on_a_real_terminal_that_is_resized_and_interrupted(tmp_path: Path
     modes = termios.tcgetattr(follower)
     terminal, read = Terminal(80, 24), codecs.getincrementaldecoder("utf-8")()
     resized_at = interrupted_at = 0
+    # readline leaves these in a process that has loaded it, as pytest's workers have; they hold against the terminal's own size
+    surroundings = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     with subprocess.Popen(
         [sys.executable, "-m", "seqcli", "train", "copy", *tiny, "training.steps=100000", f"run={tmp_path / 'run'}"],
         stdin=follower,
         stdout=follower,
         stderr=follower,
-        env={**os.environ, "TERM": "xterm", "OMP_NUM_THREADS": "1"},
+        env={**surroundings, "TERM": "xterm", "OMP_NUM_THREADS": "1"},
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     ) as process:
