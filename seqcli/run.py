@@ -21,8 +21,10 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
+from typing_extensions import assert_never
 
 from seqcli.analysis.alignment import AlignmentSettings, attended
 from seqcli.analysis.alignment_error import AlignmentScores, alignment_scores
@@ -51,7 +53,10 @@ from seqcli.evaluation.attention import AttentionMaps, attention_maps
 from seqcli.evaluation.counting import Counts, count
 from seqcli.evaluation.evaluate import Evaluation, evaluate, references_of
 from seqcli.evaluation.metrics import INTERVAL_SEED
-from seqcli.evaluation.translator import SearchSettings, Told, Translation, Translator, nobody
+from seqcli.evaluation.translator import Reader, SearchSettings, Told, Translation, Translator, nobody
+from seqcli.export.ctranslate2 import export_ctranslate2
+from seqcli.export.folder import Exported, export_safetensors, read_export
+from seqcli.export.onnx import export_onnx
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.data import AlgorithmicData
 from seqcli.recipe.load import load_recipe
@@ -62,16 +67,16 @@ from seqcli.types import Batch
 
 RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
 METRICS, SENT, CHECKPOINTS = "metrics.jsonl", "sent.jsonl", "checkpoints"
+ExportTarget = Literal["ctranslate2", "onnx", "safetensors"]
 
 
-class Run:
-    """A trained model with everything that belongs to it; made by `load`."""
+class Translates:
+    """A recipe and what reads its sources: what a trained model does whatever engine runs it."""
 
-    def __init__(self, folder: Path, recipe: Recipe, translator: Translator, checkpoint: Path) -> None:
+    def __init__(self, folder: Path, recipe: Recipe, translator: Reader) -> None:
         self.folder = folder
         self.recipe = recipe
         self.translator = translator
-        self.checkpoint = checkpoint
 
     def settings(self, beam_size: int | None = None) -> SearchSettings:
         """How the recipe searches, with another beam size if one is given."""
@@ -131,6 +136,16 @@ class Run:
     ) -> list[list[Translation]]:
         """All hypotheses for each example, best first; `told` hears how far the search is."""
         return self.translator.translate(examples, settings or self.settings(), told)
+
+
+class Run(Translates):
+    """A trained model with everything that belongs to it; made by `load`."""
+
+    translator: Translator
+
+    def __init__(self, folder: Path, recipe: Recipe, translator: Translator, checkpoint: Path) -> None:
+        super().__init__(folder, recipe, translator)
+        self.checkpoint = checkpoint
 
     def corpus(self, split: Split) -> Corpus:
         """A split of the recipe's data. RecipeError where the recipe names none."""
@@ -295,6 +310,25 @@ class Run:
         rises = losses_without(self.translator, read)
         return [replace(one, removal=rises[one.kind, one.layer, one.head]) for one in found]
 
+    def export(self, place: str | Path, *, to: ExportTarget = "safetensors", quantization: str = "float32") -> None:
+        """Write the model as a folder for other programs: `ctranslate2`, `onnx`, or `safetensors`, which `load` reads again.
+
+        `quantization` is CTranslate2's: float32, float16, bfloat16, int16 or int8. An earlier export at `place` is replaced. Raises
+        `RecipeError` where there is something else, or where the model cannot be expressed there.
+        """
+        exported = Exported(self.recipe, self.translator, self.checkpoint)
+        if quantization != "float32" and to != "ctranslate2":
+            raise RecipeError(f"quantization {quantization}: only an export to ctranslate2 has it")
+        match to:
+            case "ctranslate2":
+                export_ctranslate2(Path(place), exported, quantization)
+            case "onnx":
+                export_onnx(Path(place), exported)
+            case "safetensors":
+                export_safetensors(Path(place), exported)
+            case _:
+                assert_never(to)
+
     def _example(self, split: Split, number: int) -> Example:
         corpus = self.corpus(split)
         for example in itertools.islice(corpus.read(), number - 1, number):
@@ -311,6 +345,7 @@ def load(folder: str | Path, overrides: Sequence[str] = (), *, checkpoint: str |
     """
     folder = Path(folder)
     recipe = read_recipe(folder, overrides)
+    _refuse_foreign(folder)
     device = use_machine(recipe)
     source_tokenizer, target_tokenizer = load_tokenizer(folder, "source"), load_tokenizer(folder, "target")
     model = build_model(
@@ -324,6 +359,15 @@ def load(folder: str | Path, overrides: Sequence[str] = (), *, checkpoint: str |
     load_weights(chosen, model)
     translator = make_translator(recipe, model.to(device).eval(), source_tokenizer, target_tokenizer)
     return Run(folder, recipe, translator, chosen)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise `RecipeError` where the weights in a folder are for another program."""
+    exported = read_export(folder)
+    if exported is None or exported["to"] == "safetensors":
+        return
+    remedy = "; add --engine ctranslate2 to translate with it" if exported["to"] == "ctranslate2" else ""
+    raise RecipeError(f"{folder} is an export to {exported['to']}, not a run{remedy}")
 
 
 def read_recipe(folder: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,8 +63,8 @@ def nobody(done: int, total: int) -> None:
     """Who is told where nobody wants to know."""
 
 
-class Translator:
-    """Turns sources into hypotheses, many at a time.
+class Reader:
+    """Turns sources into hypotheses, many at a time; how a bunch of them is answered is its engine's (`answers`).
 
     `longest_source` and `longest_target` are what a model with learned positions can read and write, EOS counted; longer
     sources (at most `LONGEST_SOURCE` in any case) and references are cut there. `cut` has the origins of those sources. Where there is an
@@ -73,7 +73,6 @@ class Translator:
 
     def __init__(
         self,
-        model: Seq2Seq,
         source_tokenizer: Tokenizer,
         target_tokenizer: Tokenizer,
         *,
@@ -82,7 +81,6 @@ class Translator:
         longest_target: int | None = None,
         image_reader: ImageReader | None = None,
     ) -> None:
-        self.model = model
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
         self.reverse_source = reverse_source
@@ -105,14 +103,18 @@ class Translator:
         lengths = [len(ids) for ids in encoded]
         done, total = 0, sum(lengths[row] for row in written)
         for rows in _side_by_side(written, lengths, settings.batch_sentences):
-            found = self.search(
-                self.batch([examples[row] for row in rows], sources=[encoded[row] for row in rows]), settings
-            )
-            for row, translations in zip(rows, self.spell(found), strict=True):
+            found = self.answers([examples[row] for row in rows], [encoded[row] for row in rows], settings)
+            for row, translations in zip(rows, found, strict=True):
                 results[row] = translations
             done += sum(lengths[row] for row in rows)
             told(done, total)
         return results
+
+    def answers(
+        self, examples: Sequence[Example], sources: Sequence[Sequence[int]], settings: SearchSettings
+    ) -> Iterable[list[Translation]]:
+        """The hypotheses for each of some examples of nearly one length, best first; `sources` are their ids."""
+        raise NotImplementedError
 
     def seen(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
         """The examples with their images decoded, and a sentence for each that cannot be: such an example is left without one. What has
@@ -146,6 +148,37 @@ class Translator:
         if self.image_reader is not None:
             return example.image is None
         return not example.source.strip() or len(ids) < 2
+
+
+class Translator(Reader):
+    """A model as the engine."""
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        source_tokenizer: Tokenizer,
+        target_tokenizer: Tokenizer,
+        *,
+        reverse_source: bool = False,
+        longest_source: int | None = None,
+        longest_target: int | None = None,
+        image_reader: ImageReader | None = None,
+    ) -> None:
+        super().__init__(
+            source_tokenizer,
+            target_tokenizer,
+            reverse_source=reverse_source,
+            longest_source=longest_source,
+            longest_target=longest_target,
+            image_reader=image_reader,
+        )
+        self.model = model
+
+    def answers(
+        self, examples: Sequence[Example], sources: Sequence[Sequence[int]], settings: SearchSettings
+    ) -> Iterable[list[Translation]]:
+        """The hypotheses that a search side by side finds."""
+        return self.spell(self.search(self.batch(examples, sources=sources), settings))
 
     def batch(
         self,

@@ -165,7 +165,8 @@ def _at_length_1(vectors: Tensor) -> Tensor:
     """In float32 at least, since 16 bits have no number small enough to divide by."""
     precise = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
     # a zero vector has no direction; divided by the next best thing to zero, its gradient would be 10¹² long
-    return torch.where(precise.any(dim=-1, keepdim=True), F.normalize(precise, dim=-1), 0.0)
+    # (not 0, and not `any` of the numbers themselves, which an ONNX graph would round first)
+    return torch.where((precise != 0).any(dim=-1, keepdim=True), F.normalize(precise, dim=-1), 0.0)
 
 
 class Attention(nn.Module):

@@ -200,7 +200,7 @@ def _write(folder: Path, tensors: dict[str, dict[str, Tensor]], state: dict[str,
         for name, content in tensors.items():
             save_file({key: tensor.cpu() for key, tensor in content.items()}, beside / f"{name}.safetensors")
         (beside / "state.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-        manifest = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in beside.iterdir()}
+        manifest = {path.name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for path in beside.iterdir()}
         (beside / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         for path in (*beside.iterdir(), beside):
             _force_to_disk(path)
@@ -248,7 +248,7 @@ def _force_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -267,7 +267,7 @@ def _refuse_damage(path: Path) -> None:
         expected = manifest[path.name]
         if path.stat().st_size != expected["bytes"]:
             raise SeqcliError(f"{path} is damaged: it has {path.stat().st_size} bytes of {expected['bytes']}")
-        if _digest(path) != expected["sha256"]:
+        if file_digest(path) != expected["sha256"]:
             raise SeqcliError(f"{path} is damaged: its content is not what {MANIFEST} says")
     except OSError as error:
         raise SeqcliError(f"{path} cannot be read: {error.strerror or error}") from error
