@@ -26,8 +26,9 @@ LEVELS = (
         "seqcli.sweep",
     ),
     ("seqcli.experiment",),
-    ("seqcli.identity", "seqcli.averaging"),
+    ("seqcli.identity", "seqcli.averaging", "seqcli.engine"),
     ("seqcli.run",),
+    ("seqcli.export",),
     ("seqcli.build",),
     ("seqcli.training", "seqcli.figures"),
     ("seqcli.analysis",),
@@ -53,6 +54,8 @@ HOMES: dict[str, str] = {
     "PIL": "seqcli.data seqcli.figures",  # pictures are read and made in one, painted on in the other
     "safetensors": "seqcli.training.checkpoint",
     "tensorboard": "seqcli.training.loggers",
+    "ctranslate2": "seqcli.export",
+    "onnx": "seqcli.export",
     "wandb": "seqcli.training.loggers",
     "trackio": "seqcli.training.loggers",
 }
@@ -134,7 +137,9 @@ def test_recipe_imports_only_errors_and_only_the_top_imports_recipe() -> None:
         "seqcli.experiment",
         "seqcli.identity",
         "seqcli.averaging",
+        "seqcli.engine",
         "seqcli.run",
+        "seqcli.export",
         "seqcli.build",
     }
 

@@ -14,6 +14,7 @@ from seqcli.cli import (
     doctor,
     evaluate,
     explain,
+    export,
     lesson,
     recipe,
     report,
@@ -53,6 +54,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("translate")(translate.translate)
+app.command("export")(export.export)
 app.command("bench")(bench.bench)
 app.command("sweep")(sweep.sweep)
 app.command("explain")(explain.explain)

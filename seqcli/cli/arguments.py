@@ -22,6 +22,12 @@ Checkpoint = Annotated[
 BeamSize = Annotated[
     int | None, typer.Option("--beam-size", min=1, help="Hypotheses kept at each step; 1 is greedy search.")
 ]
+Quantization = Annotated[
+    str,
+    typer.Option(
+        "--quantization", metavar="TYPE", help="CTranslate2's weights: float32, float16, bfloat16, int16, or int8."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Dark = Annotated[bool, typer.Option("--dark", help="Draw light on dark.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]

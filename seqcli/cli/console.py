@@ -14,7 +14,7 @@ from rich.text import Text
 from seqcli.errors import printable
 
 if TYPE_CHECKING:
-    from seqcli.evaluation.translator import Translator
+    from seqcli.evaluation.translator import Reader
     from seqcli.types import Metric
 
 notes = Console(stderr=True, highlight=False, emoji=False)
@@ -38,7 +38,7 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
-def tell_cut(translator: Translator) -> None:
+def tell_cut(translator: Reader) -> None:
     """Say how many sources were too long to be read whole."""
     if translator.cut:
         which = f"{len(translator.cut):,} sources are" if len(translator.cut) > 1 else "a source is"

@@ -25,6 +25,7 @@ from seqcli.cli.arguments import (
     BeamSize,
     Checkpoint,
     Overrides,
+    Quantization,
     Quiet,
     RunFolder,
 )
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from seqcli.analysis.alignment import AlignmentSettings
     from seqcli.cli.work_view import WorkView
     from seqcli.evaluation.translator import Translation
-    from seqcli.run import Run
+    from seqcli.run import Translates
     from seqcli.symbols import Example
 
 WINDOW_LINES, WINDOW_IMAGES = 2000, 256
@@ -88,6 +89,15 @@ def translate(
             "rest stays.",
         ),
     ] = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            metavar="NAME",
+            help="What runs the model: native, or ctranslate2, for Transformers of texts; RUN may then be an export to it.",
+        ),
+    ] = "native",
+    quantization: Quantization = "float32",
     checkpoint: Checkpoint = None,
     quiet: Quiet = False,
 ) -> None:
@@ -99,14 +109,17 @@ def translate(
     from seqcli.cli.console import notes, tell_cut, warn
     from seqcli.cli.sources import Reading, read_line
     from seqcli.cli.work_view import WorkView
-    from seqcli.run import load
+    from seqcli.errors import RecipeError
+    from seqcli.run import Run
 
     notes.quiet = quiet
-    loaded = load(run, overrides or [], checkpoint=checkpoint)
+    loaded = _load(run, overrides or [], checkpoint, engine, quantization)
     linking = None
     if alignments:
         from seqcli.cli.alignment import refuse_images, settings_of
 
+        if not isinstance(loaded, Run):
+            raise RecipeError("--alignments needs the attention that the native engine gives; leave --engine out")
         refuse_images(loaded)
         linking = settings_of(align_from, align_layer, align_threshold, words=align_words)
     settings = loaded.settings(beam_size)
@@ -146,6 +159,21 @@ def translate(
     tell_cut(loaded.translator)
 
 
+def _load(run: Path, overrides: list[str], checkpoint: str | None, engine: str, quantization: str) -> Translates:
+    """The run, ready to be translated by an engine."""
+    from seqcli.engine import ENGINES, load_on_ctranslate2
+    from seqcli.errors import RecipeError
+    from seqcli.run import load
+
+    if engine not in ENGINES:
+        raise RecipeError(f"--engine {engine}: there are {' and '.join(ENGINES)}")
+    if engine == "ctranslate2":
+        return load_on_ctranslate2(run, overrides, checkpoint=checkpoint, quantization=quantization)
+    if quantization != "float32":
+        raise RecipeError(f"--quantization {quantization}: only --engine ctranslate2 has it")
+    return load(run, overrides, checkpoint=checkpoint)
+
+
 def _size(path: Path | None) -> int | None:
     """How many bytes there are to read, where that is known."""
     return path.stat().st_size if path is not None and path.is_file() else None
@@ -162,10 +190,15 @@ def _share_of(view: WorkView, size: int | None, before: int, width: int) -> Call
 
 
 def _linked(
-    loaded: Run, examples: Sequence[Example], found: Sequence[Sequence[Translation]], settings: AlignmentSettings | None
+    loaded: Translates,
+    examples: Sequence[Example],
+    found: Sequence[Sequence[Translation]],
+    settings: AlignmentSettings | None,
 ) -> list[list[str] | None]:
     """The alignment of each hypothesis of each example as text; None for all without settings."""
-    if settings is None:
+    from seqcli.run import Run
+
+    if settings is None or not isinstance(loaded, Run):
         return [None] * len(found)
     from seqcli.data.pharaoh import format_links
 

@@ -20,7 +20,7 @@ from seqcli.errors import RecipeError
 from seqcli.evaluation.translator import LONGEST_SOURCE
 from seqcli.export.folder import Exported, export_folder, require
 from seqcli.models.seq2seq import Seq2Seq
-from seqcli.nn.positions import LearnedPositions, sinusoidal
+from seqcli.nn.positions import sinusoidal
 from seqcli.recipe.model import Model, TransformerDecoder, TransformerEncoder, TransformerSection
 from seqcli.symbols import BOS, EOS, SPECIAL, UNK
 
@@ -73,7 +73,7 @@ def symbol_names(tokenizer: Tokenizer) -> list[str]:
 
 def transformer_spec(section: Model, model: Seq2Seq) -> Any:
     """The specification of a model, filled with copies of its weights: to quantise them writes over them."""
-    from ctranslate2 import specs
+    from ctranslate2 import specs  # type: ignore[import-untyped]
 
     assert isinstance(section.encoder, TransformerEncoder)
     assert isinstance(section.decoder, TransformerDecoder)
@@ -105,11 +105,11 @@ def _configure(config: Any, model: Seq2Seq) -> None:
 
 
 def _options(section: TransformerSection) -> dict[str, Any]:
-    from ctranslate2.specs import common_spec
+    from ctranslate2.specs import Activation  # type: ignore[import-untyped]
 
     options: dict[str, Any] = {
         "pre_norm": section.norm == "pre",
-        "activation": {"relu": common_spec.Activation.RELU, "gelu": common_spec.Activation.GELU}[section.activation],
+        "activation": {"relu": Activation.RELU, "gelu": Activation.GELU}[section.activation],
     }
     if section.positions == "rotary":
         # 0: all columns of a head; interleaved: those that are turned together are neighbours
@@ -131,7 +131,9 @@ def _position_table(section: TransformerSection, weights: dict[str, Tensor], sid
 
 def _fill_layer(layer: Any, weights: dict[str, Tensor], name: str, *, crossing: bool) -> None:
     """One layer: self-attention, attention over the memory where there is one, and the feed-forward network, each with its norm."""
-    attentions = [(layer.self_attention, "attention", ("query_key_value", "output"))]
+    attentions: list[tuple[Any, str, tuple[str, ...]]] = [
+        (layer.self_attention, "attention", ("query_key_value", "output"))
+    ]
     if crossing:
         attentions.append((layer.attention, "cross_attention", ("query", "key_value", "output")))
     for number, (spec, attention, parts) in enumerate(attentions):
@@ -152,4 +154,5 @@ def _fill_norm(spec: Any, weights: dict[str, Tensor], name: str) -> None:
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:
-    return tensor.numpy().copy()
+    array: NDArray[np.float32] = tensor.numpy().copy()
+    return array

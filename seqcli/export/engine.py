@@ -48,7 +48,7 @@ class CTranslate2Reader(Reader):
             longest_target=min(longest_target or POSITIONS, POSITIONS),
         )
         require("ctranslate2", "ctranslate2")
-        from ctranslate2 import Translator
+        from ctranslate2 import Translator  # type: ignore[import-untyped]
 
         try:
             self.engine = Translator(str(folder), device="cpu", inter_threads=1, intra_threads=threads)

@@ -47,7 +47,11 @@ class Exported:
     def known(self) -> dict[str, Any]:
         """What its run says of the checkpoint: the step or steps, and the score of the best."""
         position = {one.name for one in fields(Position)} - {"step"}
-        return {name: value for name, value in read_state(self.checkpoint).items() if name not in {"format_version", *position}}
+        return {
+            name: value
+            for name, value in read_state(self.checkpoint).items()
+            if name not in {"format_version", *position}
+        }
 
     @property
     def digest(self) -> str:

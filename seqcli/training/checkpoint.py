@@ -249,6 +249,7 @@ def _force_to_disk(path: Path) -> None:
 
 
 def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's content."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
