@@ -67,6 +67,8 @@ def export_folder(place: Path, exported: Exported, to: str, about: dict[str, Any
     """
     if place.exists() and not (place / EXPORT).is_file() and not _is_empty(place):
         raise RecipeError(f"{place} is there already and is no export; give another folder")
+    if exported.checkpoint.resolve().is_relative_to(place.resolve()):
+        raise RecipeError(f"{place} is what is being exported; give another folder")
     beside = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         beside.mkdir(parents=True)

@@ -11,7 +11,7 @@ from typing import Any
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.export.folder import Exported, export_folder, require
 from seqcli.export.graphs import OPSET, write_graphs
-from seqcli.recipe.sides import Source
+from seqcli.recipe.sides import Side, Source
 from seqcli.storage import write_file
 from seqcli.symbols import BOS, EOS, PAD, UNK
 
@@ -45,16 +45,19 @@ def export_onnx(place: Path, exported: Exported) -> None:
             "max_ratio": recipe.search.max_ratio if texts and reader is None else None,
             "longest_source": translator.longest_source,
             "longest_target": translator.longest_target,
-            "source": _side(translator.source_tokenizer, reverse=recipe.source.reverse) if texts else None,
+            "source": _side(recipe.source, translator.source_tokenizer, reverse=recipe.source.reverse)
+            if texts
+            else None,
             "image": _image(recipe.source),
-            "target": _side(translator.target_tokenizer),
+            "target": _side(recipe.target, translator.target_tokenizer),
         }
         write_file(folder / "model.json", f"{json.dumps(about, ensure_ascii=False, indent=1)}\n".encode())
 
 
-def _side(tokenizer: Tokenizer, **more: Any) -> dict[str, Any]:
-    """How one side's text is cut, and the symbol of each id."""
-    return {"tokenizer": tokenizer.kind, "tokens": tokenizer.tokens(range(tokenizer.size)), **more}
+def _side(side: Side, tokenizer: Tokenizer, **more: Any) -> dict[str, Any]:
+    """What is done to one side's text, how it is cut, and the symbol of each id."""
+    first = {"normalize": side.normalize, "lowercase": side.lowercase, **more}
+    return {**first, "tokenizer": tokenizer.kind, "tokens": tokenizer.tokens(range(tokenizer.size))}
 
 
 def _image(source: Source) -> dict[str, Any] | None:

@@ -95,11 +95,12 @@ def test_what_cannot_be_done_is_one_sentence(
 
 
 def test_recurrent_models_are_refused_by_their_key(copy_run: Path, lines: Path, call: Call, tmp_path: Path) -> None:
-    for arguments in (
-        ("export", copy_run, "--to", "ctranslate2", "-o", tmp_path / "no"),
-        ("translate", copy_run, "--engine", "ctranslate2", "-i", lines),
-    ):
-        done = call(*arguments)
+    commands = {
+        "export": ("--to", "ctranslate2", "-o", tmp_path / "no"),
+        "translate": ("--engine", "ctranslate2", "-i", lines),
+    }
+    for command, options in commands.items():
+        done = call(command, copy_run, *options)
         assert done.code == 2
         assert "model.encoder.kind" in done.err
     assert not (tmp_path / "no").exists()

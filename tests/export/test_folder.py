@@ -26,7 +26,6 @@ def test_weights_alone_are_a_run(copy_run: Path, checkpoint: str, tmp_path: Path
         assert torch.equal(tensor, weights[name])
     examples = list(loaded.corpus("test").read())
     assert again.hypotheses(examples) == loaded.hypotheses(examples)
-    assert again.evaluate().scores == loaded.evaluate().scores
     size = sum(path.stat().st_size for path in (tmp_path / "small").rglob("*") if path.is_file())
     whole = sum(path.stat().st_size for path in copy_run.rglob("*") if path.is_file())
     assert size < whole / 3
@@ -78,6 +77,13 @@ def test_an_export_over_its_own_run_is_refused(copy_run: Path) -> None:
     with pytest.raises(RecipeError, match="is no export"):
         seqcli.load(copy_run).export(copy_run)
     assert sorted(path.name for path in copy_run.iterdir()) == before
+
+
+def test_what_is_being_read_is_not_replaced(copy_run: Path, tmp_path: Path) -> None:
+    seqcli.load(copy_run).export(tmp_path / "small")
+    with pytest.raises(RecipeError, match="is being exported"):
+        seqcli.load(tmp_path / "small").export(tmp_path / "small", to="onnx")
+    assert seqcli.load(tmp_path / "small").translate(["ab"])
 
 
 def test_a_failed_export_leaves_what_was_there(copy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
