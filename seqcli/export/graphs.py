@@ -4,7 +4,8 @@
     step       ids (B,), position (), memory.*, cache.*  →  logits (B,V) and next.cache.*
 
 The tensors are those of a decoder's `State`, by its own names: which there are, and which of their axes depend on what, is found by running
-the model on little batches, not known beforehand. The search stays outside.
+the model on little batches, not known beforehand. Of a history, which has room for several hypotheses of a sentence, a graph sees one: it is a
+cache (B,P,D) that a step makes longer. The search stays outside.
 """
 
 from __future__ import annotations
@@ -44,11 +45,13 @@ class Graph:
 
 @dataclass(frozen=True)
 class Ports:
-    """The tensors of a model's state by name, with their shapes before the first step and after one."""
+    """The tensors of a model's state by name, with their shapes: constant ones, and those that each step renews, before it and after. Some of
+    these are a `history`."""
 
     memory: dict[str, Shape]
     cache: dict[str, Shape]
     grown: dict[str, Shape]
+    history: tuple[str, ...]
 
 
 class EncoderGraph(nn.Module):
@@ -64,9 +67,9 @@ class EncoderGraph(nn.Module):
         batch = _batch(given[0] if self.texts else None, given[-1] if self.images else None)
         state = self.model.start(batch)
         rows = batch.source.shape[0]
+        first = _renewed(state)
         cache = [
-            state.cache[name] if name in state.cache else _nothing_yet(rows, shape)
-            for name, shape in self.ports.cache.items()
+            first[name] if name in first else _nothing_yet(rows, shape) for name, shape in self.ports.cache.items()
         ]
         return (*(state.memory[name] for name in self.ports.memory), *cache)
 
@@ -83,11 +86,13 @@ class StepGraph(nn.Module):
         """Ids (B,), the number of symbols read before, memory and cache → logits (B,V) and cache."""
         memory = dict(zip(self.ports.memory, given, strict=False))
         cache = dict(zip(self.ports.cache, given[len(memory) :], strict=True))
+        history = {name: cache.pop(name)[:, :, None] for name in self.ports.history}
         # a tensor for once, so that it is an input of the graph and no constant
-        state = State(memory, cache, cast(int, position))
+        state = State(memory, cache, cast(int, position), history)
         with _first_symbol_begun(self.model.decoder, memory, position):
             features, state = self.model.decoder(ids[:, None], state)
-        return (self.model.output(features[:, 0]), *(state.cache[name] for name in self.ports.grown))
+        renewed = _renewed(state)
+        return (self.model.output(features[:, 0]), *(renewed[name] for name in self.ports.grown))
 
 
 @contextmanager
@@ -110,7 +115,7 @@ def write_graphs(
     folder: Path, model: Seq2Seq, *, texts: bool, image_shape: Sequence[int] | None
 ) -> tuple[Graph, Graph]:
     """Write `encoder.onnx` and `step.onnx` of a model that reads texts, images of a shape, or both."""
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():
         ports = find_ports(model, texts=texts, image_shape=image_shape)
         batch = example_batch(3, 3, image_shape)
         images = image_shape is not None
@@ -133,8 +138,7 @@ def write_graphs(
         )
         _write(folder, encoder, EncoderGraph(model, ports, texts=texts, images=images), list(sources.values()))
         constants = [state.memory[name] for name in ports.memory]
-        renewed = [state.cache[name] for name in ports.cache]
-        given = [torch.full((3,), UNK), torch.tensor(1), *constants, *renewed]
+        given = [torch.full((3,), UNK), torch.tensor(1), *constants, *_renewed(state).values()]
         _write(folder, step, StepGraph(model, ports), given)
     return encoder, step
 
@@ -157,10 +161,15 @@ def find_ports(model: Seq2Seq, *, texts: bool, image_shape: Sequence[int] | None
         return ["batch", *(size if size == after else word for size, after in lengths)]
 
     cache, grown = (
-        {name: growing(part, twice.cache[name], word) for name, part in once.cache.items()}
+        {name: growing(part, _renewed(twice)[name], word) for name, part in _renewed(once).items()}
         for word in ("position", "position_and_1")
     )
-    return Ports({name: named(name, part) for name, part in long.memory.items()}, cache, grown)
+    return Ports({name: named(name, part) for name, part in long.memory.items()}, cache, grown, tuple(once.history))
+
+
+def _renewed(state: State) -> dict[str, Tensor]:
+    """What changes from step to step: the cache, and of a history (B,P,1,D) the one slot."""
+    return {**state.cache, **{name: part[:, :, 0] for name, part in state.history.items()}}
 
 
 def example_batch(rows: int, length: int, image_shape: Sequence[int] | None) -> Batch:

@@ -85,4 +85,4 @@ class FeedforwardDecoder(nn.Module):
         end = state.position + inputs.shape[1]
         answers = state.memory["answers"]
         rows = torch.arange(state.position, end, device=answers.device).clamp(max=self.window - 1)
-        return to_hypotheses(answers.index_select(1, rows), len(inputs)), replace(state, position=end)
+        return to_hypotheses(answers.index_select(1, rows), inputs.shape[0]), replace(state, position=end)

@@ -120,7 +120,7 @@ class PlainDecoder(RecurrentDecoder):
         if self.readout is None:
             outputs, cache = self.recurrence(embedded, state.cache)
             return self.dropout(outputs), cache
-        summary = to_hypotheses(state.memory["summary"], len(embedded)).expand(-1, embedded.shape[1], -1)
+        summary = to_hypotheses(state.memory["summary"], embedded.shape[0]).expand(-1, embedded.shape[1], -1)
         outputs, cache = self.recurrence(torch.cat((embedded, summary), dim=-1), state.cache)
         return self.readout(outputs, summary, embedded), cache
 
@@ -150,7 +150,7 @@ class AttentiveDecoder(RecurrentDecoder):
     def look(self, query: Tensor, state: State) -> Tensor:
         """What the query (R,T,Q) finds in the memory: (R,T,D)."""
         values = state.memory["values"]
-        asked = by_sentence(query, len(values))
+        asked = by_sentence(query, values.shape[0])
         context: Tensor = self.attention(asked, state.memory["keys"], values, state.memory["mask"])
         return context.view(*query.shape[:2], -1)
 

@@ -166,10 +166,10 @@ class TransformerDecoder(TransformerStack):
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Ids (R,T) from `state` on → features (R,T,D), and the state after them."""
-        hidden, sentences = self.embed(inputs, state.position), len(state.memory["mask"])
-        width, length = len(inputs) // sentences, inputs.shape[1]
+        hidden, sentences = self.embed(inputs, state.position), state.memory["mask"].shape[0]
+        width, length = inputs.shape[0] // sentences, inputs.shape[1]
         if self.bridge is not None and state.position == 0:
-            started = hidden[:, :1] + to_hypotheses(state.memory["start"], len(inputs))
+            started = hidden[:, :1] + to_hypotheses(state.memory["start"], inputs.shape[0])
             hidden = torch.cat((started, hidden[:, 1:]), dim=1)
         visible = lineage_mask(state.slots(sentences, width, length), width, length)
         history: dict[str, Tensor] = {}

@@ -71,5 +71,6 @@ def by_sentence(vectors: Tensor, sentences: int) -> Tensor:
 
 def to_hypotheses(vectors: Tensor, hypotheses: int) -> Tensor:
     """What there is of A sentences, (A,…), for each of their R = `hypotheses`: (R,…)."""
-    sentences = len(vectors)
+    # not len: an exported graph would keep the number that it was traced with
+    sentences = vectors.shape[0]
     return vectors if hypotheses == sentences else vectors.repeat_interleave(hypotheses // sentences, dim=0)

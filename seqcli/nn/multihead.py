@@ -71,7 +71,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, inputs: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         """Inputs (R,T,D), those of a sentence side by side, over the projected memory of A sentences with mask (A,S) → (R,T,D)."""
-        query = split_heads(by_sentence(self.query(inputs), len(keys)), self.heads)
+        query = split_heads(by_sentence(self.query(inputs), keys.shape[0]), self.heads)
         context = attend(self, query, keys, values, mask[:, None, None, :], self.dropout)
         output: Tensor = self.output(merge_heads(context).view(inputs.shape))
         return output

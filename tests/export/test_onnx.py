@@ -46,7 +46,10 @@ def run(session: Any, tensors: Arrays) -> Arrays:
 
 
 class Runtime:
-    """A model that onnxruntime runs, as a search calls it: `start`, and `step` over a `State` of the tensors of the graphs."""
+    """A model that onnxruntime runs, as a search calls it: `start`, and `step` over a `State` of the tensors of the graphs.
+
+    The search keeps the memory once a sentence, the graphs a row for each hypothesis.
+    """
 
     def __init__(self, folder: Path, graphs: tuple[Graph, Graph]) -> None:
         self.encoder, self.one_step = (opened(folder / graph.file) for graph in graphs)
@@ -58,8 +61,10 @@ class Runtime:
 
     def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         tensors: Arrays = {"ids": ids.numpy(), "position": np.array(state.position)}
-        for kind, named in (("memory", state.memory), ("cache", state.cache)):
-            tensors |= {f"{kind}.{name}": tensor.numpy() for name, tensor in named.items()}
+        for name, tensor in state.memory.items():
+            tensors[f"memory.{name}"] = tensor.repeat_interleave(len(ids) // len(tensor), dim=0).numpy()
+        for name, tensor in state.cache.items():
+            tensors[f"cache.{name}"] = tensor.numpy()
         found = run(self.one_step, tensors)
         state = State(state.memory, part(found, "next.cache."), state.position + 1)
         return torch.tensor(found["logits"]).log_softmax(-1), state
