@@ -7,9 +7,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
@@ -28,12 +28,35 @@ from seqcli.cli.arguments import (
     Quiet,
     RunFolder,
 )
+from seqcli.cli.search_options import (
+    Avoid,
+    Constraints,
+    CoveragePenalty,
+    DiverseGroups,
+    Diversity,
+    LengthNormalization,
+    LengthPenalty,
+    MaxLength,
+    MinLength,
+    MinP,
+    NoRepeatNgram,
+    Patience,
+    Prefix,
+    RepetitionPenalty,
+    Sample,
+    Seed,
+    Temperature,
+    TopK,
+    TopP,
+    search_overrides,
+)
 
 if TYPE_CHECKING:
     from seqcli.analysis.alignment import AlignmentSettings
     from seqcli.cli.work_view import WorkView
     from seqcli.evaluation.translator import Translation
     from seqcli.run import Run
+    from seqcli.search.trace import Node
     from seqcli.symbols import Example
 
 WINDOW_LINES, WINDOW_IMAGES = 2000, 256
@@ -61,9 +84,25 @@ def translate(
         Path | None, typer.Option("--output", "-o", help="Write to this file; stdout if not given.")
     ] = None,
     beam_size: BeamSize = None,
-    length_penalty: Annotated[
-        float | None, typer.Option("--length-penalty", min=0.0, help="Scores are divided by length to this power.")
-    ] = None,
+    length_penalty: LengthPenalty = None,
+    length_normalization: LengthNormalization = None,
+    coverage_penalty: CoveragePenalty = None,
+    patience: Patience = None,
+    min_length: MinLength = None,
+    max_length: MaxLength = None,
+    repetition_penalty: RepetitionPenalty = None,
+    no_repeat_ngram: NoRepeatNgram = None,
+    diverse_groups: DiverseGroups = None,
+    diversity: Diversity = None,
+    prefix: Prefix = None,
+    constraint: Constraints = None,
+    avoid: Avoid = None,
+    sample: Sample = False,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    seed: Seed = None,
     nbest: Annotated[
         int,
         typer.Option("--nbest", min=1, help="Hypotheses a line; above 1: line number, score and text, tabs between."),
@@ -85,9 +124,13 @@ def translate(
         typer.Option(
             "--json",
             help="Lines are JSON objects: `source` (and `features`), or `image` and `question`, are read, `translation` is added, the "
-            "rest stays.",
+            "rest stays. `prefix`, `constraints`, `avoid`, `min_length`, `max_length` and `seed` are a line's own.",
         ),
     ] = False,
+    trace_file: Annotated[
+        Path | None,
+        typer.Option("--trace", help="Write what the search considered to this file, a line of JSON for each line."),
+    ] = None,
     checkpoint: Checkpoint = None,
     quiet: Quiet = False,
 ) -> None:
@@ -97,22 +140,38 @@ def translate(
     there is a question to it, a tab and the question.
     """
     from seqcli.cli.console import notes, tell_cut, warn
+    from seqcli.cli.line_wishes import wishes_of
     from seqcli.cli.sources import Reading, read_line
     from seqcli.cli.work_view import WorkView
     from seqcli.run import load
 
     notes.quiet = quiet
-    loaded = load(run, overrides or [], checkpoint=checkpoint)
+    options = {
+        "beam_size": beam_size,
+        "length_penalty": length_penalty,
+        "length_normalization": length_normalization,
+        "coverage_penalty": coverage_penalty,
+        "patience": patience,
+        "min_length": min_length,
+        "max_length": max_length,
+        "repetition_penalty": repetition_penalty,
+        "no_repeat_ngram": no_repeat_ngram,
+        "diverse_groups": diverse_groups,
+        "diversity": diversity,
+        "prefix": prefix,
+        "constraints": constraint,
+        "avoid": avoid,
+    }
+    sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
+    searching = search_overrides(options, sample=sample, sampling=sampling)
+    loaded = load(run, [*(overrides or []), *searching], checkpoint=checkpoint)
     linking = None
     if alignments:
         from seqcli.cli.alignment import refuse_images, settings_of
 
         refuse_images(loaded)
         linking = settings_of(align_from, align_layer, align_threshold, words=align_words)
-    settings = loaded.settings(beam_size)
-    settings = replace(settings, beam_size=max(settings.beam_size, nbest))
-    if length_penalty is not None:
-        settings = replace(settings, length_penalty=length_penalty)
+    settings = loaded.settings().at_least(nbest)
     layout = Layout(as_json, nbest, scores)
     reading = Reading(as_json, loaded.reads_texts, loaded.reads_images, loaded.features_separator)
     with ExitStack() as files:
@@ -121,6 +180,7 @@ def translate(
         shared = (input_file is None and os.isatty(0)) or (output_file is None and os.isatty(1))
         view = files.enter_context(WorkView("translating", hidden=shared))
         out = _stdout() if output_file is None else files.enter_context(_output(output_file, input_file))
+        traced = None if trace_file is None else files.enter_context(_output(trace_file, input_file, output_file))
         number, bytes_done, damaged, unseen = 0, 0, [], []
         for window in windows(lines, WINDOW_IMAGES if reading.images else WINDOW_LINES):
             texts = [line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace") for line in window]
@@ -129,13 +189,23 @@ def translate(
             examples, complaints = loaded.translator.seen([example for example, _ in read])
             unseen += complaints
             width = sum(map(len, window))
-            results = loaded.hypotheses(examples, settings, _share_of(view, size, bytes_done, width))
+            wishes = [wishes_of(fields, example.origin) for example, fields in read] if as_json else []
+            beams: dict[int, list[Node]] = {}
+            results = loaded.hypotheses(
+                examples,
+                settings,
+                _share_of(view, size, bytes_done, width),
+                wishes=wishes,
+                traced=None if traced is None else beams.__setitem__,
+            )
             bytes_done += width
             kept = [found[:nbest] for found in results]
             linked = _linked(loaded, examples, kept, linking)
             for (example, fields), found, links in zip(read, kept, linked, strict=True):
                 out.writelines(f"{line}\n" for line in written(example, fields, found, layout, links))
             out.flush()
+            if traced is not None:
+                traced.writelines(_traces(loaded, examples, beams))
             number += len(window)
             if size is None:
                 view.title = f"translating, {number:,} lines done"
@@ -159,6 +229,17 @@ def _share_of(view: WorkView, size: int | None, before: int, width: int) -> Call
             view.told(before + width * done // max(total, 1), size)
 
     return told
+
+
+def _traces(loaded: Run, examples: Sequence[Example], beams: Mapping[int, list[Node]]) -> Iterator[str]:
+    """What the search considered for each example, by its place, as lines of JSON."""
+    from seqcli.search.trace import trace_as_json
+
+    for place, example in enumerate(examples):
+        nodes = beams.get(place, [])
+        tokens = loaded.translator.target_tokenizer.tokens([node.id for node in nodes])
+        record = {"line": example.index + 1, "source": example.source, "beam": trace_as_json(nodes, tokens)}
+        yield f"{json.dumps(record, ensure_ascii=False)}\n"
 
 
 def _linked(
@@ -270,11 +351,13 @@ def _stdout() -> TextIO:
     return sys.stdout
 
 
-def _output(path: Path, input_file: Path | None) -> TextIO:
+def _output(path: Path, input_file: Path | None, output_file: Path | None = None) -> TextIO:
     from seqcli.errors import RecipeError, StorageError
 
     if input_file is not None and path.exists() and path.samefile(input_file):
         raise RecipeError(f"{path} is read and written; give another name to --output")
+    if output_file is not None and path.exists() and path.samefile(output_file):
+        raise RecipeError(f"{path} is written twice; give --trace another name than --output")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
