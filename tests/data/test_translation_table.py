@@ -1,4 +1,4 @@
-"""The lexicon ≡ Model 1 written out with dictionaries, and finds a dictionary that sentences were made with."""
+"""The table ≡ Model 1 written out with dictionaries, and finds a dictionary that sentences were made with."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from seqcli.data import lexicon as chapter
-from seqcli.data.lexicon import ROUNDS, Pair, lexicon
+from seqcli.data import translation_table as chapter
+from seqcli.data.translation_table import ROUNDS, Pair, translation_table
 
 
 def drawn(seed: int, pairs: int) -> list[Pair]:
@@ -42,7 +42,7 @@ def by_hand(pairs: list[Pair]) -> dict[int | None, dict[int, float]]:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_is_model_1(seed: int) -> None:
     pairs = drawn(seed, 30)
-    table, found = by_hand(pairs), lexicon(pairs, 13, 41, 5)
+    table, found = by_hand(pairs), translation_table(pairs, 13, 41, 5)
     for source in range(13):
         row = table.get(source, {})
         expected = sorted(row.values(), reverse=True)[:5]
@@ -50,15 +50,15 @@ def test_it_is_model_1(seed: int) -> None:
 
 
 def test_a_dictionary_is_found() -> None:
-    found = lexicon(drawn(3, 500), 12, 41, 1)
+    found = translation_table(drawn(3, 500), 12, 41, 1)
     assert found[:, 0].tolist() == [20 + word for word in range(12)]
 
 
 def test_what_never_met_is_no_translation() -> None:
-    assert lexicon([([0], [1]), ([0, 0], [1])], 2, 3, 2).tolist() == [[1, -1], [-1, -1]]
-    assert lexicon([], 2, 3, 1).tolist() == [[-1], [-1]]
+    assert translation_table([([0], [1]), ([0, 0], [1])], 2, 3, 2).tolist() == [[1, -1], [-1, -1]]
+    assert translation_table([], 2, 3, 1).tolist() == [[-1], [-1]]
 
 
 def test_only_so_much_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chapter, "MOST_CELLS", 4)
-    assert lexicon(iter([([0], [1]), ([1], [2]), ([2], [0])]), 3, 3, 1).tolist() == [[1], [2], [-1]]
+    assert translation_table(iter([([0], [1]), ([1], [2]), ([2], [0])]), 3, 3, 1).tolist() == [[1], [2], [-1]]

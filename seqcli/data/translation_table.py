@@ -21,7 +21,7 @@ Ids = NDArray[np.int64]
 Pair = tuple[Sequence[int], Sequence[int]]
 
 
-def lexicon(pairs: Iterable[Pair], source_size: int, target_size: int, best: int) -> Ids:
+def translation_table(pairs: Iterable[Pair], source_size: int, target_size: int, best: int) -> Ids:
     """The `best` target symbols of each source symbol, most likely first, (source_size,best), -1 where there are no more.
 
     `pairs` are the ids of both sides. Symbols that never met in a pair are never each other's translation.
