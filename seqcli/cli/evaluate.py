@@ -143,7 +143,7 @@ def files(source: list[Path], target: list[Path], separator: str | None) -> Corp
 
 
 def _write_hypotheses(path: Path, result: Evaluation) -> None:
-    from seqcli.cli.translate import one_line
+    from seqcli.cli.streams import one_line
     from seqcli.errors import RecipeError
     from seqcli.storage import write_file
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Thread
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +23,17 @@ from seqcli.cli.arguments import (
     Quiet,
     RunFolder,
 )
+from seqcli.cli.streams import (
+    WINDOW_IMAGES,
+    WINDOW_LINES,
+    is_utf8,
+    one_line,
+    open_input,
+    open_output,
+    size_of,
+    stdout,
+    windows,
+)
 
 if TYPE_CHECKING:
     from seqcli.analysis.alignment import AlignmentSettings
@@ -35,11 +41,6 @@ if TYPE_CHECKING:
     from seqcli.evaluation.translator import Translation
     from seqcli.run import Run
     from seqcli.symbols import Example
-
-WINDOW_LINES, WINDOW_IMAGES = 2000, 256
-"""Lines that are sorted by length together, and images that are in memory together."""
-WINDOW_IDLE, WINDOW_WAIT = 0.05, 0.5
-"""Seconds without a new line after which those that have come are translated, and seconds after the first of them."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +117,15 @@ def translate(
     layout = Layout(as_json, nbest, scores)
     reading = Reading(as_json, loaded.reads_texts, loaded.reads_images, loaded.features_separator)
     with ExitStack() as files:
-        lines = _input(input_file)
-        size = _size(input_file)
+        lines = open_input(input_file)
+        size = size_of(input_file)
         shared = (input_file is None and os.isatty(0)) or (output_file is None and os.isatty(1))
         view = files.enter_context(WorkView("translating", hidden=shared))
-        out = _stdout() if output_file is None else files.enter_context(_output(output_file, input_file))
+        out = stdout() if output_file is None else files.enter_context(open_output(output_file, input_file))
         number, bytes_done, damaged, unseen = 0, 0, [], []
         for window in windows(lines, WINDOW_IMAGES if reading.images else WINDOW_LINES):
             texts = [line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace") for line in window]
-            damaged += [number + row + 1 for row, line in enumerate(window) if not _is_utf8(line)]
+            damaged += [number + row + 1 for row, line in enumerate(window) if not is_utf8(line)]
             read = [read_line(text, number + row, reading) for row, text in enumerate(texts)]
             examples, complaints = loaded.translator.seen([example for example, _ in read])
             unseen += complaints
@@ -144,11 +145,6 @@ def translate(
     if unseen:
         warn(f"{len(unseen)} images cannot be read, and are answered by an empty line (the first: {unseen[0]})")
     tell_cut(loaded.translator)
-
-
-def _size(path: Path | None) -> int | None:
-    """How many bytes there are to read, where that is known."""
-    return path.stat().st_size if path is not None and path.is_file() else None
 
 
 def _share_of(view: WorkView, size: int | None, before: int, width: int) -> Callable[[int, int], None]:
@@ -172,36 +168,6 @@ def _linked(
     pairs = [(example, one) for example, several in zip(examples, found, strict=True) for one in several]
     links = iter(loaded.alignments([example for example, _ in pairs], [one for _, one in pairs], settings))
     return [[format_links(next(links)) for _ in several] for several in found]
-
-
-def windows(stream: BinaryIO, most: int = WINDOW_LINES) -> Iterator[list[bytes]]:
-    """Lines in bunches: all that come without a pause, at most `most`, so that an answer need not wait for the end."""
-    waiting: Queue[bytes | None] = Queue(maxsize=4 * most)
-    Thread(target=_fill, args=(stream, waiting), daemon=True).start()
-    line = waiting.get()
-    while line is not None:
-        window, end = [line], time.monotonic() + WINDOW_WAIT
-        try:
-            while len(window) < most and time.monotonic() < end:
-                line = waiting.get(timeout=WINDOW_IDLE)
-                if line is None:
-                    break
-                window.append(line)
-        except Empty:
-            pass
-        yield window
-        line = None if line is None else waiting.get()
-
-
-def _fill(stream: BinaryIO, waiting: Queue[bytes | None]) -> None:
-    """Reads, and closes what it has read: another thread would have to wait for the line that is being read."""
-    try:
-        with stream:
-            # readline, because iterating over a pipe would wait for a full buffer
-            for line in iter(stream.readline, b""):
-                waiting.put(line)
-    finally:
-        waiting.put(None)
 
 
 def written(
@@ -238,45 +204,3 @@ def _answer(
         for one, line in zip(answer["translations"], links or (), strict=False):
             one["alignment"] = line
     return answer
-
-
-def one_line(text: str) -> str:
-    """A model that learnt line breaks from JSON may write them; a line of output stays one line."""
-    return text.replace("\r", " ").replace("\n", " ")
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _input(path: Path | None) -> BinaryIO:
-    from seqcli.errors import DataError
-
-    try:
-        # not sys.stdin: Python would wait at its end for the thread that reads it, or be aborted
-        return open(0, "rb", closefd=False) if path is None else path.open("rb")
-    except OSError as error:
-        raise DataError(f"{path or 'stdin'}: cannot be read ({error.strerror or error})") from error
-
-
-def _stdout() -> TextIO:
-    """stdout for UTF-8 with \\n, whatever the locale says; half a surrogate pair in a passed-through field stays an escape."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
-    return sys.stdout
-
-
-def _output(path: Path, input_file: Path | None) -> TextIO:
-    from seqcli.errors import RecipeError, StorageError
-
-    if input_file is not None and path.exists() and path.samefile(input_file):
-        raise RecipeError(f"{path} is read and written; give another name to --output")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written ({error.strerror or error})") from error

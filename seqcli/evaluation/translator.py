@@ -14,6 +14,7 @@ from seqcli.data.image_file import read_image
 from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError
+from seqcli.models.ensemble import Predictor
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.search.beam import beam_search
 from seqcli.search.trace import BeamTrace
@@ -91,6 +92,16 @@ class Translator:
         self.image_reader = image_reader
         self.cut: dict[str, None] = {}  # a set that keeps its order
 
+    @property
+    def predictor(self) -> Predictor:
+        """What search asks for the next symbol."""
+        return self.model
+
+    @property
+    def members(self) -> tuple[Translator, ...]:
+        """All who read the sources: itself."""
+        return (self,)
+
     def translate(
         self, examples: Sequence[Example], settings: SearchSettings, told: Told = nobody
     ) -> list[list[Translation]]:
@@ -100,7 +111,7 @@ class Translator:
         After each bunch `told` gets how many of the sources' symbols are done, and how many there are.
         """
         encoded = [self.encode(example) for example in examples]
-        written = [row for row, example in enumerate(examples) if not self._blank(example, encoded[row])]
+        written = [row for row, example in enumerate(examples) if not self.blank(example, encoded[row])]
         results = [[Translation("", 0.0, 0.0, ())] for _ in examples]
         lengths = [len(ids) for ids in encoded]
         done, total = 0, sum(lengths[row] for row in written)
@@ -142,7 +153,8 @@ class Translator:
             ids = [*ids[: self.longest_source - 1], EOS]
         return ids
 
-    def _blank(self, example: Example, ids: Sequence[int]) -> bool:
+    def blank(self, example: Example, ids: Sequence[int]) -> bool:
+        """Whether an example, whose source is encoded as `ids`, has nothing to read or to see."""
         if self.image_reader is not None:
             return example.image is None
         return not example.source.strip() or len(ids) < 2
@@ -181,8 +193,8 @@ class Translator:
         self.model.eval()
         with torch.inference_mode():
             return beam_search(
-                self.model.step,
-                self.model.start(batch),
+                self.predictor.step,
+                self.predictor.start(batch),
                 limits,
                 beam_size=settings.beam_size,
                 length_penalty=settings.length_penalty,
