@@ -22,6 +22,14 @@ Checkpoint = Annotated[
 BeamSize = Annotated[
     int | None, typer.Option("--beam-size", min=1, help="Hypotheses kept at each step; 1 is greedy search.")
 ]
+EnsembleRuns = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--ensemble",
+        metavar="RUN",
+        help="A run whose probabilities are averaged with RUN's; may be given several times.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Dark = Annotated[bool, typer.Option("--dark", help="Draw light on dark.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]

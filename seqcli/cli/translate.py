@@ -19,6 +19,7 @@ from seqcli.cli.arguments import (
     AlignWords,
     BeamSize,
     Checkpoint,
+    EnsembleRuns,
     Overrides,
     Quiet,
     RunFolder,
@@ -89,6 +90,7 @@ def translate(
             "rest stays.",
         ),
     ] = False,
+    ensemble: EnsembleRuns = None,
     checkpoint: Checkpoint = None,
     quiet: Quiet = False,
 ) -> None:
@@ -103,7 +105,7 @@ def translate(
     from seqcli.run import load
 
     notes.quiet = quiet
-    loaded = load(run, overrides or [], checkpoint=checkpoint)
+    loaded = load(run, overrides or [], checkpoint=checkpoint, ensemble=ensemble or [])
     linking = None
     if alignments:
         from seqcli.cli.alignment import refuse_images, settings_of
