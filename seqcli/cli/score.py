@@ -65,7 +65,7 @@ class Tally:
             warn(f"{len(self.unseen)} images cannot be read, and have no score (the first: {self.unseen[0]})")
         blank = len(self.blank) - len(self.unseen)
         if blank:
-            warn(f"{blank} sources are blank, and have no score (the first is {self.blank[0]})")
+            warn(f"blank sources have no score: {blank} (the first is {self.blank[0]})")
         if self.cut:
             warn(
                 f"{len(self.cut)} targets are longer than {longest} symbols and scored only that far (the first is {self.cut[0]})"
