@@ -159,8 +159,8 @@ class State:
         """Every row `times` times, neighbours together: (B, …) → (B·times, …)."""
         return self._map(lambda tensor: tensor.repeat_interleave(times, dim=0))
 
-    def select(self, rows: Tensor) -> State:
-        """Only the rows named by `rows`, in that order; rows may be dropped or doubled."""
+    def select(self, rows: Tensor, sentences: Tensor | None = None) -> State:
+        """Only the rows named by `rows`, in that order; rows may be dropped or doubled. `sentences` names the sentences that they are of."""
         return self._map(lambda tensor: tensor.index_select(0, rows))
 
     def reorder(self, rows: Tensor) -> State:

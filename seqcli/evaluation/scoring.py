@@ -14,14 +14,18 @@ from dataclasses import dataclass
 
 import torch
 
+from seqcli.errors import SeqcliError
+from seqcli.evaluation.attention import traced_pass
 from seqcli.evaluation.evaluate import pair_batches
 from seqcli.evaluation.translator import SearchSettings, Told, Translator, nobody
-from seqcli.symbols import EOS, Example
+from seqcli.search.penalties import uncovered
+from seqcli.symbols import EOS, PAD, Example
 
 
 @dataclass(frozen=True)
 class PairScore:
-    """How likely a target is: `log_prob` is the sum over its symbols (nats), `score` the same normalised for length as in search.
+    """How likely a target is: `log_prob` is the sum over its symbols (nats), `score` the same normalised as in search, for its length and with
+    a coverage penalty.
 
     `ids` are the symbols, EOS last where the target ends, and `log_probs` what each of them adds. `cut` says that there were more symbols than
     the model can write, whose rest has no score.
@@ -53,23 +57,15 @@ def score_pairs(
     targets = {row: [*encode(examples[row].target or ""), *end] for row in rows}
     kept = {row: tuple(ids[: translator.longest_target]) for row, ids in targets.items()}
     asked = [row for row, ids in kept.items() if ids]
-    log_probs = dict.fromkeys(rows, ()) | dict(
-        zip(
-            asked,
-            label_log_probs(
-                translator,
-                [examples[row] for row in asked],
-                [kept[row] for row in asked],
-                sources=[sources[row] for row in asked],
-                told=told,
-            ),
-            strict=True,
-        )
-    )
+    given = [examples[row] for row in asked], [kept[row] for row in asked], [sources[row] for row in asked]
+    log_probs = dict.fromkeys(rows, ()) | dict(zip(asked, label_log_probs(translator, *given, told), strict=True))
+    penalties = dict.fromkeys(rows, 0.0)
+    if settings.coverage_penalty > 0.0:
+        penalties |= dict(zip(asked, uncovered_sources(translator, *given), strict=True))
     found: list[PairScore | None] = [None] * len(examples)
     for row, ids in kept.items():
         total = math.fsum(log_probs[row])
-        score = total / max(len(ids), 1) ** settings.length_penalty
+        score = settings.scoring.score(total, max(len(ids), 1)) + settings.coverage_penalty * penalties[row]
         found[row] = PairScore(score, total, ids, log_probs[row], cut=len(ids) < len(targets[row]))
     return found
 
@@ -78,7 +74,6 @@ def label_log_probs(
     translator: Translator,
     examples: Sequence[Example],
     targets: Sequence[Sequence[int]],
-    *,
     sources: Sequence[Sequence[int]] | None = None,
     told: Told = nobody,
 ) -> list[tuple[float, ...]]:
@@ -98,4 +93,28 @@ def label_log_probs(
                 found[row] = tuple(whole[: len(targets[row])])
                 done += len(targets[row])
             told(done, total)
+    return found
+
+
+def uncovered_sources(
+    translator: Translator,
+    examples: Sequence[Example],
+    targets: Sequence[Sequence[int]],
+    sources: Sequence[Sequence[int]] | None = None,
+) -> list[float]:
+    """How little of each source was looked at while its target, given as ids, was written: what a coverage penalty multiplies (see
+    `search.penalties.Coverage`). `SeqcliError` for a model without attention, and for an ensemble, which has none of its own."""
+    if len(translator.members) > 1:
+        raise SeqcliError(
+            "a coverage penalty needs attention, and an ensemble has none of its own; leave coverage_penalty out"
+        )
+    found = [0.0] * len(targets)
+    for batch in pair_batches(translator, examples, targets, sources):
+        weights = traced_pass(translator, batch).cross[-1].mean(dim=1)
+        with torch.inference_mode():
+            seen = translator.predictor.start(batch).memory["mask"]
+        # an ended target looks no more, and what is padding needs no look
+        sums = (weights * (batch.labels != PAD)[..., None]).sum(dim=1).masked_fill(~seen, 1.0)
+        for row, penalty in zip(batch.index.tolist(), uncovered(sums).tolist(), strict=True):
+            found[row] = penalty
     return found

@@ -55,6 +55,36 @@ def test_a_pairs_score_is_the_searchs(kind: str) -> None:
     assert ends > 3
 
 
+@pytest.mark.parametrize("kind", ["lstm", "transformer", "image_text"])
+def test_normalised_scores_are_the_searchs(kind: str) -> None:
+    """With the other penalties of length, and of what was not looked at."""
+    specimen = next(
+        one
+        for one in models_with(kind)
+        if one.section.decoder.kind != "feedforward" and "attention=NoAttention" not in repr(one.section.decoder)
+    )
+    translator = translator_of(specimen)
+    examples = examples_for(translator)
+    for changed in (
+        {"length_normalization": "gnmt"},
+        {"length_normalization": "none"},
+        {"coverage_penalty": 0.3},
+        {"length_normalization": "gnmt", "coverage_penalty": 0.7},
+    ):
+        settings = replace(SETTINGS, **changed)  # type: ignore[arg-type]
+        differing = 0
+        for example, found in zip(examples, translator.translate(examples, settings), strict=True):
+            for one in found:
+                pair, ended = replace(example, target=one.text), one.ids[-1:] == (EOS,)
+                (scored,) = score_pairs(translator, [pair], settings, ended=ended)
+                if scored is None:
+                    continue
+                assert scored.ids == one.ids
+                assert abs(scored.score - one.score) <= 1e-5, (changed, specimen)
+                differing += abs(scored.score - scored.log_prob / len(one.ids) ** 0.7) > 1e-3
+        assert differing >= 3
+
+
 def one_translator(longest_target: int | None = None) -> Translator:
     return translator_of(models_with("gru")[0], longest_target)
 
