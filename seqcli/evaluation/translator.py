@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from seqcli.data.image_file import read_image
 from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError, RecipeError, SeqcliError
+from seqcli.evaluation.minimum_risk import MinimumRisk
 from seqcli.evaluation.wishes import Asked, Wishes, asked
 from seqcli.models.ensemble import Predictor
 from seqcli.models.seq2seq import Seq2Seq
@@ -51,6 +53,8 @@ class SearchSettings:
     no_repeat_ngram: int = 0
     sampling: Sampling | None = None
     """What hypotheses are drawn from, `beam_size` of them, if they are drawn."""
+    minimum_risk: MinimumRisk | None = None
+    """By what hypotheses are ranked anew, each once, if not by the model: their `score` is then the expected utility."""
     wishes: Wishes = Wishes()
     """What is wished of every translation that has no wishes of its own."""
 
@@ -148,7 +152,9 @@ class Translator:
             batch = self.batch([examples[row] for row in rows], sources=[encoded[row] for row in rows])
             found = self.search(batch, settings, asked=[every[row] for row in rows])
             for row, translations in zip(rows, self.spell(found), strict=True):
-                results[row] = translations
+                results[row] = (
+                    translations if settings.minimum_risk is None else ranked(translations, settings.minimum_risk)
+                )
             done += sum(lengths[row] for row in rows)
             told(done, total)
         return results
@@ -281,6 +287,19 @@ class Translator:
                 for ids, length, score, log_prob in zip(*row, strict=True)
                 if length > 0
             ]
+
+
+def ranked(samples: Sequence[Translation], risk: MinimumRisk) -> list[Translation]:
+    """The different texts among `samples`, the one with the highest expected utility first; that utility is their score. Of several ways to
+    write a text the most probable one is kept."""
+    likely: dict[str, Translation] = {}
+    for one in samples:
+        if one.text not in likely or one.log_prob > likely[one.text].log_prob:
+            likely[one.text] = one
+    numbers = Counter(one.text for one in samples)
+    expected = risk.expected(list(likely), [numbers[text] for text in likely])
+    found = [replace(one, score=score) for one, score in zip(likely.values(), expected, strict=True)]
+    return sorted(found, key=lambda one: (one.score, one.log_prob), reverse=True)
 
 
 def _limit(one: Asked, usual: int) -> int:
