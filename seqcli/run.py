@@ -18,7 +18,7 @@ It refers to nothing outside itself, so it can be moved or mailed. From Python:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from seqcli.analysis.gradients import measure_gradients
 from seqcli.analysis.head_removal import losses_without
 from seqcli.analysis.heads import Head, measured_heads
 from seqcli.analysis.same_length import batch_of_one_length
+from seqcli.analysis.unknown_words import without_unknown
 from seqcli.build.data import (
     Split,
     has_features,
@@ -215,6 +216,18 @@ class Run:
         for row, one in zip(written, looked, strict=True):
             links[row] = one.links(settings.threshold)
         return links
+
+    def without_unknown(
+        self,
+        examples: Sequence[Example],
+        found: Sequence[Translation],
+        *,
+        lexicon: Mapping[str, str] | None = None,
+        settings: AlignmentSettings | None = None,
+    ) -> list[Translation]:
+        """Hypotheses, one for each example, with words of the sources, or what a `lexicon` says of these, where the model has written the unknown
+        symbol. See `analysis.unknown_words`."""
+        return without_unknown(self.translator, examples, found, lexicon or {}, settings or AlignmentSettings())
 
     def _examples_of(self, data: Split | Corpus) -> list[Example]:
         """All examples of a split, or of a corpus; RecipeError where there is no such split, DataError where there are none."""

@@ -14,6 +14,7 @@ from seqcli.analysis.alignment import AlignmentSettings, merged, target_rows, te
 from seqcli.analysis.units import Span
 from seqcli.data.subwords import SPACE
 from seqcli.data.tokenizer import Tokenizer
+from seqcli.errors import RecipeError
 from seqcli.evaluation.translator import Translation, Translator
 from seqcli.symbols import EOS, SPECIAL, UNK, Example
 
@@ -29,8 +30,10 @@ def without_unknown(
 
     A word is one of the source as the model reads it, in its case and Unicode form. Where both sides are written in characters, a character is
     taken. Of a target in subwords the whole word goes that has an unknown symbol. What looked at no word stays `<unk>`. Only the texts change.
-    Raises `SeqcliError` for a model without attention.
+    Raises `SeqcliError` for a model without attention, and RecipeError where the sources are images.
     """
+    if translator.image_reader is not None:
+        raise RecipeError("unknown words are taken from a text, but this run reads images")
     rows = [row for row, one in enumerate(found) if UNK in one.ids]
     asked = [examples[row] for row in rows]
     results = list(found)
