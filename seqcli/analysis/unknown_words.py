@@ -14,8 +14,9 @@ from seqcli.analysis.alignment import AlignmentSettings, merged, target_rows, te
 from seqcli.analysis.units import Span
 from seqcli.data.subwords import SPACE
 from seqcli.data.tokenizer import Tokenizer
-from seqcli.errors import RecipeError
+from seqcli.errors import RecipeError, SeqcliError
 from seqcli.evaluation.translator import Translation, Translator
+from seqcli.models.seq2seq import OVER_MEMORY
 from seqcli.symbols import EOS, SPECIAL, UNK, Example
 
 
@@ -30,10 +31,9 @@ def without_unknown(
 
     A word is one of the source as the model reads it, in its case and Unicode form. Where both sides are written in characters, a character is
     taken. Of a target in subwords the whole word goes that has an unknown symbol. What looked at no word stays `<unk>`. Only the texts change.
-    Raises `SeqcliError` for a model without attention, and RecipeError where the sources are images.
+    Raises what `check_words_to_take` does.
     """
-    if translator.image_reader is not None:
-        raise RecipeError("unknown words are taken from a text, but this run reads images")
+    check_words_to_take(translator)
     rows = [row for row, one in enumerate(found) if UNK in one.ids]
     asked = [examples[row] for row in rows]
     results = list(found)
@@ -51,6 +51,14 @@ def without_unknown(
         )
         results[row] = replace(found[row], text=written)
     return results
+
+
+def check_words_to_take(translator: Translator) -> None:
+    """RecipeError where the sources are images, `SeqcliError` for a model without attention."""
+    if translator.image_reader is not None:
+        raise RecipeError("unknown words are taken from a text, but this run reads images")
+    if not any(OVER_MEMORY.fullmatch(name) for name, _ in translator.model.named_modules()):
+        raise SeqcliError("unknown words are taken from where a model looks, and this one has no attention")
 
 
 def _source_words(translator: Translator, text: str) -> list[tuple[str, Span]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,9 +20,13 @@ from seqcli.cli.arguments import (
     BeamSize,
     Checkpoint,
     EnsembleRuns,
+    Lexicon,
+    LikenessBy,
     Overrides,
     Quiet,
+    ReplaceUnknown,
     RunFolder,
+    Samples,
 )
 from seqcli.cli.streams import (
     WINDOW_IMAGES,
@@ -39,7 +43,7 @@ from seqcli.cli.streams import (
 if TYPE_CHECKING:
     from seqcli.analysis.alignment import AlignmentSettings
     from seqcli.cli.work_view import WorkView
-    from seqcli.evaluation.translator import Translation
+    from seqcli.evaluation.translator import SearchSettings, Translation
     from seqcli.run import Run
     from seqcli.symbols import Example
 
@@ -90,6 +94,10 @@ def translate(
             "rest stays.",
         ),
     ] = False,
+    mbr: Samples = None,
+    mbr_utility: LikenessBy = None,
+    replace_unknown: ReplaceUnknown = False,
+    lexicon: Lexicon = None,
     ensemble: EnsembleRuns = None,
     checkpoint: Checkpoint = None,
     quiet: Quiet = False,
@@ -99,6 +107,7 @@ def translate(
     Where the run has feature tags, a line is the source, a tab, and the tags. Where it reads images, a line is the path of one, and, where
     there is a question to it, a tab and the question.
     """
+    from seqcli.cli.alignment import refuse_images, settings_of
     from seqcli.cli.console import notes, tell_cut, warn
     from seqcli.cli.sources import Reading, read_line
     from seqcli.cli.work_view import WorkView
@@ -106,16 +115,17 @@ def translate(
 
     notes.quiet = quiet
     loaded = load(run, overrides or [], checkpoint=checkpoint, ensemble=ensemble or [])
-    linking = None
+    looking = settings_of(align_from, align_layer, align_threshold, words=align_words)
     if alignments:
-        from seqcli.cli.alignment import refuse_images, settings_of
-
         refuse_images(loaded)
-        linking = settings_of(align_from, align_layer, align_threshold, words=align_words)
+    dictionary = _dictionary(loaded, lexicon, wanted=replace_unknown)
     settings = loaded.settings(beam_size)
     settings = replace(settings, beam_size=max(settings.beam_size, nbest))
     if length_penalty is not None:
         settings = replace(settings, length_penalty=length_penalty)
+    settings = replace(settings, unknown=settings.unknown or replace_unknown)
+    if mbr is not None or mbr_utility is not None:
+        settings = _of_samples(loaded, settings, mbr, mbr_utility, beam_size=beam_size)
     layout = Layout(as_json, nbest, scores)
     reading = Reading(as_json, loaded.reads_texts, loaded.reads_images, loaded.features_separator)
     with ExitStack() as files:
@@ -135,7 +145,9 @@ def translate(
             results = loaded.hypotheses(examples, settings, _share_of(view, size, bytes_done, width))
             bytes_done += width
             kept = [found[:nbest] for found in results]
-            linked = _linked(loaded, examples, kept, linking)
+            linked = _linked(loaded, examples, kept, looking) if alignments else [None] * len(kept)
+            if dictionary is not None:
+                kept = _known(loaded, examples, kept, dictionary, looking)
             for (example, fields), found, links in zip(read, kept, linked, strict=True):
                 out.writelines(f"{line}\n" for line in written(example, fields, found, layout, links))
             out.flush()
@@ -160,16 +172,62 @@ def _share_of(view: WorkView, size: int | None, before: int, width: int) -> Call
 
 
 def _linked(
-    loaded: Run, examples: Sequence[Example], found: Sequence[Sequence[Translation]], settings: AlignmentSettings | None
+    loaded: Run, examples: Sequence[Example], found: Sequence[Sequence[Translation]], settings: AlignmentSettings
 ) -> list[list[str] | None]:
-    """The alignment of each hypothesis of each example as text; None for all without settings."""
-    if settings is None:
-        return [None] * len(found)
+    """The alignment of each hypothesis of each example as text."""
     from seqcli.data.pharaoh import format_links
 
     pairs = [(example, one) for example, several in zip(examples, found, strict=True) for one in several]
     links = iter(loaded.alignments([example for example, _ in pairs], [one for _, one in pairs], settings))
     return [[format_links(next(links)) for _ in several] for several in found]
+
+
+def _known(
+    loaded: Run,
+    examples: Sequence[Example],
+    found: Sequence[Sequence[Translation]],
+    lexicon: Mapping[str, str],
+    settings: AlignmentSettings,
+) -> list[list[Translation]]:
+    """The hypotheses of each example with words for what is unknown."""
+    pairs = [(example, one) for example, several in zip(examples, found, strict=True) for one in several]
+    known = loaded.without_unknown(
+        [example for example, _ in pairs], [one for _, one in pairs], lexicon=lexicon, settings=settings
+    )
+    each = iter(known)
+    return [[next(each) for _ in several] for several in found]
+
+
+def _dictionary(loaded: Run, lexicon: Path | None, *, wanted: bool) -> dict[str, str] | None:
+    """The translations of words that are written for unknown ones, if such are `wanted`. RecipeError where they cannot be."""
+    from seqcli.analysis.unknown_words import check_words_to_take
+    from seqcli.data.lexicon import read_lexicon
+    from seqcli.errors import RecipeError
+
+    if not wanted:
+        if lexicon is not None:
+            raise RecipeError("--lexicon goes with --replace-unknown")
+        return None
+    check_words_to_take(loaded.translator)
+    return {} if lexicon is None else read_lexicon(lexicon)
+
+
+def _of_samples(
+    loaded: Run, settings: SearchSettings, samples: int | None, utility: str | None, *, beam_size: int | None
+) -> SearchSettings:
+    """The settings of a search that draws samples and ranks them by what is expected of them."""
+    from seqcli.errors import RecipeError
+    from seqcli.evaluation.minimum_risk import MinimumRisk
+    from seqcli.search.sampling import Sampling
+
+    if samples is None:
+        raise RecipeError("--mbr-utility goes with --mbr")
+    if beam_size is not None:
+        raise RecipeError(f"--mbr {samples} goes without --beam-size: it is the number of samples")
+    if utility not in (None, "chrf", "bleu"):
+        raise RecipeError(f"--mbr-utility {utility}: there are chrf and bleu")
+    risk = MinimumRisk(utility or "chrf", loaded.recipe.evaluation.bleu_tokenize)  # type: ignore[arg-type]
+    return replace(settings, beam_size=samples, sampling=settings.sampling or Sampling(), minimum_risk=risk)
 
 
 def written(

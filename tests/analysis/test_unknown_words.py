@@ -183,9 +183,13 @@ def test_what_has_no_words_to_give() -> None:
     words = learn_words(["a"])
     blind = translator_of(words, words, attention="none")
     hypothesis = Translation("<unk>", 0.0, 0.0, (UNK, EOS))
-    with pytest.raises(SeqcliError, match="this model has no attention"):
+    with pytest.raises(SeqcliError, match="this one has no attention"):
         without_unknown(blind, [Example("a", None, 0, "here:1")], [hypothesis], {}, AlignmentSettings())
     seen = Example("", None, 0, "here:1", image=pixels(["red", "green"]))
     with pytest.raises(RecipeError, match="this run reads images"):
         without_unknown(onlooker("conv"), [seen], [hypothesis], {}, AlignmentSettings())
-    assert without_unknown(blind, [], [], {}, AlignmentSettings()) == []
+    sighted = translator_of(words, words)
+    assert without_unknown(sighted, [], [], {}, AlignmentSettings()) == []
+    assert without_unknown(
+        sighted, [Example("", None, 0, "here:1")], [Translation("", 0.0, 0.0, ())], {}, AlignmentSettings()
+    )
