@@ -54,11 +54,13 @@ from seqcli.evaluation.ensemble import EnsembleTranslator
 from seqcli.evaluation.evaluate import Evaluation, evaluate, references_of
 from seqcli.evaluation.metrics import INTERVAL_SEED
 from seqcli.evaluation.scoring import PairScore, score_pairs
-from seqcli.evaluation.translator import SearchSettings, Told, Translation, Translator, nobody
+from seqcli.evaluation.translator import SearchSettings, Told, Traced, Translation, Translator, nobody
+from seqcli.evaluation.wishes import Wishes
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.data import AlgorithmicData
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
+from seqcli.search.sampling import Sampling
 from seqcli.symbols import Example, Image, Link
 from seqcli.training.checkpoint import load_weights, read_state, replaced, step_folder, step_folders
 from seqcli.types import Batch
@@ -146,10 +148,17 @@ class Run:
         return score_pairs(self.translator, self.examples(texts, targets, images=images), settings, ended=ended)
 
     def hypotheses(
-        self, examples: Sequence[Example], settings: SearchSettings | None = None, told: Told = nobody
+        self,
+        examples: Sequence[Example],
+        settings: SearchSettings | None = None,
+        told: Told = nobody,
+        *,
+        wishes: Sequence[Wishes | None] = (),
+        traced: Traced | None = None,
     ) -> list[list[Translation]]:
-        """All hypotheses for each example, best first; `told` hears how far the search is."""
-        return self.translator.translate(examples, settings or self.settings(), told)
+        """All hypotheses for each example, best first; `told` hears how far the search is, `wishes` are what is wished of each example's, and
+        `traced` gets each one's beam."""
+        return self.translator.translate(examples, settings or self.settings(), told, wishes=wishes, traced=traced)
 
     def corpus(self, split: Split) -> Corpus:
         """A split of the recipe's data. RecipeError where the recipe names none."""
@@ -441,6 +450,7 @@ def _has_source(example: Example) -> bool:
 def search_settings(recipe: Recipe) -> SearchSettings:
     """The recipe's `search` section as the translator takes it."""
     section = recipe.search
+    sampling = section.sampling
     return SearchSettings(
         beam_size=section.beam_size,
         length_penalty=section.length_penalty,
@@ -448,6 +458,15 @@ def search_settings(recipe: Recipe) -> SearchSettings:
         max_ratio=section.max_ratio,
         batch_sentences=section.batch_sentences,
         unknown=section.unknown,
+        length_normalization=section.length_normalization,
+        coverage_penalty=section.coverage_penalty,
+        patience=section.patience,
+        diverse_groups=section.diverse_groups,
+        diversity=section.diversity,
+        repetition_penalty=section.repetition_penalty,
+        no_repeat_ngram=section.no_repeat_ngram or 0,
+        sampling=None if sampling is None else Sampling(**dict(sampling)),
+        wishes=Wishes(section.prefix, tuple(section.constraints), tuple(section.avoid), section.min_length),
     )
 
 

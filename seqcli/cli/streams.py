@@ -84,12 +84,15 @@ def stdout() -> TextIO:
     return sys.stdout
 
 
-def open_output(path: Path, *read: Path | None) -> TextIO:
-    """A file to write to, none of those that are `read`. RecipeError where it is, StorageError where it cannot be written."""
+def open_output(path: Path, *read: Path | None, beside: Path | None = None) -> TextIO:
+    """A file to write to, none of those that are `read`, nor the one that is written `beside` it. RecipeError where it is, StorageError where
+    it cannot be written."""
     from seqcli.errors import RecipeError, StorageError
 
     if path.exists() and any(each is not None and path.samefile(each) for each in read):
         raise RecipeError(f"{path} is read and written; give another name to --output")
+    if beside is not None and path.exists() and path.samefile(beside):
+        raise RecipeError(f"{path} is written twice; give --trace another name than --output")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")

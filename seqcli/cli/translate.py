@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +28,28 @@ from seqcli.cli.arguments import (
     RunFolder,
     Samples,
 )
+from seqcli.cli.search_options import (
+    Avoid,
+    Constraints,
+    CoveragePenalty,
+    DiverseGroups,
+    Diversity,
+    LengthNormalization,
+    LengthPenalty,
+    MaxLength,
+    MinLength,
+    MinP,
+    NoRepeatNgram,
+    Patience,
+    Prefix,
+    RepetitionPenalty,
+    Sample,
+    Seed,
+    Temperature,
+    TopK,
+    TopP,
+    search_overrides,
+)
 from seqcli.cli.streams import (
     WINDOW_IMAGES,
     WINDOW_LINES,
@@ -41,10 +63,10 @@ from seqcli.cli.streams import (
 )
 
 if TYPE_CHECKING:
-    from seqcli.analysis.alignment import AlignmentSettings
     from seqcli.cli.work_view import WorkView
-    from seqcli.evaluation.translator import SearchSettings, Translation
+    from seqcli.evaluation.translator import Translation
     from seqcli.run import Run
+    from seqcli.search.trace import Node
     from seqcli.symbols import Example
 
 
@@ -67,9 +89,25 @@ def translate(
         Path | None, typer.Option("--output", "-o", help="Write to this file; stdout if not given.")
     ] = None,
     beam_size: BeamSize = None,
-    length_penalty: Annotated[
-        float | None, typer.Option("--length-penalty", min=0.0, help="Scores are divided by length to this power.")
-    ] = None,
+    length_penalty: LengthPenalty = None,
+    length_normalization: LengthNormalization = None,
+    coverage_penalty: CoveragePenalty = None,
+    patience: Patience = None,
+    min_length: MinLength = None,
+    max_length: MaxLength = None,
+    repetition_penalty: RepetitionPenalty = None,
+    no_repeat_ngram: NoRepeatNgram = None,
+    diverse_groups: DiverseGroups = None,
+    diversity: Diversity = None,
+    prefix: Prefix = None,
+    constraint: Constraints = None,
+    avoid: Avoid = None,
+    sample: Sample = False,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    seed: Seed = None,
     nbest: Annotated[
         int,
         typer.Option("--nbest", min=1, help="Hypotheses a line; above 1: line number, score and text, tabs between."),
@@ -91,7 +129,7 @@ def translate(
         typer.Option(
             "--json",
             help="Lines are JSON objects: `source` (and `features`), or `image` and `question`, are read, `translation` is added, the "
-            "rest stays.",
+            "rest stays. `prefix`, `constraints`, `avoid`, `min_length`, `max_length` and `seed` are a line's own.",
         ),
     ] = False,
     mbr: Samples = None,
@@ -99,6 +137,10 @@ def translate(
     replace_unknown: ReplaceUnknown = False,
     lexicon: Lexicon = None,
     ensemble: EnsembleRuns = None,
+    trace_file: Annotated[
+        Path | None,
+        typer.Option("--trace", help="Write what the search considered to this file, a line of JSON for each line."),
+    ] = None,
     checkpoint: Checkpoint = None,
     quiet: Quiet = False,
 ) -> None:
@@ -109,23 +151,41 @@ def translate(
     """
     from seqcli.cli.alignment import refuse_images, settings_of
     from seqcli.cli.console import notes, tell_cut, warn
+    from seqcli.cli.line_wishes import wishes_of
+    from seqcli.cli.minimum_risk import of_samples
+    from seqcli.cli.source_words import dictionary_of, known, links_of
     from seqcli.cli.sources import Reading, read_line
     from seqcli.cli.work_view import WorkView
     from seqcli.run import load
 
     notes.quiet = quiet
-    loaded = load(run, overrides or [], checkpoint=checkpoint, ensemble=ensemble or [])
+    options = {
+        "beam_size": beam_size,
+        "length_penalty": length_penalty,
+        "length_normalization": length_normalization,
+        "coverage_penalty": coverage_penalty,
+        "patience": patience,
+        "min_length": min_length,
+        "max_length": max_length,
+        "repetition_penalty": repetition_penalty,
+        "no_repeat_ngram": no_repeat_ngram,
+        "diverse_groups": diverse_groups,
+        "diversity": diversity,
+        "prefix": prefix,
+        "constraints": constraint,
+        "avoid": avoid,
+        "unknown": replace_unknown or None,
+    }
+    sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
+    searching = search_overrides(options, sample=sample, sampling=sampling)
+    loaded = load(run, [*(overrides or []), *searching], checkpoint=checkpoint, ensemble=ensemble or [])
     looking = settings_of(align_from, align_layer, align_threshold, words=align_words)
     if alignments:
         refuse_images(loaded)
-    dictionary = _dictionary(loaded, lexicon, wanted=replace_unknown)
-    settings = loaded.settings(beam_size)
-    settings = replace(settings, beam_size=max(settings.beam_size, nbest))
-    if length_penalty is not None:
-        settings = replace(settings, length_penalty=length_penalty)
-    settings = replace(settings, unknown=settings.unknown or replace_unknown)
+    dictionary = dictionary_of(loaded, lexicon, wanted=replace_unknown)
+    settings = loaded.settings().at_least(nbest)
     if mbr is not None or mbr_utility is not None:
-        settings = _of_samples(loaded, settings, mbr, mbr_utility, beam_size=beam_size)
+        settings = of_samples(loaded, settings, mbr, mbr_utility, beam_size=beam_size)
     layout = Layout(as_json, nbest, scores)
     reading = Reading(as_json, loaded.reads_texts, loaded.reads_images, loaded.features_separator)
     with ExitStack() as files:
@@ -134,6 +194,9 @@ def translate(
         shared = (input_file is None and os.isatty(0)) or (output_file is None and os.isatty(1))
         view = files.enter_context(WorkView("translating", hidden=shared))
         out = stdout() if output_file is None else files.enter_context(open_output(output_file, input_file))
+        traced = (
+            None if trace_file is None else files.enter_context(open_output(trace_file, input_file, beside=output_file))
+        )
         number, bytes_done, damaged, unseen = 0, 0, [], []
         for window in windows(lines, WINDOW_IMAGES if reading.images else WINDOW_LINES):
             texts = [line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace") for line in window]
@@ -142,15 +205,25 @@ def translate(
             examples, complaints = loaded.translator.seen([example for example, _ in read])
             unseen += complaints
             width = sum(map(len, window))
-            results = loaded.hypotheses(examples, settings, _share_of(view, size, bytes_done, width))
+            wishes = [wishes_of(fields, example.origin) for example, fields in read] if as_json else []
+            beams: dict[int, list[Node]] = {}
+            results = loaded.hypotheses(
+                examples,
+                settings,
+                _share_of(view, size, bytes_done, width),
+                wishes=wishes,
+                traced=None if traced is None else beams.__setitem__,
+            )
             bytes_done += width
             kept = [found[:nbest] for found in results]
-            linked = _linked(loaded, examples, kept, looking) if alignments else [None] * len(kept)
+            linked = links_of(loaded, examples, kept, looking) if alignments else [None] * len(kept)
             if dictionary is not None:
-                kept = _known(loaded, examples, kept, dictionary, looking)
+                kept = known(loaded, examples, kept, dictionary, looking)
             for (example, fields), found, links in zip(read, kept, linked, strict=True):
                 out.writelines(f"{line}\n" for line in written(example, fields, found, layout, links))
             out.flush()
+            if traced is not None:
+                traced.writelines(_traces(loaded, examples, beams))
             number += len(window)
             if size is None:
                 view.title = f"translating, {number:,} lines done"
@@ -171,63 +244,15 @@ def _share_of(view: WorkView, size: int | None, before: int, width: int) -> Call
     return told
 
 
-def _linked(
-    loaded: Run, examples: Sequence[Example], found: Sequence[Sequence[Translation]], settings: AlignmentSettings
-) -> list[list[str] | None]:
-    """The alignment of each hypothesis of each example as text."""
-    from seqcli.data.pharaoh import format_links
+def _traces(loaded: Run, examples: Sequence[Example], beams: Mapping[int, list[Node]]) -> Iterator[str]:
+    """What the search considered for each example, by its place, as lines of JSON."""
+    from seqcli.search.trace import trace_as_json
 
-    pairs = [(example, one) for example, several in zip(examples, found, strict=True) for one in several]
-    links = iter(loaded.alignments([example for example, _ in pairs], [one for _, one in pairs], settings))
-    return [[format_links(next(links)) for _ in several] for several in found]
-
-
-def _known(
-    loaded: Run,
-    examples: Sequence[Example],
-    found: Sequence[Sequence[Translation]],
-    lexicon: Mapping[str, str],
-    settings: AlignmentSettings,
-) -> list[list[Translation]]:
-    """The hypotheses of each example with words for what is unknown."""
-    pairs = [(example, one) for example, several in zip(examples, found, strict=True) for one in several]
-    known = loaded.without_unknown(
-        [example for example, _ in pairs], [one for _, one in pairs], lexicon=lexicon, settings=settings
-    )
-    each = iter(known)
-    return [[next(each) for _ in several] for several in found]
-
-
-def _dictionary(loaded: Run, lexicon: Path | None, *, wanted: bool) -> dict[str, str] | None:
-    """The translations of words that are written for unknown ones, if such are `wanted`. RecipeError where they cannot be."""
-    from seqcli.analysis.unknown_words import check_words_to_take
-    from seqcli.data.lexicon import read_lexicon
-    from seqcli.errors import RecipeError
-
-    if not wanted:
-        if lexicon is not None:
-            raise RecipeError("--lexicon goes with --replace-unknown")
-        return None
-    check_words_to_take(loaded.translator)
-    return {} if lexicon is None else read_lexicon(lexicon)
-
-
-def _of_samples(
-    loaded: Run, settings: SearchSettings, samples: int | None, utility: str | None, *, beam_size: int | None
-) -> SearchSettings:
-    """The settings of a search that draws samples and ranks them by what is expected of them."""
-    from seqcli.errors import RecipeError
-    from seqcli.evaluation.minimum_risk import MinimumRisk
-    from seqcli.search.sampling import Sampling
-
-    if samples is None:
-        raise RecipeError("--mbr-utility goes with --mbr")
-    if beam_size is not None:
-        raise RecipeError(f"--mbr {samples} goes without --beam-size: it is the number of samples")
-    if utility not in (None, "chrf", "bleu"):
-        raise RecipeError(f"--mbr-utility {utility}: there are chrf and bleu")
-    risk = MinimumRisk(utility or "chrf", loaded.recipe.evaluation.bleu_tokenize)  # type: ignore[arg-type]
-    return replace(settings, beam_size=samples, sampling=settings.sampling or Sampling(), minimum_risk=risk)
+    for place, example in enumerate(examples):
+        nodes = beams.get(place, [])
+        tokens = loaded.translator.target_tokenizer.tokens([node.id for node in nodes])
+        record = {"line": example.index + 1, "source": example.source, "beam": trace_as_json(nodes, tokens)}
+        yield f"{json.dumps(record, ensure_ascii=False)}\n"
 
 
 def written(

@@ -23,7 +23,7 @@ from seqcli.search.beam import beam_search
 from seqcli.search.demands import Demands
 from seqcli.search.penalties import Coverage, LengthNormalization, LengthPenalty
 from seqcli.search.sampling import Sampling
-from seqcli.search.trace import BeamTrace
+from seqcli.search.trace import BeamTrace, Node
 from seqcli.symbols import BOS, EOS, PAD, UNK, Example
 from seqcli.types import Batch, Hypotheses
 
@@ -47,7 +47,7 @@ class SearchSettings:
     length_normalization: LengthNormalization = "average"
     coverage_penalty: float = 0.0
     patience: float | None = 1.0
-    groups: int = 1
+    diverse_groups: int = 1
     diversity: float = 0.5
     repetition_penalty: float = 1.0
     no_repeat_ngram: int = 0
@@ -62,6 +62,11 @@ class SearchSettings:
     def scoring(self) -> LengthPenalty:
         """What makes a score of a log-probability."""
         return LengthPenalty(self.length_normalization, self.length_penalty)
+
+    def at_least(self, hypotheses: int) -> SearchSettings:
+        """The same with so wide a beam that it may find so many; groups stay of one size."""
+        size = max(self.beam_size, hypotheses)
+        return replace(self, beam_size=-(-size // self.diverse_groups) * self.diverse_groups)
 
     def limit(self, source_length: int) -> int:
         """The longest hypothesis for a source of that many symbols."""
@@ -82,6 +87,10 @@ class Translation:
 
 Told = Callable[[int, int], None]
 """Is told how much of some work is done, and how much there is."""
+
+
+Traced = Callable[[int, list[Node]], None]
+"""Is told an example's place and what its search considered."""
 
 
 def nobody(done: int, total: int) -> None:
@@ -131,9 +140,12 @@ class Translator:
         examples: Sequence[Example],
         settings: SearchSettings,
         told: Told = nobody,
+        *,
         wishes: Sequence[Wishes | None] = (),
+        traced: Traced | None = None,
     ) -> list[list[Translation]]:
-        """The hypotheses for each example, best first, in the order given; `wishes` are those of each, where some have any of their own.
+        """The hypotheses for each example, best first, in the order given; `wishes` are those of each, where some have any of their own, and
+        `traced` gets the beam of each.
 
         The sources are sorted by length and translated side by side; one with nothing to read or to see is answered by an empty text.
         After each bunch `told` gets how many of the sources' symbols are done, and how many there are.
@@ -150,11 +162,14 @@ class Translator:
         done, total = 0, sum(lengths[row] for row in written)
         for rows in _side_by_side(written, lengths, settings.batch_sentences):
             batch = self.batch([examples[row] for row in rows], sources=[encoded[row] for row in rows])
-            found = self.search(batch, settings, asked=[every[row] for row in rows])
-            for row, translations in zip(rows, self.spell(found), strict=True):
+            trace = None if traced is None else BeamTrace()
+            found = self.search(batch, settings, asked=[every[row] for row in rows], trace=trace)
+            for place, (row, translations) in enumerate(zip(rows, self.spell(found), strict=True)):
                 results[row] = (
                     translations if settings.minimum_risk is None else ranked(translations, settings.minimum_risk)
                 )
+                if traced is not None and trace is not None:
+                    traced(row, trace.nodes(place))
             done += sum(lengths[row] for row in rows)
             told(done, total)
         return results
@@ -238,8 +253,13 @@ class Translator:
     ) -> Hypotheses:
         """Search for the sources of a batch side by side, each with what is `asked` of it; a `trace` is told all that was considered.
 
-        The length of a text bounds its hypothesis, an image does not. Raises `SeqcliError` for a coverage penalty without attention.
+        The length of a text bounds its hypothesis, an image does not. Raises `SeqcliError` for a coverage penalty without attention, and
+        for groups of different sizes.
         """
+        if settings.beam_size % settings.diverse_groups:
+            raise RecipeError(
+                f"a beam of {settings.beam_size} cannot be parted into {settings.diverse_groups} groups; give a multiple, or search.diverse_groups=1"
+            )
         lengths = batch.source_mask.sum(dim=1).tolist()
         every = asked or [self.asked(settings)] * len(lengths)
         limits = [
@@ -268,7 +288,7 @@ class Translator:
                 normalization=settings.length_normalization,
                 coverage=coverage,
                 patience=settings.patience,
-                groups=settings.groups,
+                groups=settings.diverse_groups,
                 diversity=settings.diversity,
                 repetition_penalty=settings.repetition_penalty,
                 no_repeat_ngram=settings.no_repeat_ngram,

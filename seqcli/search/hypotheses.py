@@ -100,6 +100,20 @@ def start(max_lengths: Sequence[int], demands: Sequence[Demands], beams: int, si
     return sentences
 
 
+def next_rows(sentences: Sequence[Sentence], width: int) -> tuple[list[int], list[int]]:
+    """For every live hypothesis of the sentences that go on, the row that its cache is in, of `width` a sentence, and its last symbol; and as
+    many rows that nobody looks at as there are free places."""
+    rows: list[int] = []
+    last: list[int] = []
+    for number, sentence in enumerate(sentences):
+        if sentence.live:
+            for beam in sentence.beams:
+                free = beam.size - len(beam.live)
+                rows += [number * width + parent for parent in (*beam.parents[: len(beam.live)], *[0] * free)]
+                last += [*(one.ids[-1] for one in beam.live), *[EOS] * free]
+    return rows, last
+
+
 def gather(sentences: Sequence[Sentence], most: int) -> Hypotheses:
     """The best finished hypotheses as one rectangle, best first; of each beam, as many as it has places."""
     found = [
