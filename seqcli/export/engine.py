@@ -16,13 +16,15 @@ from typing import Any
 
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import RecipeError, SeqcliError
-from seqcli.evaluation.translator import Reader, SearchSettings, Translation
+from seqcli.evaluation.translator import Reader, SearchSettings, Translation, longest_hypothesis
+from seqcli.evaluation.wishes import Asked
 from seqcli.export.ctranslate2 import POSITIONS, symbol_names
 from seqcli.export.folder import require
+from seqcli.search.trace import BeamTrace
 from seqcli.symbols import BOS, PAD, SPECIAL, Example
 
-OBEYED = ("beam_size", "length_penalty", "max_length", "max_ratio", "batch_sentences", "unknown")
-"""The settings of a search that it can do."""
+OBEYED = ("beam_size", "length_penalty", "max_length", "max_ratio", "batch_sentences", "unknown", "wishes")
+"""The settings of a search that it is given; of wishes the greatest length alone."""
 NEXT_TO_0 = 1e-30
 
 
@@ -58,16 +60,23 @@ class CTranslate2Reader(Reader):
         self.targets = {name: i for i, name in enumerate(symbol_names(target_tokenizer))}
 
     def answers(
-        self, examples: Sequence[Example], sources: Sequence[Sequence[int]], settings: SearchSettings
+        self,
+        examples: Sequence[Example],
+        sources: Sequence[Sequence[int]],
+        settings: SearchSettings,
+        *,
+        asked: Sequence[Asked],
+        trace: BeamTrace | None = None,
     ) -> list[list[Translation]]:
         """The hypotheses for each source.
 
         One call knows one longest length. So all are searched for together with the longest of theirs, and those that came to the end of their
         own once more with it, those with the same together: a search that was done before has never seen a limit.
         """
-        refuse_settings(settings)
-        assert self.longest_target is not None
-        limits = [min(settings.limit(len(ids)), self.longest_target) for ids in sources]
+        refuse_settings(settings, asked)
+        if trace is not None:
+            raise RecipeError("--engine ctranslate2 does not tell what its search considered; leave --trace out")
+        limits = [longest_hypothesis(one, settings.limit(len(ids))) for one, ids in zip(asked, sources, strict=True)]
         longest = max(limits)
         found = self._search(sources, longest, settings)
         again: dict[int, list[int]] = {}
@@ -105,9 +114,13 @@ class CTranslate2Reader(Reader):
             yield Translation(self.target_tokenizer.decode(ids), score, score * len(ids) ** length_penalty, ids)
 
 
-def refuse_settings(settings: SearchSettings) -> None:
+def refuse_settings(settings: SearchSettings, asked: Sequence[Asked] = ()) -> None:
     """Raise `RecipeError` where a search is asked for that CTranslate2 is not given."""
     for one in fields(settings):
         usual = one.default_factory() if one.default_factory is not MISSING else one.default
         if one.name not in OBEYED and getattr(settings, one.name) != usual:
             raise RecipeError(f"--engine ctranslate2 knows no {one.name}; leave it out, or use the native engine")
+    if any(one.demands.restrict for one in asked):
+        raise RecipeError(
+            "--engine ctranslate2 knows no prefix, no constraints, no avoid and no min_length; leave them out, or use the native engine"
+        )

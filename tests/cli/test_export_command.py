@@ -79,13 +79,17 @@ def test_an_export_is_a_folder_beside_the_run(run: Path, lines: Path, call: Call
         (("translate", "RUN", "--engine", "fast"), "there are native and ctranslate2"),
         (("translate", "RUN", "--quantization", "int8"), "only --engine ctranslate2"),
         (("translate", "RUN", "--engine", "ctranslate2", "--alignments"), "native engine"),
+        (("translate", "RUN", "--engine", "ctranslate2", "--replace-unknown"), "native engine"),
+        (("translate", "RUN", "--engine", "ctranslate2", "--trace", "TRACE"), "leave --trace out"),
+        (("translate", "RUN", "--engine", "ctranslate2", "--ensemble", "RUN"), "leave --ensemble out"),
+        (("translate", "RUN", "--engine", "ctranslate2", "--mbr", "4"), "knows no sampling"),
         (("translate", "RUN", "device=cuda", "--engine", "ctranslate2"), "runs on the CPU"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(
     run: Path, lines: Path, call: Call, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    names = {"RUN": str(run), "NOWHERE": str(tmp_path / "nowhere")}
+    names = {"RUN": str(run), "NOWHERE": str(tmp_path / "nowhere"), "TRACE": str(tmp_path / "trace.jsonl")}
     more = ["-i", str(lines)] if arguments[0] == "translate" else []
     done = call(*(names.get(one, one) for one in arguments), *more)
     assert done.code == 2

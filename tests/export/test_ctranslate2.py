@@ -17,6 +17,7 @@ import seqcli
 from seqcli.engine import load_on_ctranslate2
 from seqcli.errors import RecipeError, SeqcliError
 from seqcli.evaluation.translator import SearchSettings, Translation
+from seqcli.evaluation.wishes import Wishes
 from seqcli.export.ctranslate2 import QUANTIZATIONS, symbol_names, transformer_spec
 from seqcli.export.engine import refuse_settings
 from seqcli.run import Run, Translates
@@ -242,12 +243,49 @@ def test_settings_that_it_does_not_know_are_refused(native: Run) -> None:
 
     @dataclass(frozen=True)
     class More(SearchSettings):
-        temperature: float | None = None
+        to_come: float | None = None
 
     known = vars(native.settings())
     refuse_settings(More(**known))
-    with pytest.raises(RecipeError, match="temperature"):
-        refuse_settings(More(**known, temperature=1.0))
+    with pytest.raises(RecipeError, match="to_come"):
+        refuse_settings(More(**known, to_come=1.0))
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("search.length_normalization=gnmt", "length_normalization"),
+        ("search.coverage_penalty=0.2", "coverage_penalty"),
+        ("search.patience=2.0", "patience"),
+        ("search.repetition_penalty=1.5", "repetition_penalty"),
+        ("search.no_repeat_ngram=3", "no_repeat_ngram"),
+        ("search.min_length=3", "min_length"),
+        ("search.prefix=a", "prefix"),
+        ("search.sampling={}", "sampling"),
+    ],
+)
+def test_a_search_that_it_is_not_given_is_refused(transformer_run: Path, override: str, named: str) -> None:
+    other = load_on_ctranslate2(transformer_run, [override])
+    with pytest.raises(RecipeError, match=f"--engine ctranslate2 knows no .*{named}"):
+        other.hypotheses([Example("abc", None, 0, "here")])
+
+
+def test_a_line_may_have_a_greatest_length_of_its_own(native: Run, fast: Translates, examples: list[Example]) -> None:
+    wishes = [Wishes(max_length=3) if row % 2 else None for row in range(40)]
+    settings = native.settings(1)
+    with renormalised(native, (PAD, BOS, UNK)):
+        ours = native.hypotheses(examples[:40], settings, wishes=wishes)
+    theirs = fast.hypotheses(examples[:40], settings, wishes=wishes)
+    assert [found[0].ids for found in ours] == [found[0].ids for found in theirs]
+    assert all(len(found[0].ids) <= 3 for found in theirs[1::2])
+    assert any(len(found[0].ids) > 3 for found in theirs[::2])
+    with pytest.raises(RecipeError, match="knows no prefix"):
+        fast.hypotheses(examples[:1], settings, wishes=[Wishes(prefix="a")])
+
+
+def test_its_search_is_not_traced(native: Run, fast: Translates, examples: list[Example]) -> None:
+    with pytest.raises(RecipeError, match="leave --trace out"):
+        fast.hypotheses(examples[:1], native.settings(), traced=lambda row, nodes: None)
 
 
 class Letters:

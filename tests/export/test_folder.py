@@ -103,6 +103,11 @@ def test_a_failed_export_leaves_what_was_there(copy_run: Path, tmp_path: Path, m
     assert seqcli.load(tmp_path / "small").translate(["ab"]) == loaded.translate(["ab"])
 
 
+def test_an_ensemble_is_no_model(copy_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="ensemble"):
+        seqcli.load(copy_run, ensemble=[copy_run]).export(tmp_path / "no")
+
+
 def test_a_damaged_description_is_told(copy_run: Path, tmp_path: Path) -> None:
     seqcli.load(copy_run).export(tmp_path / "small")
     for content in ("{", "[]", "{}"):
