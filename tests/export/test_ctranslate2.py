@@ -325,7 +325,8 @@ def test_multi30k_at_beam_5(shared_data: Path, tmp_path: Path) -> None:
         "search={beam_size: 5, max_length: 100}",
         "evaluation.metrics=[loss]",
     ]
-    list(prepare(load_recipe("copy", overrides), tmp_path / "run").train())
+    with torch.enable_grad():
+        list(prepare(load_recipe("copy", overrides), tmp_path / "run").train())
     native, fast = seqcli.load(tmp_path / "run"), load_on_ctranslate2(tmp_path / "run")
     examples = list(native.corpus("test").read())
     assert len(examples) == 1000
