@@ -175,9 +175,9 @@ def native(overrides: list[str], run: Path, beam: int, forced: int) -> Answer:
 def peer(compute_type: str, run: Path, beam: int, forced: int) -> Answer:
     """CTranslate2 with the same weights, in this process; it sorts by length by itself."""
     import ctranslate2
-    from seqcli.export.ctranslate2 import symbol_names
 
     import seqcli
+    from seqcli.export.ctranslate2 import symbol_names
 
     loaded = seqcli.load(run)
     with tempfile.TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -31,7 +32,8 @@ def export_onnx(place: Path, exported: Exported) -> None:
     with export_folder(place, exported, "onnx", {"opset": OPSET}) as folder:
         reader = translator.image_reader
         texts = recipe.source.tokenizer is not None
-        model = translator.model.float().cpu()
+        # the run's own model stays where it is
+        model = copy.deepcopy(translator.model).cpu()
         graphs = write_graphs(folder, model, texts=texts, image_shape=None if reader is None else reader.shape)
         _refuse_broken(folder / graph.file for graph in graphs)
         about: dict[str, Any] = {
