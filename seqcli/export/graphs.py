@@ -117,30 +117,31 @@ def write_graphs(
     """Write `encoder.onnx` and `step.onnx` of a model that reads texts, images of a shape, or both."""
     with torch.inference_mode(False), torch.no_grad():
         ports = find_ports(model, texts=texts, image_shape=image_shape)
+        encoder, step = _graphs(model, ports, texts=texts, image_shape=image_shape)
         batch = example_batch(3, 3, image_shape)
-        images = image_shape is not None
+        sources = [*([batch.source] if texts else []), *([] if batch.image is None else [batch.image])]
         # after a step, so that no axis is of length 0 and the position is not that of the first symbol
         state = _after(model, model.start(batch), 1)
-        sources = {"source": batch.source} if texts else {}
-        if batch.image is not None:
-            sources["image"] = batch.image
-        shapes: dict[str, Shape] = {"source": ["batch", "source"], "image": ["batch", *(image_shape or ())]}
-        memory = {f"memory.{name}": shape for name, shape in ports.memory.items()}
-        cache = {f"cache.{name}": shape for name, shape in ports.cache.items()}
-        encoder = Graph("encoder.onnx", {name: shapes[name] for name in sources}, {**memory, **cache})
-        step = Graph(
-            "step.onnx",
-            {"ids": ["batch"], "position": [], **memory, **cache},
-            {
-                "logits": ["batch", model.output.out_features],
-                **{f"next.cache.{name}": shape for name, shape in ports.grown.items()},
-            },
-        )
-        _write(folder, encoder, EncoderGraph(model, ports, texts=texts, images=images), list(sources.values()))
-        constants = [state.memory[name] for name in ports.memory]
-        given = [torch.full((3,), UNK), torch.tensor(1), *constants, *_renewed(state).values()]
+        constants, renewed = (state.memory[name] for name in ports.memory), _renewed(state).values()
+        given = [torch.full((3,), UNK), torch.tensor(1), *constants, *renewed]
+        _write(folder, encoder, EncoderGraph(model, ports, texts=texts, images=image_shape is not None), sources)
         _write(folder, step, StepGraph(model, ports), given)
     return encoder, step
+
+
+def _graphs(model: Seq2Seq, ports: Ports, *, texts: bool, image_shape: Sequence[int] | None) -> tuple[Graph, Graph]:
+    """The two files with their inputs and outputs, in the order in which the modules have them."""
+    sources: dict[str, Shape] = {"source": ["batch", "source"]} if texts else {}
+    if image_shape is not None:
+        sources["image"] = ["batch", *image_shape]
+    state = {
+        **{f"memory.{name}": shape for name, shape in ports.memory.items()},
+        **{f"cache.{name}": shape for name, shape in ports.cache.items()},
+    }
+    scores: dict[str, Shape] = {"logits": ["batch", model.output.out_features]}
+    grown = {f"next.cache.{name}": shape for name, shape in ports.grown.items()}
+    symbols: dict[str, Shape] = {"ids": ["batch"], "position": []}
+    return Graph("encoder.onnx", sources, state), Graph("step.onnx", {**symbols, **state}, {**scores, **grown})
 
 
 def find_ports(model: Seq2Seq, *, texts: bool, image_shape: Sequence[int] | None) -> Ports:
