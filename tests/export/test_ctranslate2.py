@@ -303,6 +303,7 @@ def test_no_two_symbols_have_one_name() -> None:
 
 
 @pytest.mark.real
+@pytest.mark.timeout(1500)
 def test_multi30k_at_beam_5(shared_data: Path, tmp_path: Path) -> None:
     """The test set of 1,000 sentences by a Transformer trained for some hundred steps, its beams all in doubt."""
     from seqcli.experiment import prepare
