@@ -16,13 +16,18 @@ from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.minimum_risk import MinimumRisk
+from seqcli.evaluation.shortened import shortened
 from seqcli.evaluation.wishes import Asked, Wishes, asked
+from seqcli.evaluation.workers import side_by_side
 from seqcli.models.ensemble import Predictor
 from seqcli.models.seq2seq import Seq2Seq
+from seqcli.models.shortlisted import Shortlisted
+from seqcli.nn.reduced import Precision, Twin, reduces
 from seqcli.search.beam import beam_search
 from seqcli.search.demands import Demands
 from seqcli.search.penalties import Coverage, LengthNormalization, LengthPenalty
 from seqcli.search.sampling import Sampling
+from seqcli.search.shortlist import Shortlist
 from seqcli.search.trace import BeamTrace, Node
 from seqcli.symbols import BOS, EOS, PAD, UNK, Example
 from seqcli.types import Batch, Hypotheses
@@ -51,6 +56,9 @@ class SearchSettings:
     diversity: float = 0.5
     repetition_penalty: float = 1.0
     no_repeat_ngram: int = 0
+    precision: Precision = "float32"
+    shortlist: Shortlist | None = None
+    """What is scored of the target's symbols, if not all."""
     sampling: Sampling | None = None
     """What hypotheses are drawn from, `beam_size` of them, if they are drawn."""
     minimum_risk: MinimumRisk | None = None
@@ -124,11 +132,16 @@ class Translator:
         self.longest_target = longest_target
         self.image_reader = image_reader
         self.cut: dict[str, None] = {}  # a set that keeps its order
+        self._twin = Twin()
 
     @property
     def predictor(self) -> Predictor:
         """What search asks for the next symbol."""
         return self.model
+
+    def quick_predictor(self) -> Predictor:
+        """The same with its matrix products in 16 bits."""
+        return self._twin(self.model)
 
     @property
     def members(self) -> tuple[Translator, ...]:
@@ -160,11 +173,18 @@ class Translator:
         results = [[Translation("", 0.0, 0.0, ())] for _ in examples]
         lengths = [len(ids) for ids in encoded]
         done, total = 0, sum(lengths[row] for row in written)
-        for rows in _side_by_side(written, lengths, settings.batch_sentences):
+
+        def search(rows: list[int]) -> tuple[list[list[Translation]], BeamTrace | None]:
             batch = self.batch([examples[row] for row in rows], sources=[encoded[row] for row in rows])
             trace = None if traced is None else BeamTrace()
             found = self.search(batch, settings, asked=[every[row] for row in rows], trace=trace)
-            for place, (row, translations) in enumerate(zip(rows, self.spell(found), strict=True)):
+            return list(self.spell(found)), trace
+
+        # made once, before several threads ask for it
+        self._predictor(settings)
+        bunches = list(_in_bunches(written, lengths, settings.batch_sentences))
+        for rows, (found, trace) in side_by_side(search, bunches, self.device):
+            for place, (row, translations) in enumerate(zip(rows, found, strict=True)):
                 results[row] = (
                     translations if settings.minimum_risk is None else ranked(translations, settings.minimum_risk)
                 )
@@ -173,6 +193,14 @@ class Translator:
             done += sum(lengths[row] for row in rows)
             told(done, total)
         return results
+
+    def _predictor(self, settings: SearchSettings) -> Predictor:
+        return self.quick_predictor() if reduces(settings.precision, self.device) else self.predictor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
 
     def seen(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
         """The examples with their images decoded, and a sentence for each that cannot be: such an example is left without one. What has
@@ -224,7 +252,7 @@ class Translator:
             images = [_read(self.image_reader, example) for example in examples]
         sources = sources or [self.encode(example) for example in examples]
         batch = make_batch(sources, targets, range(len(sources)), images)
-        return batch.to(next(self.model.parameters()).device)
+        return batch.to(self.device)
 
     def encode_target(self, text: str) -> list[int]:
         """The ids that the decoder should write, EOS last."""
@@ -272,15 +300,20 @@ class Translator:
             demands = [replace(one.demands, source=ids) for one, ids in zip(every, sources, strict=True)]
         self.model.eval()
         with torch.inference_mode():
-            state = self.predictor.start(batch)
+            predictor = self._predictor(settings)
+            short = None
+            if settings.shortlist is not None:
+                short = shortened(predictor, settings.shortlist, batch, demands)
+                predictor, demands = short.predictor, [short.asked(one) for one in demands]
+            state = predictor.start(batch)
             coverage = None
             if settings.coverage_penalty > 0.0:
-                if "mask" not in state.memory:
+                if "mask" not in state.memory or not isinstance(predictor, Seq2Seq | Shortlisted):
                     who = "this model has none" if len(self.members) == 1 else "an ensemble has none of its own"
                     raise SeqcliError(f"a coverage penalty needs attention, and {who}; leave coverage_penalty out")
-                coverage = Coverage(self.model.step_with_attention, state.memory["mask"], settings.coverage_penalty)
-            return beam_search(
-                self.predictor.step,
+                coverage = Coverage(predictor.step_with_attention, state.memory["mask"], settings.coverage_penalty)
+            found = beam_search(
+                predictor.step,
                 state,
                 limits,
                 beam_size=settings.beam_size,
@@ -297,6 +330,11 @@ class Translator:
                 banned=(PAD, BOS) if settings.unknown else (PAD, BOS, UNK),
                 trace=trace,
             )
+        if short is None:
+            return found
+        if trace is not None:
+            trace.rename(short.columns.tolist())
+        return short.found(found)
 
     def spell(self, hypotheses: Hypotheses) -> Iterator[list[Translation]]:
         """The hypotheses of each row as text; places that the search left empty are left out."""
@@ -334,7 +372,7 @@ def _read(reader: ImageReader, example: Example) -> NDArray[Any]:
     return read
 
 
-def _side_by_side(rows: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+def _in_bunches(rows: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
     """The rows in bunches of at most `most`, shortest first, none with more than `BATCH_SYMBOLS` cells if it has two rows."""
     bunch: list[int] = []
     for row in sorted(rows, key=lambda row: lengths[row]):

@@ -88,6 +88,11 @@ class BeamTrace:
             )
         self._beams[sentence] = {row: numbers[place] for row, place in kept.items()}
 
+    def rename(self, symbols: Sequence[int]) -> None:
+        """Take the ids of all nodes for places among these symbols."""
+        for nodes in self._nodes.values():
+            nodes[:] = [replace(node, id=symbols[node.id]) for node in nodes]
+
     def end(self, sentence: int, found: Sequence[Sequence[int]]) -> None:
         """Take in what the search gives back for a sentence: the ids of its hypotheses, best first."""
         nodes = self._nodes.get(sentence, [])
