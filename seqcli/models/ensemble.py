@@ -76,13 +76,17 @@ class Ensemble:
 
     def _apart(self, state: State) -> Iterator[State]:
         for number in range(len(self.models)):
-            yield replace(state, memory=_of(number, state.memory), cache=_of(number, state.cache))
+            memory, cache, history = (_of(number, parts) for parts in (state.memory, state.cache, state.history))
+            yield replace(state, memory=memory, cache=cache, history=history)
 
 
 def _joined(states: Sequence[State]) -> State:
-    memory = {f"{number}.{name}": part for number, state in enumerate(states) for name, part in state.memory.items()}
-    cache = {f"{number}.{name}": part for number, state in enumerate(states) for name, part in state.cache.items()}
-    return replace(states[0], memory=memory, cache=cache)
+    """One state of all; where a hypothesis comes from is the same for all members."""
+    memory, cache, history = (
+        {f"{number}.{name}": part for number, parts in enumerate(several) for name, part in parts.items()}
+        for several in zip(*((state.memory, state.cache, state.history) for state in states), strict=True)
+    )
+    return replace(states[0], memory=memory, cache=cache, history=history)
 
 
 def _of(number: int, parts: dict[str, Tensor]) -> dict[str, Tensor]:
