@@ -69,7 +69,7 @@ def test_other_options_are_heard(written: Written) -> None:
         ["--temperature", "0.01", "--top-k", "5", "--top-p", "0.9", "--min-p", "0.1"],
     ):
         assert written(given, *options) == given
-    groups = written(["abcd"], "--diverse-groups", "3", "--diversity", "9", "--beam-size", "3", "--nbest", "4")
+    groups = written(["abcd"], "--diverse-groups", "3", "--diversity", "50", "--beam-size", "3", "--nbest", "3")
     assert len({line.split("\t")[2][:1] for line in groups}) >= 3, "the groups begin differently"
     assert written(["aaaa"], "--repetition-penalty", "30") != ["aaaa"]
 
