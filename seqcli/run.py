@@ -296,7 +296,9 @@ class Run:
         alternatives: int = 5,
     ) -> list[Explanation]:
         """Why the model writes its own translation of each source (see `examples`), or how it likes the given target: the probability of
-        each symbol, the `alternatives` most probable ones, what was looked at, and the beam."""
+        each symbol, the `alternatives` most probable ones, what was looked at, and the beam. `SeqcliError` for an ensemble."""
+        if len(self.translator.members) > 1:
+            raise SeqcliError("what an ensemble writes is explained by no single model; explain one of its runs")
         examples, settings = self.examples(texts, targets, images=images), self.settings(beam_size)
         return [explain(self.translator, example, settings, alternatives=alternatives) for example in examples]
 
