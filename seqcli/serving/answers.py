@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,10 @@ def translation_answer(found: Found, *, nbest: int, scores: bool) -> dict[str, A
     return answer
 
 
-def _scores(one: Translation, wanted: bool) -> dict[str, float]:
-    return {"score": one.score, "log_prob": one.log_prob} if wanted else {}
+def _scores(one: Translation, wanted: bool) -> dict[str, float | None]:
+    """Both scores, where they are wanted; a damaged model's, which are no numbers, JSON has no word for."""
+    both = {"score": one.score, "log_prob": one.log_prob} if wanted else {}
+    return {name: value if math.isfinite(value) else None for name, value in both.items()}
 
 
 def attention_answer(maps: AttentionMaps, *, words: bool, picture: bool, most: int) -> bytes:

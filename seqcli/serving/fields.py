@@ -80,7 +80,8 @@ class Field:
             case "choice":
                 return {"type": "string", "enum": list(self.choices), **about}
             case "text":
-                return {"type": "string", "maxLength": self.most, **about}
+                bound = {} if math.isinf(self.most) else {"maxLength": self.most}
+                return {"type": "string", **bound, **about}
 
 
 def search_fields(limits: Limits) -> list[Field]:

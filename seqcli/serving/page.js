@@ -4,7 +4,8 @@
   const at = (id) => document.getElementById(id);
   const settings = JSON.parse(at("settings").textContent);
   const show = (id, shown) => { at(id).hidden = !shown; };
-  const percent = (part) => (part >= 0.0995 ? Math.round(100 * part) : (100 * part).toFixed(1)) + " %";
+  const percent = (part) => (part >= 0.0995 ? Math.round(100 * part) : part >= 0.0005 ? (100 * part).toFixed(1) : "< 0.1") + " %";
+  const signed = (value) => (Math.abs(value) < 0.0005 ? "0.000" : value.toFixed(3).replace("-", "−"));
   let picture = null;  // the image that was chosen
   let shown = null;  // the question and the hypothesis that are looked at
   let running = null;  // what can be broken off
@@ -99,7 +100,7 @@
       text.textContent = one.text || "(nothing)";
       const score = document.createElement("span");
       score.className = "score";
-      score.textContent = percent(Math.exp(one.log_prob)) + " · " + one.score.toFixed(3);
+      score.textContent = percent(Math.exp(one.log_prob)) + " · " + signed(one.score);
       score.title = "its probability, and the score that the order follows";
       const likely = document.createElement("span");
       likely.className = "likely";
@@ -204,6 +205,8 @@
   at("beam").value = settings.beam;
   at("beam").max = at("nbest").max = settings.most;
   at("penalty").value = settings.penalty;
+
+  at("search").open = innerWidth >= 800;  // where there is room for it
 
   at("ask").addEventListener("submit", (event) => { event.preventDefault(); translate(); });
   at("text").addEventListener("keydown", (event) => {
