@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from seqcli.serving.answers import to_bytes
 from seqcli.serving.doors import Doors, preflight
 from seqcli.serving.metrics import Metrics
-from seqcli.serving.refusal import BROKEN, TIMED_OUT, Refusal
+from seqcli.serving.refusal import BAD, BROKEN, LARGE_HEAD, TIMED_OUT, Refusal
 
 logger = logging.getLogger("seqcli.serving")
 
@@ -24,6 +24,8 @@ DRAINING = 2.0
 GONE = 499
 """What is counted for a client that did not wait for its answer; the number is nginx's."""
 OTHER = "other"
+MOST_FIELDS, LARGEST_HEAD = 100, 65536
+"""Header fields of a request, and bytes of all of them and the address."""
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -66,6 +68,7 @@ class Guard:
     async def _answer(self, scope: Scope, exchange: Exchange) -> None:
         headers = Headers(scope=scope)
         try:
+            _check_head(scope)
             allowed = self.doors.check(headers)
         except Refusal as refusal:
             await refused(refusal)(scope, exchange.receive, exchange.send)
@@ -77,6 +80,16 @@ class Guard:
             await Response(status_code=204, headers=preflight(allowed))(scope, exchange.receive, exchange.send)
             return
         await self.app(scope, exchange.receive, exchange.send)
+
+
+def _check_head(scope: Scope) -> None:
+    """Refusal for what h11 lets through: other versions, and a head that is too large but came at once."""
+    if scope["http_version"] not in ("1.0", "1.1"):
+        raise Refusal(BAD, "HTTP/1.1 is spoken here")
+    fields = scope["headers"]
+    size = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in fields)
+    if len(fields) > MOST_FIELDS or size > LARGEST_HEAD:
+        raise Refusal(LARGE_HEAD, "the header is too large")
 
 
 class Exchange:

@@ -4,6 +4,7 @@ bytes that are no HTTP after an answer has begun."""
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import h11
@@ -13,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from seqcli.serving.answers import to_bytes
 from seqcli.serving.limits import Limits
 from seqcli.serving.metrics import Metrics
-from seqcli.serving.refusal import BAD, TIMED_OUT, UNAVAILABLE
+from seqcli.serving.refusal import BAD, LARGE_HEAD, TIMED_OUT, UNAVAILABLE
 
 KEEP_ALIVE = 15
 """Seconds between two requests on one connection."""
@@ -83,8 +84,11 @@ class GuardedProtocol(H11Protocol):
         self._refuse(TIMED_OUT, "slow", "the header came too slowly")
 
     def send_400_response(self, msg: str) -> None:
-        """For bytes that are no HTTP; uvicorn calls it."""
-        self._refuse(BAD, "malformed", "this is no HTTP/1.1 request")
+        """For bytes that are no HTTP; uvicorn calls it where it has caught h11's error, which may know a better status."""
+        error = sys.exc_info()[1]
+        large = isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == LARGE_HEAD
+        sentence = "the header is too large" if large else "this is no HTTP/1.1 request"
+        self._refuse(LARGE_HEAD if large else BAD, "malformed", sentence)
 
     def _refuse(self, status: int, reason: str, sentence: str, headers: dict[str, str] | None = None) -> None:
         """Answer without a request, where no other answer has begun, and close."""
