@@ -30,7 +30,7 @@ def translation_answer(found: Found, *, nbest: int, scores: bool) -> dict[str, A
     """The best hypothesis of a source as `translation`, and `nbest` of them, where there is more than one, as `translations`."""
     kept = found.hypotheses[:nbest]
     best = kept[0] if kept else Translation("", 0.0, 0.0, ())
-    answer = {"translation": best.text, **_scores(best, scores)}
+    answer: dict[str, Any] = {"translation": best.text, **_scores(best, scores)}
     if nbest > 1:
         answer["translations"] = [{"text": one.text, **_scores(one, scores)} for one in kept]
     if found.cut:
