@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Served, serving
 from crowd import Tally, crowd
+from served import Served, serving
 
 from seqcli.experiment import prepare
 from seqcli.recipe.load import load_recipe

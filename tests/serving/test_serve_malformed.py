@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pytest
-from conftest import Served
 from crowd import read_answer
+from served import Served
 
 from seqcli.serving.limits import Limits
 
