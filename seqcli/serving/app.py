@@ -15,12 +15,12 @@ from seqcli.serving.answers import to_bytes
 from seqcli.serving.description import describe
 from seqcli.serving.doors import Doors
 from seqcli.serving.engine import Engine
-from seqcli.serving.guard import Guard, refused
+from seqcli.serving.guard import FAILED, Guard, refused
 from seqcli.serving.limits import Limits
 from seqcli.serving.metrics import Metrics
 from seqcli.serving.page import page_response
 from seqcli.serving.protocol import Settings
-from seqcli.serving.refusal import MISSING, Refusal
+from seqcli.serving.refusal import BROKEN, MISSING, Refusal
 from seqcli.serving.server import Server
 from seqcli.serving.service import Service
 
@@ -47,7 +47,7 @@ def make_app(service: Service, doors: Doors) -> Guard:
     if service.engine.reads_images:
         routes.append(Route("/overlay", service.overlay, methods=["POST"]))
     paths = frozenset(route.path for route in routes)
-    handlers = {Refusal: _refuse, HTTPException: _refuse_route}
+    handlers = {Refusal: _refuse, HTTPException: _refuse_route, Exception: _fail}
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
     app.router.redirect_slashes = False
     return Guard(app, doors, service.metrics, paths)
@@ -83,6 +83,11 @@ def serve(
 
 async def _refuse(request: Request, refusal: Refusal) -> Response:
     return refused(refusal)
+
+
+async def _fail(request: Request, error: Exception) -> Response:
+    """The server's own fault, which the guard writes to the log."""
+    return refused(Refusal(BROKEN, FAILED))
 
 
 async def _refuse_route(request: Request, error: HTTPException) -> Response:

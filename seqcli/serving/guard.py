@@ -23,6 +23,7 @@ DRAINING = 2.0
 """Seconds in which the rest of a refused body is thrown away, for a client that writes all before it reads."""
 GONE = 499
 """What is counted for a client that did not wait for its answer; the number is nginx's."""
+FAILED = "the server failed here; its log says more"
 OTHER = "other"
 MOST_FIELDS, LARGEST_HEAD = 100, 65536
 """Header fields of a request, and bytes of all of them and the address."""
@@ -58,9 +59,7 @@ class Guard:
         except Exception as error:
             logger.error("a request failed: %s %r", scope["method"], scope["path"], exc_info=error)
             if not exchange.started:
-                await refused(Refusal(BROKEN, "the server failed here; its log says more"))(
-                    scope, exchange.receive, exchange.send
-                )
+                await refused(Refusal(BROKEN, FAILED))(scope, exchange.receive, exchange.send)
         route = scope["path"] if scope["path"] in self.routes else OTHER
         self.metrics.requests.add(route=route, status=str(exchange.status))
         self.metrics.seconds.add(time.perf_counter() - started, route=route)

@@ -5,6 +5,7 @@ Nothing that a request says is ever taken for the name of a file: an image is wh
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -25,7 +26,10 @@ from seqcli.serving.limits import Limits
 from seqcli.serving.refusal import BAD, INVALID, TOO_LARGE, WRONG_KIND, Refusal
 from seqcli.symbols import Example
 
+LARGE = 65536
+"""Bytes of a body from which on it is read beside the other requests."""
 LONGEST_NUMBER = 30
+"""Digits of a whole number."""
 TAGS = 64
 """Feature tags of one source, at most."""
 DATA_ADDRESS = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,")
@@ -60,7 +64,8 @@ class Reader:
                 raise Refusal(WRONG_KIND, "JSON is read as UTF-8 only")
             if request.url.query:
                 raise Refusal(INVALID, "options stand in the JSON, not behind a ? in the address")
-            return self.from_json(body)
+            # a large one takes so long that others would wait for it
+            return await asyncio.to_thread(self.from_json, body) if len(body) > LARGE else self.from_json(body)
         if media == AS_FORM:
             if request.url.query:
                 raise Refusal(INVALID, "options are fields of the form, not behind a ? in the address")
@@ -233,7 +238,8 @@ def _image(given: Any, where: str) -> bytes:
         content = given
     elif isinstance(given, str):
         try:
-            content = base64.b64decode(DATA_ADDRESS.sub("", given, count=1), validate=True)
+            address = DATA_ADDRESS.match(given)
+            content = base64.b64decode(given[address.end() :] if address else given, validate=True)
         except (binascii.Error, ValueError) as error:
             raise Refusal(
                 INVALID, f"{where} must be the content of an image in base64; paths and addresses are not read"

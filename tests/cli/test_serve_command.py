@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Call
+
+Call = Callable[..., Any]
 
 
 def test_a_port_that_is_taken(call: Call, copy_run: Path) -> None:
