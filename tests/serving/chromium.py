@@ -78,6 +78,9 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
+        self.send(
+            "Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0
+        )  # what comes to lie under it would be pointed at
         self.send("Page.navigate", url=address)
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
 

@@ -53,7 +53,7 @@ def test_a_sentence_its_alternatives_and_its_attention(
     (maps,) = run.attention(["abcda"])
     assert browser.say(lines) == [list(maps.source), list(maps.target)]
     browser.point(".line:nth-of-type(2) button", 1)
-    browser.until("document.querySelector('.line button.chosen')")
+    browser.until("document.querySelectorAll('.line')[1].querySelectorAll('button')[1].classList.contains('chosen')")
     shown = browser.say("[...document.querySelectorAll('.line:nth-of-type(1) small')].map((each) => each.textContent)")
     strongest = int(maps.mean[1].argmax())
     assert float(shown[strongest].removesuffix(" %")) == pytest.approx(100 * maps.mean[1, strongest], abs=1)
