@@ -67,11 +67,12 @@ def beam_search(
 
     The scores are exactly what the model gives the same ids: nothing is renormalised.
     """
-    device = next(iter((*state.memory.values(), *state.cache.values()))).device
+    device = state.device
     sentences = [Sentence(index, limit) for index, limit in enumerate(max_lengths)]
     live = [sentence for sentence in sentences if sentence.max_length > 0]
     if len(live) < len(sentences):
-        state = state.select(torch.tensor([sentence.index for sentence in live], dtype=torch.long, device=device))
+        kept = torch.tensor([sentence.index for sentence in live], dtype=torch.long, device=device)
+        state = state.select(kept, kept)
     last = torch.full((len(live),), BOS, device=device)
     totals = torch.zeros(len(live), 1, device=device)  # log-probability of each live hypothesis, (A,K)
     written = torch.empty(len(live), 0, dtype=torch.long, device=device)  # its ids, (A·K,t)
@@ -105,15 +106,15 @@ def beam_search(
             sentence.take_unfinished(ids_so_far, totals[row], beam_size, length_penalty)
 
         same_rows = len(stay) == len(live) and totals.shape[1] == width
+        kept = torch.tensor(stay, dtype=torch.long, device=device)
         if len(stay) < len(live):
-            kept = torch.tensor(stay, dtype=torch.long, device=device)
             totals, rows, symbols = totals[kept], rows[kept], symbols[kept]
             live = [live[row] for row in stay]
         rows, last = rows.flatten(), symbols.flatten()
         written = torch.cat((written[rows], last[:, None]), dim=1)
         # the memory moves only when a sentence has left or hypotheses have multiplied
         if not same_rows:
-            state = state.select(rows)
+            state = state.select(rows, kept)
         elif beam_size > 1:
             state = state.reorder(rows)
     found = _gather(sentences, beam_size, device)
