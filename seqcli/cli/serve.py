@@ -44,7 +44,9 @@ def serve(
     characters: Annotated[
         int | None, typer.Option("--max-characters", min=1, metavar="N", help="Characters of one source.")
     ] = None,
-    pixels: Annotated[int | None, typer.Option("--max-pixels", min=1, metavar="N", help="Pixels of one image.")] = None,
+    pixels: Annotated[
+        int | None, typer.Option("--max-pixels", min=1, metavar="N", help="Pixels of the images of one request.")
+    ] = None,
     hosts: Annotated[
         list[str] | None,
         typer.Option("--allow-host", metavar="NAME", help="A name, as in the Host header, to answer to; * is any."),

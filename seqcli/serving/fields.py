@@ -85,7 +85,7 @@ class Field:
 
 
 def search_fields(limits: Limits) -> list[Field]:
-    """How to search; what is not said is as the recipe has it."""
+    """How to search, by the names that `SearchSettings` has; what is not said is as the recipe has it."""
     return [
         Field("beam_size", "integer", "Hypotheses kept at each step; 1 is greedy search.", 1, limits.beam_size),
         Field("length_penalty", "number", "Scores are divided by length to this power.", 0, LARGEST_PENALTY),

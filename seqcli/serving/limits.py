@@ -24,7 +24,7 @@ class Limits:
     weights: int = 2_000_000
     """Weights in one answer, over all layers and heads."""
     pixels: int = 25_000_000
-    """Pixels of one image, told before it is decoded."""
+    """Pixels of the images of one request, told before they are decoded."""
     beam_size: int = 32
     """Hypotheses kept, and given."""
     waiting: int = 1024

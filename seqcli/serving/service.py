@@ -21,7 +21,7 @@ from seqcli.serving.answers import attention_answer, to_bytes, translation_answe
 from seqcli.serving.batching import Batcher, QueueClosed, QueueFull
 from seqcli.serving.bodies import Bodies
 from seqcli.serving.engine import Engine, Found, pixels_of
-from seqcli.serving.fields import attention_fields, overlay_fields, translate_fields
+from seqcli.serving.fields import attention_fields, overlay_fields, search_fields, translate_fields
 from seqcli.serving.limits import Limits
 from seqcli.serving.metrics import CONTENT_TYPE, Metrics
 from seqcli.serving.overlay import draw_overlay
@@ -44,6 +44,7 @@ class Service:
         self.bodies = Bodies(limits)
         self.settings = engine.settings()
         self.stopping = False
+        self._search = search_fields(limits)
         self._decoding = asyncio.Semaphore(DECODING)
         self.model = Batcher(
             most_waiting=limits.waiting,
@@ -146,11 +147,9 @@ class Service:
                 return replace(wanted, examples=await asyncio.to_thread(self._decoded, wanted.examples))
 
     def _decoded(self, examples: Sequence[Example]) -> list[Example]:
-        for example in examples:
-            if (count := pixels_of(example)) > self.limits.pixels:
-                raise Refusal(
-                    TOO_LARGE, f"{example.origin}: {count:,} pixels in an image; {self.limits.pixels:,} may be sent"
-                )
+        count = sum(map(pixels_of, examples))
+        if count > self.limits.pixels:
+            raise Refusal(TOO_LARGE, f"{count:,} pixels in one request; {self.limits.pixels:,} may be sent")
         found, complaints = self.engine.seen(examples)
         if complaints:
             raise Refusal(INVALID, complaints[0])
@@ -158,7 +157,7 @@ class Service:
 
     def _settings(self, wanted: Wanted, nbest: int = 1) -> SearchSettings:
         """As the recipe searches, but for what the request says; the beam holds what is to be given."""
-        given = {name: wanted.options[name] for name in ("beam_size", "length_penalty") if name in wanted.options}
+        given = {field.name: wanted.options[field.name] for field in self._search if field.name in wanted.options}
         settings = replace(self.settings, **given)
         return replace(settings, beam_size=max(settings.beam_size, nbest))
 
