@@ -9,7 +9,7 @@ import pytest
 from served import Served, serving
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(copy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The copy run, by a server that has little patience."""
     log = tmp_path_factory.mktemp("served") / "log"
@@ -57,3 +57,17 @@ def captions_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> P
 def questions_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
     """A run that reads images and questions on them."""
     return _image_run(tmp_path_factory.mktemp("questions"), *QUESTIONS)
+
+
+@pytest.fixture(scope="session")
+def captions(captions_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server of images, which may not be large."""
+    with serving(captions_run, tmp_path_factory.mktemp("captions") / "log", "--max-body", "300000") as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def questions(questions_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server of images and questions on them."""
+    with serving(questions_run, tmp_path_factory.mktemp("questions") / "log") as one:
+        yield one

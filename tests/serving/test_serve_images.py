@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from served import Served, serving
+from served import Served
 from test_serve_malformed import part
 
 from seqcli.run import load
@@ -35,18 +34,6 @@ def bomb() -> bytes:
 
 def text_of(content: bytes) -> str:
     return base64.b64encode(content).decode()
-
-
-@pytest.fixture(scope="module")
-def captions(captions_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(captions_run, tmp_path_factory.mktemp("captions") / "log", "--max-body", "300000") as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def questions(questions_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(questions_run, tmp_path_factory.mktemp("questions") / "log") as one:
-        yield one
 
 
 def test_an_image_in_each_of_its_forms(captions: Served, captions_run: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from chromium import Browser, browsing
-from served import Served, serving
+from served import Served
 from test_serve_images import png
 
 from seqcli.run import load
@@ -20,12 +20,6 @@ BEST = "document.getElementById('best').textContent"
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with browsing(tmp_path_factory.mktemp("browser") / "profile") as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def captions(captions_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(captions_run, tmp_path_factory.mktemp("served") / "log") as one:
         yield one
 
 
