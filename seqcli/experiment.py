@@ -213,7 +213,7 @@ class Experiment:
             if result.hypotheses:
                 written = [result.hypotheses[row] for row in sampled]
             else:
-                found = translator.translate(shown, replace(settings, beam_size=1))
+                found = translator.translate(shown, replace(settings, beam_size=1, diverse_groups=1))
                 written = [next((one.text for one in each), "") for each in found]
             scores = {name: metric.value for name, metric in result.metrics.items()}
             return scores, tuple(

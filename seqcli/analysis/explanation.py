@@ -15,6 +15,7 @@ from seqcli.evaluation.attention import covering, reading_order
 from seqcli.evaluation.translator import SearchSettings, Translation, Translator
 from seqcli.models.seq2seq import over_memory
 from seqcli.nn.trace import trace_attention
+from seqcli.search.penalties import uncovered
 from seqcli.search.trace import BeamTrace, Node, path_to, trace_as_json
 from seqcli.symbols import Example
 from seqcli.types import Batch
@@ -135,7 +136,7 @@ def explain(
         example.source or example.origin,
         (example.target or "") if given else found[0].text,
         given,
-        log_prob / len(target) ** settings.length_penalty,
+        settings.scoring.score(log_prob, len(target)) + _unseen(looked, settings),
         log_prob,
         tuple(tokens),
         tuple(found),
@@ -165,6 +166,13 @@ def _forced(translator: Translator, batch: Batch) -> tuple[Tensor, _Looked | Non
             model.decoder(batch.inputs, model.decoder.start(memory))
     cross = over_memory(maps)
     return log_probs, _Looked(cross[-1][0].float().mean(dim=0).cpu(), memory.grid) if cross else None
+
+
+def _unseen(looked: _Looked | None, settings: SearchSettings) -> float:
+    """The coverage penalty of what was looked at, where the search has one."""
+    if looked is None or not settings.coverage_penalty:
+        return 0.0
+    return settings.coverage_penalty * float(uncovered(looked.weights.sum(dim=0)))
 
 
 def _tokens(

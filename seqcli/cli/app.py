@@ -17,6 +17,7 @@ from seqcli.cli import (
     lesson,
     recipe,
     report,
+    score,
     serve,
     sweep,
     train,
@@ -54,6 +55,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("translate")(translate.translate)
+app.command("score")(score.score)
 app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 app.command("sweep")(sweep.sweep)

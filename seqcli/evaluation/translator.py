@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,10 +14,16 @@ from seqcli.data.encoded import make_batch
 from seqcli.data.image_file import read_image
 from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
-from seqcli.errors import DataError
+from seqcli.errors import DataError, RecipeError, SeqcliError
+from seqcli.evaluation.minimum_risk import MinimumRisk
+from seqcli.evaluation.wishes import Asked, Wishes, asked
+from seqcli.models.ensemble import Predictor
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.search.beam import beam_search
-from seqcli.search.trace import BeamTrace
+from seqcli.search.demands import Demands
+from seqcli.search.penalties import Coverage, LengthNormalization, LengthPenalty
+from seqcli.search.sampling import Sampling
+from seqcli.search.trace import BeamTrace, Node
 from seqcli.symbols import BOS, EOS, PAD, UNK, Example
 from seqcli.types import Batch, Hypotheses
 
@@ -37,6 +44,29 @@ class SearchSettings:
     batch_sentences: int
     unknown: bool = False
     """Whether the unknown symbol may be written."""
+    length_normalization: LengthNormalization = "average"
+    coverage_penalty: float = 0.0
+    patience: float | None = 1.0
+    diverse_groups: int = 1
+    diversity: float = 0.5
+    repetition_penalty: float = 1.0
+    no_repeat_ngram: int = 0
+    sampling: Sampling | None = None
+    """What hypotheses are drawn from, `beam_size` of them, if they are drawn."""
+    minimum_risk: MinimumRisk | None = None
+    """By what hypotheses are ranked anew, each once, if not by the model: their `score` is then the expected utility."""
+    wishes: Wishes = Wishes()
+    """What is wished of every translation that has no wishes of its own."""
+
+    @property
+    def scoring(self) -> LengthPenalty:
+        """What makes a score of a log-probability."""
+        return LengthPenalty(self.length_normalization, self.length_penalty)
+
+    def at_least(self, hypotheses: int) -> SearchSettings:
+        """The same with so wide a beam that it may find so many; groups stay of one size."""
+        size = max(self.beam_size, hypotheses)
+        return replace(self, beam_size=-(-size // self.diverse_groups) * self.diverse_groups)
 
     def limit(self, source_length: int) -> int:
         """The longest hypothesis for a source of that many symbols."""
@@ -57,6 +87,10 @@ class Translation:
 
 Told = Callable[[int, int], None]
 """Is told how much of some work is done, and how much there is."""
+
+
+Traced = Callable[[int, list[Node]], None]
+"""Is told an example's place and what its search considered."""
 
 
 def nobody(done: int, total: int) -> None:
@@ -91,25 +125,51 @@ class Translator:
         self.image_reader = image_reader
         self.cut: dict[str, None] = {}  # a set that keeps its order
 
+    @property
+    def predictor(self) -> Predictor:
+        """What search asks for the next symbol."""
+        return self.model
+
+    @property
+    def members(self) -> tuple[Translator, ...]:
+        """All who read the sources: itself."""
+        return (self,)
+
     def translate(
-        self, examples: Sequence[Example], settings: SearchSettings, told: Told = nobody
+        self,
+        examples: Sequence[Example],
+        settings: SearchSettings,
+        told: Told = nobody,
+        *,
+        wishes: Sequence[Wishes | None] = (),
+        traced: Traced | None = None,
     ) -> list[list[Translation]]:
-        """The hypotheses for each example, best first, in the order given.
+        """The hypotheses for each example, best first, in the order given; `wishes` are those of each, where some have any of their own, and
+        `traced` gets the beam of each.
 
         The sources are sorted by length and translated side by side; one with nothing to read or to see is answered by an empty text.
         After each bunch `told` gets how many of the sources' symbols are done, and how many there are.
         """
+        usual = self.asked(settings)
+        every = [
+            usual if own is None else self.asked(settings, own, example.origin)
+            for example, own in zip(examples, wishes or [None] * len(examples), strict=True)
+        ]
         encoded = [self.encode(example) for example in examples]
-        written = [row for row, example in enumerate(examples) if not self._blank(example, encoded[row])]
+        written = [row for row, example in enumerate(examples) if not self.blank(example, encoded[row])]
         results = [[Translation("", 0.0, 0.0, ())] for _ in examples]
         lengths = [len(ids) for ids in encoded]
         done, total = 0, sum(lengths[row] for row in written)
         for rows in _side_by_side(written, lengths, settings.batch_sentences):
-            found = self.search(
-                self.batch([examples[row] for row in rows], sources=[encoded[row] for row in rows]), settings
-            )
-            for row, translations in zip(rows, self.spell(found), strict=True):
-                results[row] = translations
+            batch = self.batch([examples[row] for row in rows], sources=[encoded[row] for row in rows])
+            trace = None if traced is None else BeamTrace()
+            found = self.search(batch, settings, asked=[every[row] for row in rows], trace=trace)
+            for place, (row, translations) in enumerate(zip(rows, self.spell(found), strict=True)):
+                results[row] = (
+                    translations if settings.minimum_risk is None else ranked(translations, settings.minimum_risk)
+                )
+                if traced is not None and trace is not None:
+                    traced(row, trace.nodes(place))
             done += sum(lengths[row] for row in rows)
             told(done, total)
         return results
@@ -142,7 +202,8 @@ class Translator:
             ids = [*ids[: self.longest_source - 1], EOS]
         return ids
 
-    def _blank(self, example: Example, ids: Sequence[int]) -> bool:
+    def blank(self, example: Example, ids: Sequence[int]) -> bool:
+        """Whether an example, whose source is encoded as `ids`, has nothing to read or to see."""
         if self.image_reader is not None:
             return example.image is None
         return not example.source.strip() or len(ids) < 2
@@ -170,22 +231,69 @@ class Translator:
         ids = self.target_tokenizer.encode(text)
         return [*(ids if self.longest_target is None else ids[: self.longest_target - 1]), EOS]
 
-    def search(self, batch: Batch, settings: SearchSettings, *, trace: BeamTrace | None = None) -> Hypotheses:
-        """Search for the sources of a batch side by side; a `trace` is told all that was considered.
+    def asked(self, settings: SearchSettings, own: Wishes | None = None, origin: str = "search") -> Asked:
+        """What the settings, and an example's own wishes, ask of a search. Raises `RecipeError` where that cannot be, `DataError` naming the
+        `origin` of an example whose own wishes they are."""
+        return asked(
+            settings.wishes if own is None else own.or_else(settings.wishes),
+            self.target_tokenizer,
+            max_length=min(settings.max_length, self.longest_target or settings.max_length),
+            unknown=settings.unknown,
+            origin=origin,
+            error=RecipeError if own is None else DataError,
+        )
 
-        The length of a text bounds its hypothesis, an image does not.
+    def search(
+        self,
+        batch: Batch,
+        settings: SearchSettings,
+        *,
+        asked: Sequence[Asked] = (),
+        trace: BeamTrace | None = None,
+    ) -> Hypotheses:
+        """Search for the sources of a batch side by side, each with what is `asked` of it; a `trace` is told all that was considered.
+
+        The length of a text bounds its hypothesis, an image does not. Raises `SeqcliError` for a coverage penalty without attention, and
+        for groups of different sizes.
         """
+        if settings.beam_size % settings.diverse_groups:
+            raise RecipeError(
+                f"a beam of {settings.beam_size} cannot be parted into {settings.diverse_groups} groups; give a multiple, or search.diverse_groups=1"
+            )
         lengths = batch.source_mask.sum(dim=1).tolist()
-        longest = [settings.limit(length) if batch.image is None else settings.max_length for length in lengths]
-        limits = [min(limit, self.longest_target or limit) for limit in longest]
+        every = asked or [self.asked(settings)] * len(lengths)
+        limits = [
+            _limit(one, settings.max_length if batch.image is not None else settings.limit(length))
+            for one, length in zip(every, lengths, strict=True)
+        ]
+        demands: list[Demands] = []
+        if settings.sampling is not None or any(one.demands.restrict for one in every):
+            sources = [tuple(ids[:length]) for ids, length in zip(batch.source.tolist(), lengths, strict=True)]
+            demands = [replace(one.demands, source=ids) for one, ids in zip(every, sources, strict=True)]
         self.model.eval()
         with torch.inference_mode():
+            state = self.predictor.start(batch)
+            coverage = None
+            if settings.coverage_penalty > 0.0:
+                if "mask" not in state.memory:
+                    who = "this model has none" if len(self.members) == 1 else "an ensemble has none of its own"
+                    raise SeqcliError(f"a coverage penalty needs attention, and {who}; leave coverage_penalty out")
+                coverage = Coverage(self.model.step_with_attention, state.memory["mask"], settings.coverage_penalty)
             return beam_search(
-                self.model.step,
-                self.model.start(batch),
+                self.predictor.step,
+                state,
                 limits,
                 beam_size=settings.beam_size,
                 length_penalty=settings.length_penalty,
+                normalization=settings.length_normalization,
+                coverage=coverage,
+                patience=settings.patience,
+                groups=settings.diverse_groups,
+                diversity=settings.diversity,
+                repetition_penalty=settings.repetition_penalty,
+                no_repeat_ngram=settings.no_repeat_ngram,
+                sampling=settings.sampling,
+                demands=demands,
                 banned=(PAD, BOS) if settings.unknown else (PAD, BOS, UNK),
                 trace=trace,
             )
@@ -199,6 +307,24 @@ class Translator:
                 for ids, length, score, log_prob in zip(*row, strict=True)
                 if length > 0
             ]
+
+
+def ranked(samples: Sequence[Translation], risk: MinimumRisk) -> list[Translation]:
+    """The different texts among `samples`, the one with the highest expected utility first; that utility is their score. Of several ways to
+    write a text the most probable one is kept."""
+    likely: dict[str, Translation] = {}
+    for one in samples:
+        if one.text not in likely or one.log_prob > likely[one.text].log_prob:
+            likely[one.text] = one
+    numbers = Counter(one.text for one in samples)
+    expected = risk.expected(list(likely), [numbers[text] for text in likely])
+    found = [replace(one, score=score) for one, score in zip(likely.values(), expected, strict=True)]
+    return sorted(found, key=lambda one: (one.score, one.log_prob), reverse=True)
+
+
+def _limit(one: Asked, usual: int) -> int:
+    """The longest hypothesis, where `usual` is what the source's length allows: enough for what is asked, within what may be."""
+    return min(max(usual, one.demands.min_length, one.demands.shortest()), one.max_length)
 
 
 def _read(reader: ImageReader, example: Example) -> NDArray[Any]:

@@ -9,10 +9,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from seqcli.errors import SeqcliError
 from seqcli.nn.doubly_stochastic import doubly_stochastic_penalty
 from seqcli.nn.loss import projected_cross_entropy
 from seqcli.nn.r_drop import projected_r_drop
-from seqcli.nn.trace import collect_attention
+from seqcli.nn.trace import collect_attention, trace_attention
 from seqcli.symbols import PAD
 from seqcli.types import Batch, Memory, State
 
@@ -58,9 +59,22 @@ class Seq2Seq(nn.Module):
         return self.decoder.start(self.encoder(batch))
 
     def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        """The last symbols (B,) → log-probabilities (B,V) of the next ones, and the state after them."""
+        """The last symbols (R,) → raw scores (R,V) of the next ones, and the state after them."""
         features, state = self.decoder(ids[:, None], state)
-        return self.output(features[:, 0]).log_softmax(dim=-1), state
+        return self.output(features[:, 0]), state
+
+    def step_with_attention(self, ids: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
+        """As `step`, and the attention (R,S) over the memory, that of the last layer, or hop, in the mean over its heads.
+
+        Raises `SeqcliError` for a model without attention.
+        """
+        with trace_attention(self) as maps:
+            scores, state = self.step(ids, state)
+        layers = over_memory(maps)
+        if not layers:
+            raise SeqcliError("this model has no attention: its decoder's attention is none, or it is feed-forward")
+        # of a sentence's hypotheses side by side, as if they were its steps
+        return scores, state, layers[-1].mean(dim=1).flatten(0, 1)
 
     def forward(self, batch: Batch, teacher_forcing: float = 1.0) -> Tensor:
         """Features (B,T,D) for every label of `batch`.

@@ -31,6 +31,7 @@ from seqcli.recipe.model import (
     text_encoder,
 )
 from seqcli.recipe.schema import Recipe
+from seqcli.recipe.search_rules import SEARCH_RULES
 from seqcli.recipe.section import Column, Paths
 
 
@@ -324,5 +325,6 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _string_lengths,
     _numbered_columns,
     _line_pattern,
+    *SEARCH_RULES,
     *IMAGE_RULES,
 )

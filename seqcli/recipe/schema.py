@@ -12,9 +12,10 @@ from pydantic import Field
 from seqcli.recipe.data import Data
 from seqcli.recipe.loggers import Loggers
 from seqcli.recipe.model import Model
+from seqcli.recipe.search import Search
 from seqcli.recipe.section import Count, Section
 from seqcli.recipe.sides import Source, Target
-from seqcli.recipe.training import Evaluation, Search, Training
+from seqcli.recipe.training import Evaluation, Training
 
 
 class Recipe(Section):

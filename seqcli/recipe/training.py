@@ -1,4 +1,4 @@
-"""The recipe's `training`, `search` and `evaluation` sections."""
+"""The recipe's `training` and `evaluation` sections."""
 
 from __future__ import annotations
 
@@ -187,23 +187,6 @@ class Training(Section):
     gradient_norms: bool = False
     """Whether these records tell the length of the gradient, before clipping, of each part of the model too: of encoder.layers.0,
     decoder.embedding, output."""
-
-
-class Search(Section):
-    """How text is written once the model is trained."""
-
-    beam_size: Count = 1
-    """Hypotheses kept at each step; 1 is greedy search."""
-    length_penalty: Annotated[float, Field(ge=0.0)] = 1.0
-    """A hypothesis's score is its log-probability divided by its length to this power; 0 favours short ones."""
-    max_length: Count = 200
-    """Stop a hypothesis after so many symbols."""
-    max_ratio: Annotated[float, Field(gt=0.0)] | None = 3.0
-    """Stop it also after so many symbols for each source symbol, and 10 more; null means no such bound."""
-    batch_sentences: Count = 64
-    """Sentences that are translated side by side."""
-    unknown: bool = False
-    """Whether the unknown symbol may be written, where the target has rare words that are not in the vocabulary."""
 
 
 class Evaluation(Section):

@@ -1,50 +1,28 @@
-"""Beam search over (step, state); greedy search is a beam of 1.
+"""Beam search over (step, state); greedy search is a beam of 1, and sampling is as many beams of 1 as there are samples.
 
-The search knows nothing of models: `step` maps the last symbols and a state to log-probabilities and the next state.
+The search knows nothing of models: `step` maps the last symbols and a state to the raw scores of the next symbols and the next state.
+The device ranks the symbols of each row; the host, which gets the best of them once a step, decides which hypotheses end and which live on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from seqcli.search.choices import Choices, extensions
+from seqcli.search.demands import Demands
+from seqcli.search.hypotheses import gather, next_rows, start
+from seqcli.search.penalties import Coverage, LengthNormalization, LengthPenalty
+from seqcli.search.ranking import Ranking, on_host
+from seqcli.search.sampling import Sampling
 from seqcli.search.trace import BeamTrace
-from seqcli.symbols import BOS, EOS, PAD
+from seqcli.symbols import BOS, PAD
 from seqcli.types import Hypotheses, State
 
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A hypothesis that is whole: its ids with EOS (without, where the length ran out), and its two scores."""
-
-    ids: list[int]
-    score: float
-    log_prob: float
-
-
-@dataclass
-class Sentence:
-    """One sentence on its way: where it stands in the batch, how long it may become, and what it has finished."""
-
-    index: int
-    max_length: int
-    finished: list[Finished] = field(default_factory=list)
-
-    def finish(self, ids: list[int], log_prob: float, length_penalty: float) -> None:
-        """Set a hypothesis aside; its score is log_prob / length^length_penalty."""
-        self.finished.append(Finished(ids, log_prob / len(ids) ** length_penalty, log_prob))
-
-    def take_unfinished(self, ids: Tensor, totals: Tensor, beam_size: int, length_penalty: float) -> None:
-        """At the longest length the best live hypotheses, ids (K,t), fill the places that are still free, without EOS."""
-        free = beam_size - len(self.finished)
-        for row, log_prob in list(zip(ids.tolist(), totals.tolist(), strict=True))[:free]:
-            if log_prob > float("-inf"):
-                self.finish(row, log_prob, length_penalty)
+"""The last symbols (N,) and a state → raw scores (N,V) of the next ones, whose softmax they are drawn from, and the state after them."""
 
 
 def beam_search(
@@ -54,95 +32,104 @@ def beam_search(
     *,
     beam_size: int = 1,
     length_penalty: float = 1.0,
+    normalization: LengthNormalization = "average",
+    coverage: Coverage | None = None,
+    patience: float | None = 1.0,
+    groups: int = 1,
+    diversity: float = 0.0,
+    repetition_penalty: float = 1.0,
+    no_repeat_ngram: int = 0,
+    sampling: Sampling | None = None,
+    demands: Sequence[Demands] = (),
     banned: Sequence[int] = (PAD, BOS),
     trace: BeamTrace | None = None,
 ) -> Hypotheses:
     """The best hypotheses for each of the B rows of `state`, whose decoder has read nothing yet.
 
-    Every step extends the K live hypotheses of a sentence by every symbol. Of the 2K best extensions those that end (EOS) among
-    the first K are finished; the K best that do not end live on. A sentence is done when K hypotheses are finished, or at its
-    `max_lengths` symbols (EOS counted), where live ones are taken as they are if fewer than K have finished. Done sentences
-    leave the batch. A score is log-probability / length^`length_penalty`; ids in `banned` are never written. What `step`
-    returns is overwritten. A `trace` is told all that was considered.
+    Every step extends the K live hypotheses of a sentence by every symbol. Of the best extensions those that end (EOS) among the first K are
+    finished; the K best that do not end live on. A sentence is done as `Beam.enough` says, with the usual patience of 1 when K hypotheses are
+    finished; or at its `max_lengths` symbols (EOS counted), where live ones are taken as they are if fewer than K have finished. Done
+    sentences leave the batch. A score is what `LengthPenalty` makes of the log-probability, and the penalty of `coverage`; ids in `banned` are
+    never written. What `step` returns is overwritten. A `trace` is told all that was considered.
 
-    The scores are exactly what the model gives the same ids: nothing is renormalised.
+    The patience 1 is no proof: with scores that are divided by the length, a longer hypothesis that still lives may become better than those
+    found. None is: the search goes on until no live hypothesis can beat the K-th of the finished ones, which for such scores is often only
+    near the greatest length, at twice the time or more and, as a rule, no better translations (Stahlberg & Byrne 2019).
+
+    With `groups` the beam is parted, and each part kept unlike those before it by `diversity` (see `unlike`); `repetition_penalty` and
+    `no_repeat_ngram` keep hypotheses from repeating themselves (see `penalised`, `ends_of_repetitions`); with `sampling` K hypotheses are drawn
+    instead, none of which knows of the others; and each sentence may have `demands` of its own.
+
+    Log-probabilities, and scores but for a repetition penalty's, are exactly what the model gives the same ids: nothing is renormalised.
     """
     device = state.device
-    sentences = [Sentence(index, limit) for index, limit in enumerate(max_lengths)]
+    beams, size = (beam_size, 1) if sampling is not None else (groups, beam_size // groups)
+    sentences = start(max_lengths, demands, beams, size)
+    # of a row's symbols one is EOS, and those that the other groups have chosen may fall behind
+    count = size + 1 + (0 if groups == 1 else beam_size)
+    ranking = Ranking(
+        sentences,
+        count if trace is None else max(count, 2 * beam_size),
+        banned,
+        repetition_penalty=repetition_penalty,
+        no_repeat_ngram=no_repeat_ngram,
+        sampling=sampling,
+        device=device,
+    )
+    choices = Choices(LengthPenalty(normalization, length_penalty), patience, diversity, 2 * beam_size, trace)
+    # where one beam takes the best, K of them go on, and those that end before them are fewer than K
+    plain = beams == 1 and not any(one.constraints for one in demands)
+    most = 2 * beam_size if plain else None
     live = [sentence for sentence in sentences if sentence.max_length > 0]
-    if len(live) < len(sentences):
-        kept = torch.tensor([sentence.index for sentence in live], dtype=torch.long, device=device)
-        state = state.select(kept, kept)
-    last = torch.full((len(live),), BOS, device=device)
-    totals = torch.zeros(len(live), 1, device=device)  # log-probability of each live hypothesis, (A,K)
-    written = torch.empty(len(live), 0, dtype=torch.long, device=device)  # its ids, (A·K,t)
+    width = 1 if sampling is None else beam_size
+    kept, rows = [sentence.index for sentence in live], [sentence.index for sentence in live for _ in range(width)]
+    if rows != list(range(len(sentences))):
+        state = _select(state, coverage, rows, kept, device)
+    last = torch.full((len(rows),), BOS, device=device)
+    length = 0
 
     while live:
-        log_probs, state = step(last, state)
-        log_probs[:, list(banned)] = float("-inf")
-        width = totals.shape[1]
-        best, parents, symbols = _best_extensions(totals, log_probs, 2 * beam_size)
-        rows = torch.arange(len(live), device=device)[:, None] * width + parents
-        ending = (symbols == EOS) & (best > float("-inf"))
-        for row, rank in ending[:, :beam_size].nonzero().tolist():
-            ids = [*written[rows[row, rank]].tolist(), EOS]
-            live[row].finish(ids, float(best[row, rank]), length_penalty)
+        length += 1
+        hypotheses = [one for sentence in live for one in sentence.rows(width)]
+        ranking.prepare(hypotheses, live, width, length)
+        if coverage is None:
+            scores, state = step(last, state)
+            numbers, symbols = ranking(scores)
+        else:
+            scores, state, attention = coverage.step(last, state)
+            numbers, symbols = ranking(scores)
+            numbers.append(coverage.add(attention))
+        numbers, symbols = on_host(numbers, symbols)
+        penalties = [0.0] * len(hypotheses) if coverage is None else numbers.pop().squeeze(1).tolist()
+        for row, (sentence, several) in enumerate(
+            zip(live, extensions(hypotheses, numbers, symbols, width, most), strict=True)
+        ):
+            choices.make(sentence, several, penalties[row * width : (row + 1) * width], width)
 
-        # the best K that do not end live on; an impossible one fills its place and stays impossible
-        going_on = best.masked_fill(symbols == EOS, float("-inf"))
-        totals, order = going_on.topk(min(beam_size, going_on.shape[1]), dim=1)
-        if trace is not None:
-            considered = (best, parents, symbols)
-            trace.add_step([sentence.index for sentence in live], considered, order, beam_size, length_penalty)
-        rows, symbols = rows.gather(1, order), symbols.gather(1, order)
-        stay = []
-        for row, (sentence, best_live) in enumerate(zip(live, totals[:, 0].tolist(), strict=True)):
-            if len(sentence.finished) >= beam_size or best_live == float("-inf"):
-                continue
-            if written.shape[1] + 1 < sentence.max_length:
-                stay.append(row)
-                continue
-            ids_so_far = torch.cat((written[rows[row]], symbols[row, :, None]), dim=1)
-            sentence.take_unfinished(ids_so_far, totals[row], beam_size, length_penalty)
-
-        same_rows = len(stay) == len(live) and totals.shape[1] == width
-        kept = torch.tensor(stay, dtype=torch.long, device=device)
-        if len(stay) < len(live):
-            totals, rows, symbols = totals[kept], rows[kept], symbols[kept]
-            live = [live[row] for row in stay]
-        rows, last = rows.flatten(), symbols.flatten()
-        written = torch.cat((written[rows], last[:, None]), dim=1)
-        # the memory moves only when a sentence has left or hypotheses have multiplied
-        if not same_rows:
-            state = state.select(rows, kept)
-        elif beam_size > 1:
-            state = state.reorder(rows)
-    found = _gather(sentences, beam_size, device)
+        kept = [row for row, sentence in enumerate(live) if sentence.live]
+        rows, following = next_rows(live, width)
+        last = torch.tensor(following, dtype=torch.long, device=device)
+        if len(kept) < len(live) or width < beam_size:
+            # the memory moves only when a sentence has left or hypotheses have multiplied
+            state = _select(state, coverage, rows, kept, device)
+        elif rows != list(range(len(rows))):
+            places = torch.tensor(rows, dtype=torch.long, device=device)
+            state = state.reorder(places)
+            if coverage is not None:
+                coverage.select(places)
+        live, width = [live[row] for row in kept], beam_size
+    found = gather(sentences, beam_size)
     if trace is not None:
         for sentence, row, lengths in zip(sentences, found.ids.tolist(), found.lengths.tolist(), strict=True):
             trace.end(sentence.index, [ids[:length] for ids, length in zip(row, lengths, strict=True) if length > 0])
     return found
 
 
-def _best_extensions(totals: Tensor, log_probs: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Live totals (A,K), next log-probabilities (A·K,V) → the best extensions of each sentence, (A,count) each: their totals, the
-    live hypothesis that they extend, the symbol they add."""
-    vocabulary = log_probs.shape[1]
-    extended = (totals[:, :, None] + log_probs.view(*totals.shape, vocabulary)).flatten(1)
-    best, cells = extended.topk(min(count, extended.shape[1]), dim=1)
-    return best, cells // vocabulary, cells % vocabulary
-
-
-def _gather(sentences: list[Sentence], beam_size: int, device: torch.device) -> Hypotheses:
-    """All finished hypotheses as one rectangle, best first."""
-    longest = max((len(one.ids) for sentence in sentences for one in sentence.finished), default=0)
-    shape = (len(sentences), beam_size)
-    ids = torch.full((*shape, longest), PAD, dtype=torch.long)
-    lengths = torch.zeros(shape, dtype=torch.long)
-    scores, log_probs = torch.full(shape, float("-inf")), torch.full(shape, float("-inf"))
-    for row, sentence in enumerate(sentences):
-        ranked = sorted(sentence.finished, key=lambda one: one.score, reverse=True)[:beam_size]
-        for column, one in enumerate(ranked):
-            ids[row, column, : len(one.ids)] = torch.tensor(one.ids)
-            lengths[row, column], scores[row, column], log_probs[row, column] = len(one.ids), one.score, one.log_prob
-    return Hypotheses(ids.to(device), lengths.to(device), scores.to(device), log_probs.to(device))
+def _select(
+    state: State, coverage: Coverage | None, rows: Sequence[int], sentences: Sequence[int], device: torch.device
+) -> State:
+    """The state with these rows, of these sentences, and the coverage with them."""
+    places = torch.tensor(rows, dtype=torch.long, device=device)
+    if coverage is not None:
+        coverage.select(places)
+    return state.select(places, torch.tensor(sentences, dtype=torch.long, device=device))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from torch import Tensor
-
-from seqcli.symbols import EOS
+from seqcli.search.hypotheses import Extension
+from seqcli.search.penalties import LengthPenalty
 
 Fate = Literal["live", "finished", "cut", "stopped", "outdone", "pruned"]
 """What became of a hypothesis: it was kept, and some of its extensions were considered; it ended in EOS; it was taken without EOS, since the
@@ -46,7 +45,7 @@ class BeamTrace:
 
     def __init__(self) -> None:
         self._nodes: dict[int, list[Node]] = {}
-        self._beams: dict[int, list[int]] = {}  # the numbers of a sentence's live hypotheses, in the search's order
+        self._beams: dict[int, dict[int, int]] = {}  # the number of a sentence's live hypothesis in each row
 
     def nodes(self, sentence: int = 0) -> list[Node]:
         """The tree of a sentence; a parent stands before its children. Empty where nothing was searched for."""
@@ -54,36 +53,25 @@ class BeamTrace:
 
     def add_step(
         self,
-        sentences: Sequence[int],
-        extensions: tuple[Tensor, Tensor, Tensor],
-        kept: Tensor,
-        beam_size: int,
-        length_penalty: float,
-    ) -> None:
-        """Take in one step: of each live sentence its best `extensions` as (totals, parents, symbols), (A,C) each, and the places of
-        those `kept` alive (A,K), best first."""
-        columns = zip(*(column.tolist() for column in (*extensions, kept)), strict=True)
-        for sentence, (totals, parents, symbols, alive) in zip(sentences, columns, strict=True):
-            self._extend(sentence, list(zip(totals, parents, symbols, strict=True)), alive, beam_size, length_penalty)
-
-    def _extend(
-        self,
         sentence: int,
-        extensions: list[tuple[float, int, int]],
-        alive: list[int],
-        beam_size: int,
-        length_penalty: float,
+        extensions: Sequence[Extension],
+        ended: Sequence[int],
+        kept: Mapping[int, int],
+        scoring: LengthPenalty,
+        most: int,
     ) -> None:
+        """Take in one step of a sentence: its `extensions`, best first, the places among them of those that `ended`, and of those `kept` alive,
+        by their row in the next step. Of the rest the tree has those among the first `most`."""
         nodes, beam = self._nodes.setdefault(sentence, []), self._beams.get(sentence)
-        step = 1 if beam is None else nodes[beam[0]].step + 1
+        step = 1 if beam is None else nodes[next(iter(beam.values()))].step + 1
+        alive, finished = set(kept.values()), set(ended)
         numbers: dict[int, int] = {}
-        for rank, (total, parent, symbol) in enumerate(extensions):
-            if total == float("-inf"):  # an impossible one, which only fills its place
+        for rank, (total, parent, symbol, log_prob) in enumerate(extensions):
+            # an impossible one only fills its place
+            if total == float("-inf") or not (rank < most or rank in alive or rank in finished):
                 continue
             above = None if beam is None else nodes[beam[parent]]
-            fate: Fate = "live" if rank in alive else "pruned"
-            if symbol == EOS:
-                fate = "finished" if rank < beam_size else "pruned"
+            fate: Fate = "finished" if rank in finished else "live" if rank in alive else "pruned"
             numbers[rank] = len(nodes)
             nodes.append(
                 Node(
@@ -91,14 +79,14 @@ class BeamTrace:
                     None if above is None else above.number,
                     step,
                     symbol,
-                    total - (0.0 if above is None else above.log_prob),
-                    total,
-                    total / step**length_penalty,
+                    log_prob - (0.0 if above is None else above.log_prob),
+                    log_prob,
+                    scoring.score(total, step),
                     rank + 1,
                     fate,
                 )
             )
-        self._beams[sentence] = [numbers[rank] for rank in alive if rank in numbers and extensions[rank][2] != EOS]
+        self._beams[sentence] = {row: numbers[place] for row, place in kept.items()}
 
     def end(self, sentence: int, found: Sequence[Sequence[int]]) -> None:
         """Take in what the search gives back for a sentence: the ids of its hypotheses, best first."""

@@ -158,8 +158,7 @@ class Service:
     def _settings(self, wanted: Wanted, nbest: int = 1) -> SearchSettings:
         """As the recipe searches, but for what the request says; the beam holds what is to be given."""
         given = {field.name: wanted.options[field.name] for field in self._search if field.name in wanted.options}
-        settings = replace(self.settings, **given)
-        return replace(settings, beam_size=max(settings.beam_size, nbest))
+        return replace(self.settings, **given).at_least(nbest)
 
     def _translate(self, examples: Sequence[Example], settings: SearchSettings) -> list[Found]:
         return self.engine.translate(examples, settings)
