@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     ("seqcli.__main__",),
     ("seqcli.cli",),
-    ("seqcli.report",),
+    ("seqcli.report", "seqcli.serving"),
     (
         "seqcli.verification",
         "seqcli.benchmark",
@@ -55,6 +55,9 @@ HOMES: dict[str, str] = {
     "tensorboard": "seqcli.training.loggers",
     "wandb": "seqcli.training.loggers",
     "trackio": "seqcli.training.loggers",
+    "starlette": "seqcli.serving",
+    "uvicorn": "seqcli.serving",
+    "h11": "seqcli.serving.protocol",
 }
 EVERYWHERE = {"torch", "numpy", "typing_extensions", "seqcli", "__future__"}
 

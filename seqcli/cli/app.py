@@ -18,6 +18,7 @@ from seqcli.cli import (
     recipe,
     report,
     score,
+    serve,
     sweep,
     train,
     translate,
@@ -55,6 +56,7 @@ app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("translate")(translate.translate)
 app.command("score")(score.score)
+app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 app.command("sweep")(sweep.sweep)
 app.command("explain")(explain.explain)
