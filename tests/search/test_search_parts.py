@@ -13,7 +13,7 @@ from search.table import Table, from_probabilities, random_table
 from seqcli.search.beam import beam_search
 from seqcli.search.blocking import ends_of_phrases, ends_of_repetitions
 from seqcli.search.constraints import by_banks, go_on, missing, shares, urgent, wanted
-from seqcli.search.hypotheses import Extension
+from seqcli.search.hypotheses import Extensions
 from seqcli.search.penalties import Coverage, LengthPenalty, uncovered
 from seqcli.search.ranking import best_symbols
 from seqcli.search.repetition import penalised
@@ -115,12 +115,8 @@ def test_banks_share_out_all_places_that_can_be_filled(counts: list[int], places
 
 def test_banks_keep_a_place_for_hypotheses_that_have_met_more() -> None:
     # row 0 has nothing of the constraint 8, row 1 has it all
-    extensions = [
-        Extension(-1.0, 0, 5, -1.0),
-        Extension(-2.0, 0, 6, -2.0),
-        Extension(-7.0, 0, 8, -7.0),
-        Extension(-9.0, 1, 5, -9.0),
-    ]
+    totals = [-1.0, -2.0, -7.0, -9.0]
+    extensions = Extensions(totals, [0, 0, 0, 1], [5, 6, 8, 5], totals)
     ending, kept = by_banks(extensions, [(8,)], [(0,), (1,)], 2)
     assert (ending, kept) == ([], [0, 2])
 
