@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -11,11 +10,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
-import seqcli
 from seqcli.averaging import due_checkpoints, regular_checkpoints, save_average
 from seqcli.build.batches import choose_batch_tokens, load_batch, plan_epoch, with_batch_tokens
 from seqcli.build.data import PreparedData, image_shape, prepare_data
@@ -32,6 +29,7 @@ from seqcli.build.training import (
 )
 from seqcli.data.batching import Rows
 from seqcli.data.tokenizer import Tokenizer
+from seqcli.environment import environment
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.evaluate import evaluate
 from seqcli.evaluation.metrics import worth
@@ -352,15 +350,3 @@ def spread(count: int, wanted: int) -> list[int]:
     """At most `wanted` of `count` rows, evenly far from each other, the first one among them."""
     wanted = min(wanted, count)
     return [count * place // wanted for place in range(wanted)]
-
-
-def environment() -> dict[str, Any]:
-    """What a run was made with."""
-    return {
-        "seqcli": seqcli.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
-    }

@@ -18,7 +18,7 @@ It refers to nothing outside itself, so it can be moved or mailed. From Python:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from seqcli.analysis.gradients import measure_gradients
 from seqcli.analysis.head_removal import losses_without
 from seqcli.analysis.heads import Head, measured_heads
 from seqcli.analysis.same_length import batch_of_one_length
+from seqcli.analysis.unknown_words import without_unknown
 from seqcli.build.data import (
     Split,
     has_features,
@@ -49,8 +50,10 @@ from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.attention import AttentionMaps, attention_maps
 from seqcli.evaluation.counting import Counts, count
+from seqcli.evaluation.ensemble import EnsembleTranslator
 from seqcli.evaluation.evaluate import Evaluation, evaluate, references_of
 from seqcli.evaluation.metrics import INTERVAL_SEED
+from seqcli.evaluation.scoring import PairScore, score_pairs
 from seqcli.evaluation.translator import SearchSettings, Told, Traced, Translation, Translator, nobody
 from seqcli.evaluation.wishes import Wishes
 from seqcli.models.seq2seq import Seq2Seq
@@ -127,6 +130,22 @@ class Run:
             example = as_example(text, row, origin, self.features_separator, target)
             found.append(replace(example, image=images[row]) if self.reads_images else example)
         return found
+
+    def score(
+        self,
+        texts: Sequence[str] = (),
+        targets: Sequence[str] = (),
+        *,
+        images: Sequence[Image] = (),
+        length_penalty: float | None = None,
+        ended: bool = True,
+    ) -> list[PairScore | None]:
+        """How likely each target is, given its source (see `examples`): what a search reports that writes the same symbols; None for a blank
+        source. If not `ended`, a target is a beginning, without its end."""
+        settings = self.settings()
+        if length_penalty is not None:
+            settings = replace(settings, length_penalty=length_penalty)
+        return score_pairs(self.translator, self.examples(texts, targets, images=images), settings, ended=ended)
 
     def hypotheses(
         self,
@@ -206,6 +225,18 @@ class Run:
         for row, one in zip(written, looked, strict=True):
             links[row] = one.links(settings.threshold)
         return links
+
+    def without_unknown(
+        self,
+        examples: Sequence[Example],
+        found: Sequence[Translation],
+        *,
+        lexicon: Mapping[str, str] | None = None,
+        settings: AlignmentSettings | None = None,
+    ) -> list[Translation]:
+        """Hypotheses, one for each example, with words of the sources, or what a `lexicon` says of these, where the model has written the unknown
+        symbol. See `analysis.unknown_words`."""
+        return without_unknown(self.translator, examples, found, lexicon or {}, settings or AlignmentSettings())
 
     def _examples_of(self, data: Split | Corpus) -> list[Example]:
         """All examples of a split, or of a corpus; RecipeError where there is no such split, DataError where there are none."""
@@ -311,12 +342,19 @@ class Run:
         raise DataError(f"{corpus.name}: has no example {number}")
 
 
-def load(folder: str | Path, overrides: Sequence[str] = (), *, checkpoint: str | None = None) -> Run:
+def load(
+    folder: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    checkpoint: str | None = None,
+    ensemble: Sequence[str | Path] = (),
+) -> Run:
     """The run in `folder`, ready to use.
 
     `overrides` are `key=value`, as on the command line (`search.beam_size=5`, `device=cpu`); `checkpoint` is best, last, average,
-    a step's number, or auto, as the recipe says if not given. Raises `RecipeError` if there is no run, `SeqcliError` if it is damaged
-    or has no checkpoint yet.
+    a step's number, or auto, as the recipe says if not given. With the folders of an `ensemble` their models, from the checkpoint that each
+    one's recipe says, search and score together with the run's own (see `models.ensemble`). Raises `RecipeError` if there is no run, or if
+    they cannot work together, `SeqcliError` if one is damaged or has no checkpoint yet.
     """
     folder = Path(folder)
     recipe = read_recipe(folder, overrides)
@@ -332,7 +370,33 @@ def load(folder: str | Path, overrides: Sequence[str] = (), *, checkpoint: str |
     chosen = find_checkpoint(folder / CHECKPOINTS, checkpoint or recipe.evaluation.checkpoint)
     load_weights(chosen, model)
     translator = make_translator(recipe, model.to(device).eval(), source_tokenizer, target_tokenizer)
-    return Run(folder, recipe, translator, chosen)
+    run = Run(folder, recipe, translator, chosen)
+    # the run's own machine is everybody's
+    others = [load(other, [f"device={recipe.device}", f"threads={recipe.threads or 'null'}"]) for other in ensemble]
+    for other in others:
+        _refuse_mixed(run, other)
+    if others:
+        run.translator = EnsembleTranslator(translator, [other.translator for other in others])
+    return run
+
+
+def _refuse_mixed(run: Run, other: Run) -> None:
+    """RecipeError where two runs cannot write one target together."""
+    if other.translator.target_tokenizer.digest != run.translator.target_tokenizer.digest:
+        raise RecipeError(
+            f"{other.folder} writes other symbols than {run.folder} ({other.translator.target_tokenizer.size:,} and "
+            f"{run.translator.target_tokenizer.size:,}): the members of an ensemble need one target vocabulary, learnt from the same data"
+        )
+    for name, ours, theirs in (
+        ("texts", run.reads_texts, other.reads_texts),
+        ("images", run.reads_images, other.reads_images),
+        ("feature tags", run.features_separator is not None, other.features_separator is not None),
+    ):
+        if ours != theirs:
+            reads, not_reads = (run, other) if ours else (other, run)
+            raise RecipeError(
+                f"{reads.folder} reads {name}, and {not_reads.folder} does not: an ensemble has one kind of source"
+            )
 
 
 def read_recipe(folder: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -145,34 +145,72 @@ class Memory:
 
 @dataclass(frozen=True)
 class State:
-    """Where a decoder stands: constant `memory` (projected keys, values, masks) and the `cache` that each step renews.
+    """Where a decoder stands: constant `memory` (projected keys, values, masks), the `cache` that each step renews, and the `history`
+    that each step adds to.
 
-    Every tensor is batch-first, so that `repeat` and `reorder` are written once, here. `position` counts the target
-    symbols read so far; it is the same for all rows.
+    Every tensor is batch-first, so that what a search does to its rows is written once, here. The memory has a row for each of A sentences,
+    the cache one for each of R = A·K hypotheses, those of a sentence side by side: a sentence is kept once, however many hypotheses there
+    are to it. `position` counts the target symbols read so far; it is the same for all rows.
+
+    The history, (A,C,K,D), has in the first `position` of its C cells what each step left in each of K slots, a slot a hypothesis. It
+    does not move when hypotheses change places: `ancestors (R,P)` have the slot of each of the first P positions of a hypothesis; what came
+    after is in its own, and without ancestors all is. Under `torch.inference_mode` a step writes into the cells that are free, so a state
+    is used up by the step that it is handed to.
     """
 
     memory: dict[str, Tensor]
     cache: dict[str, Tensor]
     position: int = 0
+    history: dict[str, Tensor] = field(default_factory=dict)
+    ancestors: Tensor | None = None
 
-    def repeat(self, times: int) -> State:
-        """Every row `times` times, neighbours together: (B, …) → (B·times, …)."""
-        return self._map(lambda tensor: tensor.repeat_interleave(times, dim=0))
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        return next(iter((*self.memory.values(), *self.cache.values()))).device
 
-    def select(self, rows: Tensor, sentences: Tensor | None = None) -> State:
-        """Only the rows named by `rows`, in that order; rows may be dropped or doubled. `sentences` names the sentences that they are of."""
-        return self._map(lambda tensor: tensor.index_select(0, rows))
+    def select(self, rows: Tensor, sentences: Tensor) -> State:
+        """The hypotheses named by `rows (R',)`, in that order, which are those of the `sentences (A',)`, R'/A' for each; any may be
+        dropped or doubled."""
+        moved = replace(
+            self,
+            memory={name: part.index_select(0, sentences) for name, part in self.memory.items()},
+            cache={name: part.index_select(0, rows) for name, part in self.cache.items()},
+        )
+        if not self.history:
+            return moved
+        known, _, before, _ = next(iter(self.history.values())).shape
+        slots, width = self.slots(known, before).index_select(0, rows), len(rows) // max(len(sentences), 1)
+        if width == before:
+            history = {name: part.index_select(0, sentences) for name, part in self.history.items()}
+            return replace(moved, history=history, ancestors=slots)
+        # another number of slots: each hypothesis gets one that has all that it comes from
+        slots = slots.view(len(sentences), width, self.position).transpose(1, 2)
+        history = {name: _cells(part, sentences, slots) for name, part in self.history.items()}
+        return replace(moved, history=history, ancestors=None)
 
     def reorder(self, rows: Tensor) -> State:
-        """The cache in the order of `rows`, the memory as it is: for hypotheses that change places within their sentence."""
-        return replace(self, cache={name: part.index_select(0, rows) for name, part in self.cache.items()})
+        """The hypotheses in the order of `rows (R,)`, each still of its own sentence: neither memory nor history moves."""
+        cache = {name: part.index_select(0, rows) for name, part in self.cache.items()}
+        if not self.history:
+            return replace(self, cache=cache)
+        sentences, _, width, _ = next(iter(self.history.values())).shape
+        return replace(self, cache=cache, ancestors=self.slots(sentences, width).index_select(0, rows))
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> State:
-        return replace(
-            self,
-            memory={name: change(part) for name, part in self.memory.items()},
-            cache={name: change(part) for name, part in self.cache.items()},
-        )
+    def slots(self, sentences: int, width: int, more: int = 0) -> Tensor:
+        """The slot of each position, and of `more` positions to come, of `width` hypotheses for each of `sentences`: (R,position+more)."""
+        known = 0 if self.ancestors is None else self.ancestors.shape[1]
+        own = torch.arange(width, device=self.device).repeat(sentences)
+        own = own[:, None].expand(-1, self.position + more - known)
+        return own if self.ancestors is None else torch.cat((self.ancestors, own), dim=1)
+
+
+def _cells(part: Tensor, sentences: Tensor, slots: Tensor) -> Tensor:
+    """What is in the `slots (A',P,K')` of the `sentences (A',)` of a history (A,C,K,D): (A',P,K',D)."""
+    capacity, width = part.shape[1:3]
+    positions = torch.arange(slots.shape[1], device=slots.device)
+    rows = (sentences[:, None, None] * capacity + positions[:, None]) * width + slots
+    return part.flatten(0, 2).index_select(0, rows.flatten()).view(*slots.shape, part.shape[-1])
 
 
 @dataclass(frozen=True)

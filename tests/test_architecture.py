@@ -35,7 +35,7 @@ LEVELS = (
     ("seqcli.search",),
     ("seqcli.models", "seqcli.data"),
     ("seqcli.nn",),
-    ("seqcli.types", "seqcli.storage", "seqcli.lesson"),
+    ("seqcli.types", "seqcli.storage", "seqcli.lesson", "seqcli.environment"),
     ("seqcli.symbols", "seqcli.errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

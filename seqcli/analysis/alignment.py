@@ -84,28 +84,51 @@ def _chosen_layer(translator: Translator, settings: AlignmentSettings, layers: i
     return layer
 
 
+@dataclass(frozen=True)
+class Weights:
+    """The attention `weights (T,S)` over the source of one example while a target was written, its `ids` as far as the model can; of a `layer`,
+    counted from 1, in the mean over its heads. In an image the first of S are the cells of a `grid` (rows, columns)."""
+
+    weights: NDArray[np.float64]
+    ids: list[int]
+    layer: int
+    grid: tuple[int, int] | None
+
+
+def weights_of(
+    translator: Translator, examples: Sequence[Example], targets: Sequence[Sequence[int]], settings: AlignmentSettings
+) -> Iterator[Weights]:
+    """The attention behind targets given as `ids`, EOS last where it was reached: references, or hypotheses of any search.
+
+    They are passed through the model once more, which is the same computation as in the search. Raises `SeqcliError` for a model without
+    attention.
+    """
+    for start in range(0, len(examples), BATCH):
+        ids = [_that_fit(translator, target) for target in targets[start : start + BATCH]]
+        traced = traced_pass(translator, translator.batch(examples[start : start + BATCH], ids))
+        layer = _chosen_layer(translator, settings, len(traced.cross))
+        weights = traced.cross[layer - 1].mean(dim=1).double().cpu().numpy()
+        for one, cut in zip(weights, ids, strict=True):
+            yield Weights(one, cut, layer, traced.grid)
+
+
 def attended(
     translator: Translator, examples: Sequence[Example], targets: Sequence[Sequence[int]], settings: AlignmentSettings
 ) -> Iterator[Attended]:
-    """The attention behind targets given as `ids`, EOS last where it was reached: references, or hypotheses of any search.
+    """The attention behind targets (see `weights_of`) from their units to those of the sources.
 
-    They are passed through the model once more, which is the same computation as in the search. The S units of an example with boxes are
-    its boxes, each with the cells whose centre is in it. Raises `SeqcliError` for a model without attention, RecipeError for an image without
-    boxes.
+    The S units of an example with boxes are its boxes, each with the cells whose centre is in it. Raises `SeqcliError` for a model without
+    attention, RecipeError for an image without boxes.
     """
-    for start in range(0, len(examples), BATCH):
-        group = examples[start : start + BATCH]
-        ids = [_that_fit(translator, target) for target in targets[start : start + BATCH]]
-        traced = traced_pass(translator, translator.batch(group, ids))
-        layer = _chosen_layer(translator, settings, len(traced.cross))
-        weights = traced.cross[layer - 1].mean(dim=1).double().cpu().numpy()
-        for one, example, cut, whole in zip(weights, group, ids, targets[start:], strict=False):
-            if traced.grid is None:
-                columns = _text_columns(translator, example, one.shape[-1], words=settings.words)
-            else:
-                columns = _cells(traced.grid, _things(translator, example))
-            rows = target_rows(_target_spans(translator, example, whole, words=settings.words), cut, settings.step)
-            yield Attended(merged(one, rows, columns), layer)
+    found = weights_of(translator, examples, targets, settings)
+    for one, example, whole in zip(found, examples, targets, strict=True):
+        if one.grid is None:
+            spans = text_spans(translator.source_tokenizer, example.source, words=settings.words)
+            columns = text_columns(translator, example, one.weights.shape[1], spans)
+        else:
+            columns = _cells(one.grid, _things(translator, example))
+        rows = target_rows(_target_spans(translator, example, whole, words=settings.words), one.ids, settings.step)
+        yield Attended(merged(one.weights, rows, columns), one.layer)
 
 
 def merged(
@@ -147,16 +170,14 @@ def _target_spans(translator: Translator, example: Example, ids: Sequence[int], 
     return unit_spans(tokenizer, symbols, words=words)
 
 
-def _text_columns(translator: Translator, example: Example, width: int, *, words: bool) -> list[list[int]]:
-    """Where the encoder reads the symbols of each unit of a source text: after its tags, backwards where sources are reversed."""
+def text_columns(translator: Translator, example: Example, width: int, units: Sequence[Span]) -> list[list[int]]:
+    """Where, in `width` columns, the encoder reads the symbols of each unit of a source text: after its tags, backwards where sources are
+    reversed."""
     tokenizer, tags = translator.source_tokenizer, len(example.features)
     length = len(encode_source(tokenizer, example.source, example.features)) - 1
     seen = min(width, len(translator.encode(example)) - 1)
     places = [length - 1 - place if translator.reverse_source else place for place in range(tags, length)]
-    return [
-        [place for place in places[start:end] if place < seen]
-        for start, end in text_spans(tokenizer, example.source, words=words)
-    ]
+    return [[place for place in places[start:end] if place < seen] for start, end in units]
 
 
 def _things(translator: Translator, example: Example) -> tuple[Box, ...]:

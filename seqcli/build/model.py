@@ -200,7 +200,7 @@ def build_decoder(model: recipe.Model, embedding: nn.Embedding) -> Decoder:
         case recipe.TransformerDecoder():
             layers = [
                 DecoderLayer(
-                    _self_attention(section, model, causal=True),
+                    _self_attention(section, model),
                     CrossAttention(
                         section.hidden_size,
                         recipe.memory_width(model.encoder),
@@ -307,7 +307,7 @@ def _positions(section: recipe.TransformerSection) -> nn.Module:
 def _encoder_layers(section: recipe.TransformerStack, model: recipe.Model) -> list[EncoderLayer]:
     return [
         EncoderLayer(
-            _self_attention(section, model, causal=False),
+            _self_attention(section, model),
             _feed_forward(section, model),
             _residuals(section, model.dropout, 2),
         )
@@ -315,12 +315,11 @@ def _encoder_layers(section: recipe.TransformerStack, model: recipe.Model) -> li
     ]
 
 
-def _self_attention(section: recipe.TransformerStack, model: recipe.Model, *, causal: bool) -> SelfAttention:
+def _self_attention(section: recipe.TransformerStack, model: recipe.Model) -> SelfAttention:
     rotary = isinstance(section, recipe.TransformerSection) and section.positions == "rotary"
     return SelfAttention(
         section.hidden_size,
         section.heads,
-        causal=causal,
         rotary=rotary,
         dropout=model.attention_dropout,
     )

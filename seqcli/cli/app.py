@@ -17,6 +17,7 @@ from seqcli.cli import (
     lesson,
     recipe,
     report,
+    score,
     sweep,
     train,
     translate,
@@ -53,6 +54,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("translate")(translate.translate)
+app.command("score")(score.score)
 app.command("bench")(bench.bench)
 app.command("sweep")(sweep.sweep)
 app.command("explain")(explain.explain)

@@ -22,6 +22,42 @@ Checkpoint = Annotated[
 BeamSize = Annotated[
     int | None, typer.Option("--beam-size", min=1, help="Hypotheses kept at each step; 1 is greedy search.")
 ]
+EnsembleRuns = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--ensemble",
+        metavar="RUN",
+        help="A run whose probabilities are averaged with RUN's; may be given several times.",
+    ),
+]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        "--mbr",
+        min=2,
+        metavar="N",
+        help="Draw N samples, and write the one that is most like all of them (minimum Bayes risk); its score is that likeness.",
+    ),
+]
+LikenessBy = Annotated[
+    str | None,
+    typer.Option("--mbr-utility", metavar="METRIC", help="What --mbr measures likeness by: chrf (usual) or bleu."),
+]
+ReplaceUnknown = Annotated[
+    bool,
+    typer.Option(
+        "--replace-unknown",
+        help="Let the unknown symbol be written, and put the word of the source in its place that was looked at most.",
+    ),
+]
+Lexicon = Annotated[
+    Path | None,
+    typer.Option(
+        "--lexicon",
+        metavar="FILE",
+        help="Of that word --replace-unknown writes the translation: lines of a word, a tab, its translation.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Dark = Annotated[bool, typer.Option("--dark", help="Draw light on dark.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]

@@ -40,12 +40,13 @@ def print_json(value: object) -> None:
 
 def tell_cut(translator: Translator) -> None:
     """Say how many sources were too long to be read whole."""
-    if translator.cut:
-        which = f"{len(translator.cut):,} sources are" if len(translator.cut) > 1 else "a source is"
-        warn(
-            f"{which} longer than {translator.longest_source - 1:,} symbols and read only that far "
-            f"({', '.join(list(translator.cut)[:3])}{', …' if len(translator.cut) > 3 else ''})"
-        )
+    for reader in translator.members:
+        if reader.cut:
+            which = f"{len(reader.cut):,} sources are" if len(reader.cut) > 1 else "a source is"
+            warn(
+                f"{which} longer than {reader.longest_source - 1:,} symbols and read only that far "
+                f"({', '.join(list(reader.cut)[:3])}{', …' if len(reader.cut) > 3 else ''})"
+            )
 
 
 def tell_missing_fonts(texts: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from seqcli.cli.arguments import (
     AlignWords,
     BeamSize,
     Checkpoint,
+    EnsembleRuns,
     Json,
     Overrides,
     Quiet,
@@ -44,6 +45,7 @@ def evaluate(
         str | None, typer.Option("--metrics", metavar="A,B", help="Metrics to compute, as in bleu,chrf,ter.")
     ] = None,
     beam_size: BeamSize = None,
+    ensemble: EnsembleRuns = None,
     checkpoint: Checkpoint = None,
     output: Annotated[
         Path | None,
@@ -83,8 +85,10 @@ def evaluate(
     if bool(source) != bool(target):
         raise RecipeError("--source and --target go together: the sentences, and their references")
     if align:
-        if metrics or by_length or by_group or beam_size:
-            raise RecipeError("--align goes without --metrics, --by-length, --by-group and --beam-size: it has its own")
+        if metrics or by_length or by_group or beam_size or ensemble:
+            raise RecipeError(
+                "--align goes without --metrics, --by-length, --by-group, --beam-size and --ensemble: it has its own"
+            )
         from seqcli.cli.alignment import evaluate_alignment, settings_of
         from seqcli.run import load
 
@@ -105,7 +109,7 @@ def evaluate(
     with WorkView("evaluating") as view:
         from seqcli.run import load
 
-        loaded = load(run, overrides or [], checkpoint=checkpoint)
+        loaded = load(run, overrides or [], checkpoint=checkpoint, ensemble=ensemble or [])
         result = loaded.evaluate(
             part,
             corpus=files(source, target, loaded.features_separator) if source and target else None,
@@ -123,7 +127,8 @@ def evaluate(
     if as_json:
         print_json(_as_json(name, result))
         return
-    note(f"{loaded.folder}, checkpoint {loaded.checkpoint.name}, {len(result.examples):,} examples")
+    together = "".join(f", with {each}" for each in ensemble or [])
+    note(f"{loaded.folder}, checkpoint {loaded.checkpoint.name}{together}, {len(result.examples):,} examples")
     _print_tables(name, result)
 
 
@@ -143,7 +148,7 @@ def files(source: list[Path], target: list[Path], separator: str | None) -> Corp
 
 
 def _write_hypotheses(path: Path, result: Evaluation) -> None:
-    from seqcli.cli.translate import one_line
+    from seqcli.cli.streams import one_line
     from seqcli.errors import RecipeError
     from seqcli.storage import write_file
 

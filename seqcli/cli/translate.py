@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Thread
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,9 +19,14 @@ from seqcli.cli.arguments import (
     AlignWords,
     BeamSize,
     Checkpoint,
+    EnsembleRuns,
+    Lexicon,
+    LikenessBy,
     Overrides,
     Quiet,
+    ReplaceUnknown,
     RunFolder,
+    Samples,
 )
 from seqcli.cli.search_options import (
     Avoid,
@@ -50,19 +50,24 @@ from seqcli.cli.search_options import (
     TopP,
     search_overrides,
 )
+from seqcli.cli.streams import (
+    WINDOW_IMAGES,
+    WINDOW_LINES,
+    is_utf8,
+    one_line,
+    open_input,
+    open_output,
+    size_of,
+    stdout,
+    windows,
+)
 
 if TYPE_CHECKING:
-    from seqcli.analysis.alignment import AlignmentSettings
     from seqcli.cli.work_view import WorkView
     from seqcli.evaluation.translator import Translation
     from seqcli.run import Run
     from seqcli.search.trace import Node
     from seqcli.symbols import Example
-
-WINDOW_LINES, WINDOW_IMAGES = 2000, 256
-"""Lines that are sorted by length together, and images that are in memory together."""
-WINDOW_IDLE, WINDOW_WAIT = 0.05, 0.5
-"""Seconds without a new line after which those that have come are translated, and seconds after the first of them."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,11 @@ def translate(
             "rest stays. `prefix`, `constraints`, `avoid`, `min_length`, `max_length` and `seed` are a line's own.",
         ),
     ] = False,
+    mbr: Samples = None,
+    mbr_utility: LikenessBy = None,
+    replace_unknown: ReplaceUnknown = False,
+    lexicon: Lexicon = None,
+    ensemble: EnsembleRuns = None,
     trace_file: Annotated[
         Path | None,
         typer.Option("--trace", help="Write what the search considered to this file, a line of JSON for each line."),
@@ -139,8 +149,11 @@ def translate(
     Where the run has feature tags, a line is the source, a tab, and the tags. Where it reads images, a line is the path of one, and, where
     there is a question to it, a tab and the question.
     """
+    from seqcli.cli.alignment import refuse_images, settings_of
     from seqcli.cli.console import notes, tell_cut, warn
     from seqcli.cli.line_wishes import wishes_of
+    from seqcli.cli.minimum_risk import of_samples
+    from seqcli.cli.source_words import dictionary_of, known, links_of
     from seqcli.cli.sources import Reading, read_line
     from seqcli.cli.work_view import WorkView
     from seqcli.run import load
@@ -161,30 +174,33 @@ def translate(
         "prefix": prefix,
         "constraints": constraint,
         "avoid": avoid,
+        "unknown": replace_unknown or None,
     }
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
     searching = search_overrides(options, sample=sample, sampling=sampling)
-    loaded = load(run, [*(overrides or []), *searching], checkpoint=checkpoint)
-    linking = None
+    loaded = load(run, [*(overrides or []), *searching], checkpoint=checkpoint, ensemble=ensemble or [])
+    looking = settings_of(align_from, align_layer, align_threshold, words=align_words)
     if alignments:
-        from seqcli.cli.alignment import refuse_images, settings_of
-
         refuse_images(loaded)
-        linking = settings_of(align_from, align_layer, align_threshold, words=align_words)
+    dictionary = dictionary_of(loaded, lexicon, wanted=replace_unknown)
     settings = loaded.settings().at_least(nbest)
+    if mbr is not None or mbr_utility is not None:
+        settings = of_samples(loaded, settings, mbr, mbr_utility, beam_size=beam_size)
     layout = Layout(as_json, nbest, scores)
     reading = Reading(as_json, loaded.reads_texts, loaded.reads_images, loaded.features_separator)
     with ExitStack() as files:
-        lines = _input(input_file)
-        size = _size(input_file)
+        lines = open_input(input_file)
+        size = size_of(input_file)
         shared = (input_file is None and os.isatty(0)) or (output_file is None and os.isatty(1))
         view = files.enter_context(WorkView("translating", hidden=shared))
-        out = _stdout() if output_file is None else files.enter_context(_output(output_file, input_file))
-        traced = None if trace_file is None else files.enter_context(_output(trace_file, input_file, output_file))
+        out = stdout() if output_file is None else files.enter_context(open_output(output_file, input_file))
+        traced = (
+            None if trace_file is None else files.enter_context(open_output(trace_file, input_file, beside=output_file))
+        )
         number, bytes_done, damaged, unseen = 0, 0, [], []
         for window in windows(lines, WINDOW_IMAGES if reading.images else WINDOW_LINES):
             texts = [line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace") for line in window]
-            damaged += [number + row + 1 for row, line in enumerate(window) if not _is_utf8(line)]
+            damaged += [number + row + 1 for row, line in enumerate(window) if not is_utf8(line)]
             read = [read_line(text, number + row, reading) for row, text in enumerate(texts)]
             examples, complaints = loaded.translator.seen([example for example, _ in read])
             unseen += complaints
@@ -200,7 +216,9 @@ def translate(
             )
             bytes_done += width
             kept = [found[:nbest] for found in results]
-            linked = _linked(loaded, examples, kept, linking)
+            linked = links_of(loaded, examples, kept, looking) if alignments else [None] * len(kept)
+            if dictionary is not None:
+                kept = known(loaded, examples, kept, dictionary, looking)
             for (example, fields), found, links in zip(read, kept, linked, strict=True):
                 out.writelines(f"{line}\n" for line in written(example, fields, found, layout, links))
             out.flush()
@@ -214,11 +232,6 @@ def translate(
     if unseen:
         warn(f"{len(unseen)} images cannot be read, and are answered by an empty line (the first: {unseen[0]})")
     tell_cut(loaded.translator)
-
-
-def _size(path: Path | None) -> int | None:
-    """How many bytes there are to read, where that is known."""
-    return path.stat().st_size if path is not None and path.is_file() else None
 
 
 def _share_of(view: WorkView, size: int | None, before: int, width: int) -> Callable[[int, int], None]:
@@ -240,49 +253,6 @@ def _traces(loaded: Run, examples: Sequence[Example], beams: Mapping[int, list[N
         tokens = loaded.translator.target_tokenizer.tokens([node.id for node in nodes])
         record = {"line": example.index + 1, "source": example.source, "beam": trace_as_json(nodes, tokens)}
         yield f"{json.dumps(record, ensure_ascii=False)}\n"
-
-
-def _linked(
-    loaded: Run, examples: Sequence[Example], found: Sequence[Sequence[Translation]], settings: AlignmentSettings | None
-) -> list[list[str] | None]:
-    """The alignment of each hypothesis of each example as text; None for all without settings."""
-    if settings is None:
-        return [None] * len(found)
-    from seqcli.data.pharaoh import format_links
-
-    pairs = [(example, one) for example, several in zip(examples, found, strict=True) for one in several]
-    links = iter(loaded.alignments([example for example, _ in pairs], [one for _, one in pairs], settings))
-    return [[format_links(next(links)) for _ in several] for several in found]
-
-
-def windows(stream: BinaryIO, most: int = WINDOW_LINES) -> Iterator[list[bytes]]:
-    """Lines in bunches: all that come without a pause, at most `most`, so that an answer need not wait for the end."""
-    waiting: Queue[bytes | None] = Queue(maxsize=4 * most)
-    Thread(target=_fill, args=(stream, waiting), daemon=True).start()
-    line = waiting.get()
-    while line is not None:
-        window, end = [line], time.monotonic() + WINDOW_WAIT
-        try:
-            while len(window) < most and time.monotonic() < end:
-                line = waiting.get(timeout=WINDOW_IDLE)
-                if line is None:
-                    break
-                window.append(line)
-        except Empty:
-            pass
-        yield window
-        line = None if line is None else waiting.get()
-
-
-def _fill(stream: BinaryIO, waiting: Queue[bytes | None]) -> None:
-    """Reads, and closes what it has read: another thread would have to wait for the line that is being read."""
-    try:
-        with stream:
-            # readline, because iterating over a pipe would wait for a full buffer
-            for line in iter(stream.readline, b""):
-                waiting.put(line)
-    finally:
-        waiting.put(None)
 
 
 def written(
@@ -319,47 +289,3 @@ def _answer(
         for one, line in zip(answer["translations"], links or (), strict=False):
             one["alignment"] = line
     return answer
-
-
-def one_line(text: str) -> str:
-    """A model that learnt line breaks from JSON may write them; a line of output stays one line."""
-    return text.replace("\r", " ").replace("\n", " ")
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _input(path: Path | None) -> BinaryIO:
-    from seqcli.errors import DataError
-
-    try:
-        # not sys.stdin: Python would wait at its end for the thread that reads it, or be aborted
-        return open(0, "rb", closefd=False) if path is None else path.open("rb")
-    except OSError as error:
-        raise DataError(f"{path or 'stdin'}: cannot be read ({error.strerror or error})") from error
-
-
-def _stdout() -> TextIO:
-    """stdout for UTF-8 with \\n, whatever the locale says; half a surrogate pair in a passed-through field stays an escape."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
-    return sys.stdout
-
-
-def _output(path: Path, input_file: Path | None, output_file: Path | None = None) -> TextIO:
-    from seqcli.errors import RecipeError, StorageError
-
-    if input_file is not None and path.exists() and path.samefile(input_file):
-        raise RecipeError(f"{path} is read and written; give another name to --output")
-    if output_file is not None and path.exists() and path.samefile(output_file):
-        raise RecipeError(f"{path} is written twice; give --trace another name than --output")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -71,10 +71,12 @@ class SubwordTokenizer:
         ids: list[int] = self._processor.encode(self.normalizer(text))
         return [self._feature_ids.get(feature, UNK) for feature in features] + ids
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text without special symbols and features."""
+    def decode(self, ids: Sequence[int], unknown: Sequence[str] = ()) -> str:
+        """The text without special symbols and features; for unknown symbols, one after the other, those given."""
+        given = itertools.chain(unknown, itertools.repeat(SPECIAL[UNK]))
+        written = (i for i in ids if i == UNK or len(SPECIAL) <= i < self._pieces)
         # Written out here, because sentencepiece shows an unknown symbol as ⁇ with spaces around.
-        pieces = (self._label(i) for i in ids if i == UNK or len(SPECIAL) <= i < self._pieces)
+        pieces = (next(given) if i == UNK else self._label(i) for i in written)
         return "".join(pieces).replace(SPACE, " ").removeprefix(" ")
 
     def tokens(self, ids: Sequence[int]) -> list[str]:

@@ -40,8 +40,9 @@ class Tokenizer(Protocol):
     def encode(self, text: str, features: Sequence[str] = ()) -> list[int]:
         """The ids of the features, then those of the text, without BOS and EOS; unknown symbols are UNK."""
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text that `ids` spell, detokenised; special symbols and features are left out, UNK reads `<unk>`."""
+    def decode(self, ids: Sequence[int], unknown: Sequence[str] = ()) -> str:
+        """The text that `ids` spell, detokenised; special symbols and features are left out. What stands for UNK, one after the other, is
+        `unknown`, and then `<unk>`."""
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """One label for each id, for people and pictures."""

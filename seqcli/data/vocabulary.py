@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,9 +61,11 @@ class VocabularyTokenizer:
         find = self._symbol_ids.get
         return ids + [find(symbol, UNK) for symbol in self.split(text)]
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text without special symbols and features."""
-        return self.splitter.join([self._labels[i] for i in ids if i == UNK or i >= self._first_symbol])
+    def decode(self, ids: Sequence[int], unknown: Sequence[str] = ()) -> str:
+        """The text without special symbols and features; for unknown symbols, one after the other, those given."""
+        given = chain(unknown, repeat(self._labels[UNK]))
+        written = (i for i in ids if i == UNK or i >= self._first_symbol)
+        return self.splitter.join([next(given) if i == UNK else self._labels[i] for i in written])
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """A label for each id."""

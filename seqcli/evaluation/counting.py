@@ -113,7 +113,7 @@ def count(
                 found = _error_rate("character", list, hypotheses, references)
             case _:
                 raise ValueError(f"{name!r} is not one of the metrics of texts")
-        by_itself = partial(_score_of, _sentence_bleu(name, bleu_tokenize)) if name.startswith("bleu") else None
+        by_itself = partial(_score_of, sentence_bleu(name, bleu_tokenize)) if name.startswith("bleu") else None
         return Counts(*found, numbers, by_itself)
 
     return {name: one(name) for name in names}
@@ -123,7 +123,7 @@ _Found = tuple[NDArray[Any], Callable[[NDArray[Any]], float], str]
 """Counts, the value of their sum, and the settings: all of `Counts` but the number of references."""
 
 
-def _sentence_bleu(name: str, tokenize: str) -> BLEU:
+def sentence_bleu(name: str, tokenize: str) -> BLEU:
     """BLEU of a single sentence: only the orders count of which a sentence so short has an n-gram, as sacrebleu's `sentence_bleu` has it."""
     return _bleu(tokenize, 4 if name == "bleu" else int(name[-1]), short=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from seqcli import __version__
 from seqcli.data.batching import plan_sorted
 from seqcli.data.tokenizer import Tokenizer
-from seqcli.errors import DataError
+from seqcli.errors import DataError, RecipeError
 from seqcli.evaluation.counting import Counts, count
 from seqcli.evaluation.metrics import (
     INTERVAL_SEED,
@@ -24,7 +24,7 @@ from seqcli.evaluation.metrics import (
 )
 from seqcli.evaluation.pointing import pointing_metrics
 from seqcli.evaluation.translator import SearchSettings, Told, Translator, nobody
-from seqcli.models.seq2seq import Seq2Seq
+from seqcli.models.ensemble import Predictor
 from seqcli.nn.loss import perplexity
 from seqcli.symbols import PAD, Example
 from seqcli.types import Batch, Metric
@@ -99,10 +99,13 @@ def evaluate(
                 *texts, names_of_groups, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word
             )
     pointing = [name for name in names if name in POINTING_METRICS]
+    if pointing and len(translator.members) > 1:
+        raise RecipeError(f"{', '.join(pointing)}: an ensemble has no attention of its own; score one of its runs")
     if pointing:
         metrics |= pointing_metrics(translator, examples, pointing, intervals=intervals)
     if set(names) - set(wanted) - set(pointing):
-        metrics |= model_metrics(translator.model, reference_batches(translator, examples))
+        translator.model.eval()
+        metrics |= model_metrics(translator.predictor, reference_batches(translator, examples))
     named = {name: metrics[name] for name in names}
     return Evaluation(named, list(examples), hypotheses, buckets, found_groups, counts, references)
 
@@ -112,21 +115,18 @@ def references_of(example: Example, tokenizer: Tokenizer) -> list[str]:
     return [tokenizer.normalizer(text) for text in example.references or (example.target or "",)]
 
 
-def model_metrics(model: Seq2Seq, batches: Iterable[Batch]) -> dict[str, Metric]:
+def model_metrics(model: Predictor, batches: Iterable[Batch]) -> dict[str, Metric]:
     """Loss (mean nats a target symbol, EOS counted), perplexity and token accuracy (0–100), under teacher forcing.
 
     The references are given, one symbol after the other, and what counts is the probability of the next; so these figures
     depend on the tokenizer and cannot be compared across vocabularies.
     """
-    device = next(model.parameters()).device
-    model.eval()
     total, right, tokens = 0.0, 0, 0
     with torch.inference_mode():
         for batch in batches:
-            on_device = batch.to(device)
-            labels = on_device.labels
+            labels = batch.labels
             real = labels != PAD
-            log_probs = model.logits(on_device)[real].log_softmax(dim=-1)
+            log_probs = model.logits(batch)[real].log_softmax(dim=-1)
             answers = labels[real]
             total -= float(log_probs.gather(1, answers[:, None]).sum(dtype=torch.float64))
             right += int((log_probs.argmax(dim=-1) == answers).sum())
@@ -137,10 +137,20 @@ def model_metrics(model: Seq2Seq, batches: Iterable[Batch]) -> dict[str, Metric]
     return {name: Metric(value, signature) for name, value in values.items()}
 
 
-def reference_batches(translator: Translator, examples: Sequence[Example]) -> Iterable[Batch]:
+def reference_batches(translator: Translator, examples: Sequence[Example]) -> Iterator[Batch]:
     """Sources with their references, sorted by length, for `model_metrics`."""
-    sources = [translator.encode(example) for example in examples]
-    targets = [translator.encode_target(example.target or "") for example in examples]
+    return pair_batches(translator, examples, [translator.encode_target(example.target or "") for example in examples])
+
+
+def pair_batches(
+    translator: Translator,
+    examples: Sequence[Example],
+    targets: Sequence[Sequence[int]],
+    sources: Sequence[Sequence[int]] | None = None,
+) -> Iterator[Batch]:
+    """Sources with the ids of their targets, those that are alike in length together; `index` says which they are. `sources` are the ids of
+    the sources, where they are encoded already."""
+    sources = sources or [translator.encode(example) for example in examples]
     lengths = [np.array([len(ids) for ids in side], dtype=np.int32) for side in (sources, targets)]
     most = None if translator.image_reader is None else MODEL_BATCH_IMAGES
     for rows in plan_sorted(*lengths, batch_tokens=MODEL_BATCH_TOKENS, batch_sentences=most):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,9 @@ from seqcli.data.image_file import read_image
 from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError, RecipeError, SeqcliError
+from seqcli.evaluation.minimum_risk import MinimumRisk
 from seqcli.evaluation.wishes import Asked, Wishes, asked
+from seqcli.models.ensemble import Predictor
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.search.beam import beam_search
 from seqcli.search.demands import Demands
@@ -50,6 +53,8 @@ class SearchSettings:
     no_repeat_ngram: int = 0
     sampling: Sampling | None = None
     """What hypotheses are drawn from, `beam_size` of them, if they are drawn."""
+    minimum_risk: MinimumRisk | None = None
+    """By what hypotheses are ranked anew, each once, if not by the model: their `score` is then the expected utility."""
     wishes: Wishes = Wishes()
     """What is wished of every translation that has no wishes of its own."""
 
@@ -120,6 +125,16 @@ class Translator:
         self.image_reader = image_reader
         self.cut: dict[str, None] = {}  # a set that keeps its order
 
+    @property
+    def predictor(self) -> Predictor:
+        """What search asks for the next symbol."""
+        return self.model
+
+    @property
+    def members(self) -> tuple[Translator, ...]:
+        """All who read the sources: itself."""
+        return (self,)
+
     def translate(
         self,
         examples: Sequence[Example],
@@ -141,7 +156,7 @@ class Translator:
             for example, own in zip(examples, wishes or [None] * len(examples), strict=True)
         ]
         encoded = [self.encode(example) for example in examples]
-        written = [row for row, example in enumerate(examples) if not self._blank(example, encoded[row])]
+        written = [row for row, example in enumerate(examples) if not self.blank(example, encoded[row])]
         results = [[Translation("", 0.0, 0.0, ())] for _ in examples]
         lengths = [len(ids) for ids in encoded]
         done, total = 0, sum(lengths[row] for row in written)
@@ -150,7 +165,9 @@ class Translator:
             trace = None if traced is None else BeamTrace()
             found = self.search(batch, settings, asked=[every[row] for row in rows], trace=trace)
             for place, (row, translations) in enumerate(zip(rows, self.spell(found), strict=True)):
-                results[row] = translations
+                results[row] = (
+                    translations if settings.minimum_risk is None else ranked(translations, settings.minimum_risk)
+                )
                 if traced is not None and trace is not None:
                     traced(row, trace.nodes(place))
             done += sum(lengths[row] for row in rows)
@@ -185,7 +202,8 @@ class Translator:
             ids = [*ids[: self.longest_source - 1], EOS]
         return ids
 
-    def _blank(self, example: Example, ids: Sequence[int]) -> bool:
+    def blank(self, example: Example, ids: Sequence[int]) -> bool:
+        """Whether an example, whose source is encoded as `ids`, has nothing to read or to see."""
         if self.image_reader is not None:
             return example.image is None
         return not example.source.strip() or len(ids) < 2
@@ -254,16 +272,15 @@ class Translator:
             demands = [replace(one.demands, source=ids) for one, ids in zip(every, sources, strict=True)]
         self.model.eval()
         with torch.inference_mode():
-            state = self.model.start(batch)
+            state = self.predictor.start(batch)
             coverage = None
             if settings.coverage_penalty > 0.0:
                 if "mask" not in state.memory:
-                    raise SeqcliError(
-                        "a coverage penalty needs attention, and this model has none; leave coverage_penalty out"
-                    )
+                    who = "this model has none" if len(self.members) == 1 else "an ensemble has none of its own"
+                    raise SeqcliError(f"a coverage penalty needs attention, and {who}; leave coverage_penalty out")
                 coverage = Coverage(self.model.step_with_attention, state.memory["mask"], settings.coverage_penalty)
             return beam_search(
-                self.model.step,
+                self.predictor.step,
                 state,
                 limits,
                 beam_size=settings.beam_size,
@@ -290,6 +307,19 @@ class Translator:
                 for ids, length, score, log_prob in zip(*row, strict=True)
                 if length > 0
             ]
+
+
+def ranked(samples: Sequence[Translation], risk: MinimumRisk) -> list[Translation]:
+    """The different texts among `samples`, the one with the highest expected utility first; that utility is their score. Of several ways to
+    write a text the most probable one is kept."""
+    likely: dict[str, Translation] = {}
+    for one in samples:
+        if one.text not in likely or one.log_prob > likely[one.text].log_prob:
+            likely[one.text] = one
+    numbers = Counter(one.text for one in samples)
+    expected = risk.expected(list(likely), [numbers[text] for text in likely])
+    found = [replace(one, score=score) for one, score in zip(likely.values(), expected, strict=True)]
+    return sorted(found, key=lambda one: (one.score, one.log_prob), reverse=True)
 
 
 def _limit(one: Asked, usual: int) -> int:

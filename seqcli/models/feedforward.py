@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.nn.dropout import Dropout
+from seqcli.nn.layers import to_hypotheses
 from seqcli.types import Batch, Memory, State
 
 
@@ -80,8 +81,8 @@ class FeedforwardDecoder(nn.Module):
         return State({"answers": self.positions(hidden).unflatten(1, (self.window, -1))}, {})
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """Ids (B,T), of which only the number counts → features (B,T,D) of the next T positions."""
+        """Ids (R,T), of which only the number counts → features (R,T,D) of the next T positions."""
         end = state.position + inputs.shape[1]
         answers = state.memory["answers"]
         rows = torch.arange(state.position, end, device=answers.device).clamp(max=self.window - 1)
-        return answers.index_select(1, rows), replace(state, position=end)
+        return to_hypotheses(answers.index_select(1, rows), len(inputs)), replace(state, position=end)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from seqcli.models.bridge import Bridge
 from seqcli.nn.attention import Attention
 from seqcli.nn.dropout import Dropout
-from seqcli.nn.layers import Readout
+from seqcli.nn.layers import Readout, by_sentence, to_hypotheses
 from seqcli.nn.recurrence import Recurrence
 from seqcli.nn.stacked_attention import StackedAttention
 from seqcli.types import Batch, Memory, State
@@ -120,7 +120,7 @@ class PlainDecoder(RecurrentDecoder):
         if self.readout is None:
             outputs, cache = self.recurrence(embedded, state.cache)
             return self.dropout(outputs), cache
-        summary = state.memory["summary"].expand(-1, embedded.shape[1], -1)
+        summary = to_hypotheses(state.memory["summary"], len(embedded)).expand(-1, embedded.shape[1], -1)
         outputs, cache = self.recurrence(torch.cat((embedded, summary), dim=-1), state.cache)
         return self.readout(outputs, summary, embedded), cache
 
@@ -148,9 +148,11 @@ class AttentiveDecoder(RecurrentDecoder):
         return {"keys": self.attention.keys(memory.states), "values": memory.states, "mask": memory.mask}
 
     def look(self, query: Tensor, state: State) -> Tensor:
-        """What the query (B,T,Q) finds in the memory: (B,T,D)."""
-        context: Tensor = self.attention(query, state.memory["keys"], state.memory["values"], state.memory["mask"])
-        return context
+        """What the query (R,T,Q) finds in the memory: (R,T,D)."""
+        values = state.memory["values"]
+        asked = by_sentence(query, len(values))
+        context: Tensor = self.attention(asked, state.memory["keys"], values, state.memory["mask"])
+        return context.view(*query.shape[:2], -1)
 
 
 class LuongDecoder(AttentiveDecoder):

@@ -59,12 +59,12 @@ class Seq2Seq(nn.Module):
         return self.decoder.start(self.encoder(batch))
 
     def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        """The last symbols (B,) → raw scores (B,V) of the next ones, and the state after them."""
+        """The last symbols (R,) → raw scores (R,V) of the next ones, and the state after them."""
         features, state = self.decoder(ids[:, None], state)
         return self.output(features[:, 0]), state
 
     def step_with_attention(self, ids: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
-        """As `step`, and the attention (B,S) over the memory, that of the last layer, or hop, in the mean over its heads.
+        """As `step`, and the attention (R,S) over the memory, that of the last layer, or hop, in the mean over its heads.
 
         Raises `SeqcliError` for a model without attention.
         """
@@ -73,7 +73,8 @@ class Seq2Seq(nn.Module):
         layers = over_memory(maps)
         if not layers:
             raise SeqcliError("this model has no attention: its decoder's attention is none, or it is feed-forward")
-        return scores, state, layers[-1][:, :, 0].mean(dim=1)
+        # of a sentence's hypotheses side by side, as if they were its steps
+        return scores, state, layers[-1].mean(dim=1).flatten(0, 1)
 
     def forward(self, batch: Batch, teacher_forcing: float = 1.0) -> Tensor:
         """Features (B,T,D) for every label of `batch`.

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from seqcli.nn.dropout import Dropout
-from seqcli.nn.layers import FeedForward
+from seqcli.nn.history import Past
+from seqcli.nn.layers import FeedForward, to_hypotheses
+from seqcli.nn.masks import lineage_mask
 from seqcli.nn.multihead import CrossAttention, SelfAttention
 from seqcli.types import Batch, Memory, State
 
@@ -50,7 +52,7 @@ class EncoderLayer(nn.Module):
 
     def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """(B,S,D) with mask (B,S) → (B,S,D)."""
-        attended: Tensor = self.residuals[0](inputs, lambda x: self.attention(x, mask)[0])
+        attended: Tensor = self.residuals[0](inputs, lambda x: self.attention(x, mask))
         outputs: Tensor = self.residuals[1](attended, self.feed_forward)
         return outputs
 
@@ -72,21 +74,22 @@ class DecoderLayer(nn.Module):
         self.residuals = nn.ModuleList(residuals)
 
     def forward(
-        self, inputs: Tensor, memory: tuple[Tensor, Tensor, Tensor], past: tuple[Tensor, Tensor] | None
+        self, inputs: Tensor, memory: tuple[Tensor, Tensor, Tensor], past: Past, visible: Tensor | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """(B,T,D) over memory (keys, values, mask) and the past's keys and values → (B,T,D), all keys and values."""
-        present: list[tuple[Tensor, Tensor]] = []
+        """(R,T,D) over memory (keys, values, mask), behind the past of which they see what is `visible` → (R,T,D), the past's keys and
+        values with theirs."""
+        grown: list[tuple[Tensor, Tensor]] = []
 
         def attend_to_self(x: Tensor) -> Tensor:
             outputs: Tensor
-            outputs, grown = self.attention(x, past=past)
-            present.append(grown)
+            outputs, present = self.attention.extend(x, past, visible)
+            grown.append(present)
             return outputs
 
         attended = self.residuals[0](inputs, attend_to_self)
         informed = self.residuals[1](attended, lambda x: self.cross_attention(x, *memory))
         outputs: Tensor = self.residuals[2](informed, self.feed_forward)
-        return outputs, present[0]
+        return outputs, grown[0]
 
 
 class TransformerStack(nn.Module):
@@ -132,7 +135,7 @@ class TransformerEncoder(TransformerStack):
 
 
 class TransformerDecoder(TransformerStack):
-    """A stack of decoder layers; the cache holds each layer's past keys and values.
+    """A stack of decoder layers; the history holds each layer's keys and values.
 
     Where there is a `bridge` from the memory's summary, what it makes of that is added to the first symbol: so a question on an image starts
     this decoder as it starts a recurrent one (Yang et al. 2016, §3.3).
@@ -162,14 +165,17 @@ class TransformerDecoder(TransformerStack):
         return State(constants, {})
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """Ids (B,T) from `state` on → features (B,T,D), and the state after them."""
-        hidden = self.embed(inputs, state.position)
+        """Ids (R,T) from `state` on → features (R,T,D), and the state after them."""
+        hidden, sentences = self.embed(inputs, state.position), len(state.memory["mask"])
+        width, length = len(inputs) // sentences, inputs.shape[1]
         if self.bridge is not None and state.position == 0:
-            hidden = torch.cat((hidden[:, :1] + state.memory["start"], hidden[:, 1:]), dim=1)
-        cache: dict[str, Tensor] = {}
+            started = hidden[:, :1] + to_hypotheses(state.memory["start"], len(inputs))
+            hidden = torch.cat((started, hidden[:, 1:]), dim=1)
+        visible = lineage_mask(state.slots(sentences, width, length), width, length)
+        history: dict[str, Tensor] = {}
         for number, layer in enumerate(self.layers):
             keys, values = f"keys.{number}", f"values.{number}"
-            past = (state.cache[keys], state.cache[values]) if state.cache else None
+            past = Past(state.position, sentences, state.history.get(keys), state.history.get(values))
             memory = (state.memory[keys], state.memory[values], state.memory["mask"])
-            hidden, (cache[keys], cache[values]) = layer(hidden, memory, past)
-        return self.norm(hidden), replace(state, cache=cache, position=state.position + inputs.shape[1])
+            hidden, (history[keys], history[values]) = layer(hidden, memory, past, visible)
+        return self.norm(hidden), replace(state, history=history, position=state.position + length)

@@ -13,40 +13,45 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.nn.dropout import drop_out
-from seqcli.nn.layers import SideBySide
-from seqcli.nn.masks import causal_mask
+from seqcli.nn.history import Past
+from seqcli.nn.layers import SideBySide, by_sentence
 from seqcli.nn.positions import rotate
 from seqcli.nn.trace import record, tracing
 
 
 class SelfAttention(nn.Module):
-    """Every position asks all positions, or, when `causal`, those up to itself."""
+    """Every position asks all positions, or, where there is a history, those that it comes from."""
 
-    def __init__(self, width: int, heads: int, *, causal: bool, rotary: bool = False, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, heads: int, *, rotary: bool = False, dropout: float = 0.0) -> None:
         super().__init__()
-        self.heads, self.causal, self.rotary, self.dropout = heads, causal, rotary, dropout
+        self.heads, self.rotary, self.dropout = heads, rotary, dropout
         self.query_key_value = SideBySide(width, width, 3)
         self.output = nn.Linear(width, width)
 
-    def forward(
-        self, inputs: Tensor, mask: Tensor | None = None, past: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Inputs (B,T,D) → outputs (B,T,D), and all keys and values so far, each (B,H,P+T,D/H).
-
-        `mask (B,S)` hides padding (an encoder's); `past` holds the keys and values of the P positions before (a decoder's).
-        """
+    def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """An encoder's inputs (B,T,D), of which `mask (B,T)` hides the padding → (B,T,D)."""
         query, keys, values = (split_heads(part, self.heads) for part in self.query_key_value.split(inputs))
-        offset = 0 if past is None else past[0].shape[2]
         if self.rotary:
-            query, keys = rotate(query, offset), rotate(keys, offset)
-        if past is not None:
-            keys, values = torch.cat((past[0], keys), dim=2), torch.cat((past[1], values), dim=2)
-        visible = None if mask is None else mask[:, None, None, :]
-        if self.causal and inputs.shape[1] > 1:
-            causal = causal_mask(inputs.shape[1], offset, inputs.device)
-            visible = causal if visible is None else visible & causal
+            query, keys = rotate(query), rotate(keys)
+        context = attend(self, query, keys, values, mask[:, None, None, :], self.dropout)
+        output: Tensor = self.output(merge_heads(context))
+        return output
+
+    def extend(self, inputs: Tensor, past: Past, visible: Tensor | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """A decoder's inputs (R,T,D) at the positions behind the `past`, seeing of it and of themselves what `visible`
+        (A,1,K·T,S·K) says, all if None → (R,T,D), and the past's keys and values with theirs, (A,C,K,D) each."""
+        query, keys, values = self.query_key_value.split(inputs)
+        if self.rotary:
+            query, keys = (self._rotated(part, past.position) for part in (query, keys))
+        grown = past.extended(keys, values)
+        query = split_heads(by_sentence(query, past.sentences), self.heads)
+        end = past.position + inputs.shape[1]
+        keys, values = (split_heads(part[:, :end].flatten(1, 2), self.heads) for part in grown)
         context = attend(self, query, keys, values, visible, self.dropout)
-        return self.output(merge_heads(context)), (keys, values)
+        return self.output(merge_heads(context).view(inputs.shape)), grown
+
+    def _rotated(self, vectors: Tensor, offset: int) -> Tensor:
+        return merge_heads(rotate(split_heads(vectors, self.heads), offset))
 
 
 class CrossAttention(nn.Module):
@@ -60,15 +65,15 @@ class CrossAttention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def project(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Memory states (B,S,M) → keys and values (B,H,S,D/H), once a sentence."""
+        """Memory states (A,S,M) → keys and values (A,H,S,D/H), once a sentence."""
         keys, values = self.key_value.split(states)
         return split_heads(keys, self.heads), split_heads(values, self.heads)
 
     def forward(self, inputs: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """Inputs (B,T,D) over projected memory with mask (B,S) → (B,T,D)."""
-        query = split_heads(self.query(inputs), self.heads)
+        """Inputs (R,T,D), those of a sentence side by side, over the projected memory of A sentences with mask (A,S) → (R,T,D)."""
+        query = split_heads(by_sentence(self.query(inputs), len(keys)), self.heads)
         context = attend(self, query, keys, values, mask[:, None, None, :], self.dropout)
-        output: Tensor = self.output(merge_heads(context))
+        output: Tensor = self.output(merge_heads(context).view(inputs.shape))
         return output
 
 

@@ -62,7 +62,7 @@ def beam_search(
 
     Log-probabilities, and scores but for a repetition penalty's, are exactly what the model gives the same ids: nothing is renormalised.
     """
-    device = next(iter((*state.memory.values(), *state.cache.values()))).device
+    device = state.device
     beams, size = (beam_size, 1) if sampling is not None else (groups, beam_size // groups)
     sentences = start(max_lengths, demands, beams, size)
     # of a row's symbols one is EOS, and those that the other groups have chosen may fall behind

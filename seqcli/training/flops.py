@@ -30,7 +30,7 @@ def training_flops(model: Seq2Seq, batches: Iterable[Batch], objective: Objectiv
     total = 0
     model.train()
     for batch in batches:
-        with FlopCounterMode(display=False, custom_mapping=_OF_THE_CPU) as counter:
+        with FlopCounterMode(display=False, custom_mapping=CPU_KERNELS) as counter:
             loss, _ = losses(Team().replica(model), batch, objective)
             torch.autograd.backward(loss)
         model.zero_grad(set_to_none=True)
@@ -81,7 +81,7 @@ def _twice(forward: Any, skipped: int) -> Any:
     return lambda *shapes, **named: 2 * forward(*shapes[skipped:], **named)
 
 
-_OF_THE_CPU = {
+CPU_KERNELS = {
     torch.ops.aten.addmm_: _product,
     torch.ops.aten.mkldnn_rnn_layer: _lstm_layer,
     torch.ops.aten.mkldnn_rnn_layer_backward: _twice(_lstm_layer, 0),

@@ -11,6 +11,7 @@ import pytest
 
 import seqcli
 from seqcli.data.pharaoh import format_links
+from seqcli.symbols import EOS
 
 
 def test_a_copy_is_aligned(call: Callable[..., Any], copy_run: Path, tmp_path: Path) -> None:
@@ -72,3 +73,36 @@ def test_translations_with_their_links(pipe: Callable[..., Any], copy_run: Path)
     ended = pipe("translate", copy_run, "--alignments", "--json", given=b'{"source": "abc"}\n')
     (links,) = run.alignments(run.examples(["abc"]), [run.hypotheses(run.examples(["abc"]))[0][0]])
     assert json.loads(ended.out)["alignment"] == format_links(links)
+
+
+def test_every_hypothesis_of_a_beam_has_its_links(call: Callable[..., Any], copy_run: Path, tmp_path: Path) -> None:
+    """In JSON, and in lines, also of hypotheses that were cut; the links are those of the hypothesis's own symbols."""
+    given = ["abc", "", "dcba", "b"]
+    (tmp_path / "json").write_text("".join(f"{json.dumps({'source': text})}\n" for text in given))
+    (tmp_path / "in").write_text("".join(f"{text}\n" for text in given))
+    options = ("--alignments", "--nbest", "4", "--beam-size", "5", "search.max_length=4")
+    answers = [
+        json.loads(line)
+        for line in call("translate", copy_run, "-i", tmp_path / "json", "--json", *options).out.splitlines()
+    ]
+    lines = [line.split("\t") for line in call("translate", copy_run, "-i", tmp_path / "in", *options).out.splitlines()]
+    run = seqcli.load(copy_run, ["search.max_length=4"])
+    found = run.hypotheses(run.examples(given), run.settings(5))
+    seen, cut = 0, 0
+    for number, (text, hypotheses, answer) in enumerate(zip(given, found, answers, strict=True), start=1):
+        kept = hypotheses[:4]
+        examples = run.examples([text] * len(kept))
+        links = [format_links(each) for each in run.alignments(examples, kept)]
+        assert [one["text"] for one in answer["translations"]] == [one.text for one in kept]
+        assert [one["alignment"] for one in answer["translations"]] == links
+        assert answer["alignment"] == links[0]
+        assert [line[3] for line in lines if line[0] == str(number)] == links
+        for one, each in zip(kept, links, strict=True):
+            targets = [int(link.split("-")[1]) for link in each.split()]
+            assert all(target < len(one.text) for target in targets)
+            seen += bool(each)
+            cut += bool(one.ids) and one.ids[-1] != EOS
+    assert seen >= 10
+    assert cut >= 2
+    # two hypotheses for one source differ in their links too
+    assert len({one["alignment"] for one in answers[0]["translations"]}) > 1

@@ -114,14 +114,14 @@ def test_a_slow_writer_gets_the_first_answer_before_the_end(start: Callable[...,
 
 def test_a_steady_trickle_is_answered_too() -> None:
     """Lines that never pause do not fill a window of 2,000 first."""
-    from seqcli.cli import translate
+    from seqcli.cli import streams
 
     class Trickle(io.BytesIO):
         def readline(self, size: int | None = -1) -> bytes:
             time.sleep(0.02)
             return super().readline(size)
 
-    sizes = [len(window) for window in translate.windows(Trickle(b"a\n" * 40))]
+    sizes = [len(window) for window in streams.windows(Trickle(b"a\n" * 40))]
     assert sum(sizes) == 40
     assert len(sizes) > 1
 

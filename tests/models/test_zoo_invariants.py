@@ -107,6 +107,9 @@ def test_all_at_once_equals_step_by_step(kind: str) -> None:
         same(whole, stepped, specimen)
         assert end.position == stepped_end.position == 6
         assert end.cache.keys() == stepped_end.cache.keys()
+        assert end.history.keys() == stepped_end.history.keys()
+        for name, part in end.history.items():
+            same(part, stepped_end.history[name], specimen)
         # a prefix in one call and the rest in another, as a forced prefix in search would do
         first, middle = model.decoder(inputs[:, :2], start)
         second, _ = model.decoder(inputs[:, 2:], middle)
@@ -245,29 +248,55 @@ def test_tracing_shows_the_weights_and_changes_nothing(kind: str) -> None:
     assert seen >= 20
 
 
-@every_encoder_kind
-def test_a_state_can_be_repeated_reordered_and_selected(kind: str) -> None:
-    """What search does to a state is what it would be had the prefixes been read so from the start."""
-    given = batch([7, 5], [5, 5])
-    beams = batch([7, 5, 7, 5], [6, 6, 6, 6], seed=1).inputs
-    prefix, ahead = beams[:, :3], beams[:, 3:4]
-    within, across = torch.tensor([1, 0, 3, 3]), torch.tensor([3, 2, 2])
-    for specimen in models_with(kind):
-        model = specimen.model
-        start = model.start(given)
-        doubled = model.start(rows(given, [0, 0, 1, 1]))
-        repeated = start.repeat(2)
-        for part in ("memory", "cache"):
-            for name, tensor in getattr(doubled, part).items():
-                same(tensor, getattr(repeated, part)[name], specimen)
+CHANGES: tuple[tuple[list[int], list[int] | None], ...] = (
+    ([1, 0, 3, 3], None),  # hypotheses change places
+    ([3, 2], [1]),  # a sentence leaves
+    ([2, 3, 2, 2, 1, 0], [1, 1, 0]),  # one is there twice
+    ([1, 2], [0, 1]),  # of two hypotheses one is left
+    ([1, 0, 1, 3, 3, 2], [0, 1]),  # and three are made of them
+)
+"""What is done to two hypotheses for each of two sentences: the rows that are left, and, where not all stay, the sentences."""
 
-        _, read = model.decoder(prefix, repeated)
-        for change, order in ((read.reorder, within), (read.select, across)):
-            after, _ = model.decoder(ahead[order], change(order))
-            sentences = torch.tensor([0, 0, 1, 1])[order].tolist()
-            fresh = model.start(rows(given, sentences))
-            expected, _ = model.decoder(torch.cat((prefix, ahead), dim=1)[order], fresh)
-            same(after, expected[:, -1:], specimen)
+
+@every_encoder_kind
+@pytest.mark.parametrize("inference", [False, True], ids=["joined", "in place"])
+def test_what_search_does_to_a_state(kind: str, inference: bool) -> None:
+    """After it, all is as if the prefixes had been read so from the start."""
+    given = batch([7, 5], [5, 5])
+    drawn = batch([7] * 6, [7] * 6, seed=1).inputs
+    for specimen in models_with(kind):
+        for order, sentences in CHANGES:
+            with torch.inference_mode(inference):
+                walk = _Walk(specimen.model, given)
+                walk.change([0, 0, 1, 1], [0, 1])
+                walk.read(drawn[:4, :2])
+                walk.change([1, 0, 2, 2])
+                walk.read(drawn[:4, 2:3])
+                walk.change(order, sentences)
+                found = [walk.read(ids) for ids in drawn[: len(order), 3:5].split(1, dim=1)]
+                whole, _ = specimen.model.decoder(walk.words, specimen.model.start(rows(given, walk.sentences)))
+            same(torch.cat(found, dim=1), whole[:, -2:], specimen)
+
+
+class _Walk:
+    """A state, and beside it what each of its hypotheses has read, and of which sentence."""
+
+    def __init__(self, model: Seq2Seq, given: Batch) -> None:
+        self.decoder, self.state = model.decoder, model.start(given)
+        self.sentences = list(range(len(given.source)))
+        self.words = torch.empty(len(given.source), 0, dtype=torch.long)
+
+    def change(self, order: list[int], sentences: list[int] | None = None) -> None:
+        chosen = torch.tensor(order)
+        self.state = (
+            self.state.reorder(chosen) if sentences is None else self.state.select(chosen, torch.tensor(sentences))
+        )
+        self.words, self.sentences = self.words[chosen], [self.sentences[row] for row in order]
+
+    def read(self, ids: Tensor) -> Tensor:
+        features, self.state = self.decoder(ids, self.state)
+        self.words = torch.cat((self.words, ids), dim=1)
+        return features
 
 
 @every_encoder_kind

@@ -33,9 +33,9 @@ class Table:
         prefixes = torch.cat((state.cache["prefix"], ids[:, None]), dim=1)
         read = [tuple(row) for row in prefixes.tolist()]
         assert all(row[0] == BOS for row in read)
-        self.asked.append(
-            [(int(sentence), row[1:]) for sentence, row in zip(state.memory["sentence"], read, strict=True)]
-        )
+        sentences = state.memory["sentence"]
+        sentences = sentences.repeat_interleave(len(read) // max(len(sentences), 1))
+        self.asked.append([(int(sentence), row[1:]) for sentence, row in zip(sentences, read, strict=True)])
         log_probs = torch.tensor([self.following(*asked) for asked in self.asked[-1]])
         return log_probs, replace(state, cache={"prefix": prefixes}, position=state.position + 1)
 

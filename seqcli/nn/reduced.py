@@ -1,0 +1,72 @@
+"""Matrix products in 16 bits, for decoding on processors that have a unit for them; all else, and all sums, stay in float32.
+
+A product's factors are rounded to bfloat16, which has the exponents of float32 and 8 bits of its digits; it is summed up in float32 by the
+unit itself, and what comes out is rounded once more. Whether that pays is a question to the processor: `pays` asks it.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+Module = TypeVar("Module", bound=nn.Module)
+NARROW = 16
+"""Layers with fewer inputs or outputs stay as they are: there is nothing to win."""
+WORTHWHILE = 1.5
+"""How many times as fast products must be."""
+
+
+def reduced(model: Module, dtype: torch.dtype = torch.bfloat16) -> Module:
+    """A copy of a model, to decode with, whose linear and recurrent layers work in `dtype`, and take and give float32.
+
+    Everything else, embeddings and norms among it, is shared with the model.
+    """
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    twin = copy.deepcopy(model, shared)
+    for module in twin.modules():
+        if isinstance(module, nn.RNNBase) or (isinstance(module, nn.Linear) and min(module.weight.shape) >= NARROW):
+            _work_in(module, dtype)
+    return twin
+
+
+def _work_in(module: nn.Module, dtype: torch.dtype) -> None:
+    """Give a layer weights of its own in `dtype`, and cast what it takes and gives."""
+    for name, parameter in list(module.named_parameters(recurse=False)):
+        setattr(module, name, nn.Parameter(parameter.detach().to(dtype), requires_grad=False))
+    module.register_forward_pre_hook(lambda _, inputs: _cast(inputs, dtype))
+    module.register_forward_hook(lambda _module, _inputs, outputs: _cast(outputs, torch.float32))
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    """All that is a float in a tensor, a packed sequence, or a tuple of them."""
+    if isinstance(value, PackedSequence):
+        return value.to(dtype)
+    if isinstance(value, tuple):
+        return tuple(_cast(part, dtype) for part in value)
+    return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
+
+
+def pays(device: torch.device, *, rows: int = 320, width: int = 512, rounds: int = 5) -> bool:
+    """Whether products in bfloat16 are at least `WORTHWHILE` times as fast as in float32 here and now, by the best of some rounds of
+    (rows,width)·(width,width): some milliseconds' work."""
+    return rounds > 0 and _seconds(torch.float32, device, rows, width, rounds) > WORTHWHILE * _seconds(
+        torch.bfloat16, device, rows, width, rounds
+    )
+
+
+def _seconds(dtype: torch.dtype, device: torch.device, rows: int, width: int, rounds: int) -> float:
+    inputs = torch.ones(rows, width, dtype=dtype, device=device)
+    layer = nn.Linear(width, width, dtype=dtype, device=device)
+    taken = []
+    with torch.inference_mode():
+        for _ in range(rounds + 1):
+            start = time.perf_counter()
+            # what is read from it has been computed, on every kind of device
+            float(layer(inputs)[0, 0])
+            taken.append(time.perf_counter() - start)
+    return min(taken[1:])
