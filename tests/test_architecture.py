@@ -174,6 +174,7 @@ def test_what_the_command_line_imports_at_once_is_light() -> None:
             "beam_tree.py",
             "comparison.py",
             "console.py",
+            "line_wishes.py",
             "sources.py",
             "summary.py",
         ):  # imported by commands that run
