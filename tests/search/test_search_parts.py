@@ -13,10 +13,13 @@ from search.table import Table, from_probabilities, random_table
 from seqcli.search.beam import beam_search
 from seqcli.search.blocking import ends_of_phrases, ends_of_repetitions
 from seqcli.search.constraints import by_banks, go_on, missing, shares, urgent, wanted
-from seqcli.search.hypotheses import Extension
+from seqcli.search.demands import Demands
+from seqcli.search.hypotheses import Extensions, Hypothesis
 from seqcli.search.penalties import Coverage, LengthPenalty, uncovered
 from seqcli.search.ranking import best_symbols
 from seqcli.search.repetition import penalised
+from seqcli.search.restrictions import Restrictions
+from seqcli.search.sampling import Sampling
 from seqcli.search.trace import BeamTrace
 from seqcli.symbols import EOS
 
@@ -115,12 +118,8 @@ def test_banks_share_out_all_places_that_can_be_filled(counts: list[int], places
 
 def test_banks_keep_a_place_for_hypotheses_that_have_met_more() -> None:
     # row 0 has nothing of the constraint 8, row 1 has it all
-    extensions = [
-        Extension(-1.0, 0, 5, -1.0),
-        Extension(-2.0, 0, 6, -2.0),
-        Extension(-7.0, 0, 8, -7.0),
-        Extension(-9.0, 1, 5, -9.0),
-    ]
+    totals = [-1.0, -2.0, -7.0, -9.0]
+    extensions = Extensions(totals, [0, 0, 0, 1], [5, 6, 8, 5], totals)
     ending, kept = by_banks(extensions, [(8,)], [(0,), (1,)], 2)
     assert (ending, kept) == ([], [0, 2])
 
@@ -165,8 +164,6 @@ def test_the_best_symbols_are_the_best(seed: int, rows: int, vocabulary: int, co
 
 
 def test_traces_of_samples_and_constraints_hold_what_is_given_back() -> None:
-    from seqcli.search.demands import Demands
-    from seqcli.search.sampling import Sampling
 
     for how in ({"sampling": Sampling()}, {"demands": [Demands(constraints=((4, 5),))]}):
         table, trace = Table(random_table(6, 8)), BeamTrace()
@@ -176,3 +173,26 @@ def test_traces_of_samples_and_constraints_hold_what_is_given_back() -> None:
         assert len(placed) == int((found.lengths[0] > 0).sum())
         for node in placed:
             assert node.log_prob == pytest.approx(float(found.log_probs[0, node.place - 1]))
+
+
+def test_what_may_come_next_by_hand() -> None:
+    phrases = ((5, 6), (7,))
+    restrictions = Restrictions(2)
+    # a prefix; two symbols missing of a phrase and one of another, with places for just these and the end; the same with one place more,
+    # after 8 9 8, so that 9 may not come again; nothing missing, but too short to end
+    restrictions.add(0, Hypothesis((4,), 0.0, 0.0, (0, 0)), Demands((4, 9), phrases), 20)
+    restrictions.add(1, Hypothesis((8, 5), 0.0, 0.0, (1, 0)), Demands(constraints=phrases), 5)
+    restrictions.add(2, Hypothesis((8, 9, 8), 0.0, 0.0, (0, 0)), Demands(constraints=phrases), 8)
+    restrictions.add(
+        3, Hypothesis((8,), 0.0, 0.0, (2, 1)), Demands(constraints=phrases, avoid=((8, 3),), min_length=3), 8
+    )
+    scores = torch.zeros(5, 10)
+    restrictions.on(torch.device("cpu")).apply(scores)
+    possible = [(row.isfinite().nonzero().flatten()).tolist() for row in scores]
+    assert possible == [
+        [9],
+        [6],
+        [0, 1, 3, 4, 5, 6, 7, 8],
+        [0, 1, 4, 5, 6, 7, 8, 9],
+        list(range(10)),
+    ]
