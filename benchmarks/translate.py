@@ -36,8 +36,8 @@ ONE_BY_ONE = 100
 NATIVE = {
     "seqcli": [],
     "seqcli bf16": ["search.precision=bf16"],
-    "seqcli shortlist": ["search.shortlist=true"],
-    "seqcli bf16+shortlist": ["search.precision=bf16", "search.shortlist=true"],
+    "seqcli shortlist": ["search.shortlist={}"],
+    "seqcli bf16+shortlist": ["search.precision=bf16", "search.shortlist={}"],
 }
 PEERS = {"ctranslate2": "float32", "ctranslate2 int8": "int8"}
 

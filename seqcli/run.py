@@ -20,6 +20,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,7 @@ from seqcli.build.data import (
     open_split,
 )
 from seqcli.build.model import build_model
+from seqcli.build.shortlist import load_shortlist
 from seqcli.data.corpus import Corpus
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.errors import DataError, RecipeError, SeqcliError
@@ -66,6 +68,7 @@ from seqcli.recipe.data import AlgorithmicData
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
 from seqcli.search.sampling import Sampling
+from seqcli.search.shortlist import Shortlist
 from seqcli.symbols import Example, Image, Link
 from seqcli.training.checkpoint import load_weights, read_state, replaced, step_folder, step_folders
 from seqcli.types import Batch
@@ -86,7 +89,16 @@ class Translates:
     def settings(self, beam_size: int | None = None) -> SearchSettings:
         """How the recipe searches, with another beam size if one is given."""
         settings = search_settings(self.recipe)
+        if self.recipe.search.shortlist is not None:
+            settings = replace(settings, shortlist=self._shortlist)
         return settings if beam_size is None else replace(settings, beam_size=beam_size)
+
+    @cached_property
+    def _shortlist(self) -> Shortlist:
+        translator, section = self.translator, self.recipe.search.shortlist
+        assert section is not None
+        tokenizers = (translator.source_tokenizer, translator.target_tokenizer)
+        return load_shortlist(self.folder, self.recipe, section, *tokenizers)
 
     @property
     def features_separator(self) -> str | None:
@@ -299,7 +311,9 @@ class Run(Translates):
         alternatives: int = 5,
     ) -> list[Explanation]:
         """Why the model writes its own translation of each source (see `examples`), or how it likes the given target: the probability of
-        each symbol, the `alternatives` most probable ones, what was looked at, and the beam."""
+        each symbol, the `alternatives` most probable ones, what was looked at, and the beam. `SeqcliError` for an ensemble."""
+        if len(self.translator.members) > 1:
+            raise SeqcliError("what an ensemble writes is explained by no single model; explain one of its runs")
         examples, settings = self.examples(texts, targets, images=images), self.settings(beam_size)
         return [explain(self.translator, example, settings, alternatives=alternatives) for example in examples]
 
@@ -504,6 +518,7 @@ def search_settings(recipe: Recipe) -> SearchSettings:
         max_ratio=section.max_ratio,
         batch_sentences=section.batch_sentences,
         unknown=section.unknown,
+        precision=section.precision,
         length_normalization=section.length_normalization,
         coverage_penalty=section.coverage_penalty,
         patience=section.patience,

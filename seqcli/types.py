@@ -215,7 +215,7 @@ def _cells(part: Tensor, sentences: Tensor, slots: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """What a search found, best first.
+    """What a search found, best first; on the host, scores and log-probabilities in double precision.
 
     `ids (B,K,T)`, without BOS, EOS included where it was reached, PAD after it; `lengths (B,K)`, EOS counted;
     `scores (B,K)`, the normalised score that the order follows; `log_probs (B,K)`, the plain sum of log-probabilities.

@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     ("seqcli.__main__",),
     ("seqcli.cli",),
-    ("seqcli.report",),
+    ("seqcli.report", "seqcli.serving"),
     (
         "seqcli.verification",
         "seqcli.benchmark",
@@ -58,6 +58,9 @@ HOMES: dict[str, str] = {
     "onnx": "seqcli.export",
     "wandb": "seqcli.training.loggers",
     "trackio": "seqcli.training.loggers",
+    "starlette": "seqcli.serving",
+    "uvicorn": "seqcli.serving",
+    "h11": "seqcli.serving.protocol",
 }
 EVERYWHERE = {"torch", "numpy", "typing_extensions", "seqcli", "__future__"}
 
@@ -179,6 +182,7 @@ def test_what_the_command_line_imports_at_once_is_light() -> None:
             "beam_tree.py",
             "comparison.py",
             "console.py",
+            "line_wishes.py",
             "sources.py",
             "summary.py",
         ):  # imported by commands that run

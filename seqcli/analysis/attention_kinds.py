@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.symbols import BOS, SPECIAL
+from seqcli.symbols import BOS, SPECIAL, Box
 
 if TYPE_CHECKING:
     from seqcli.evaluation.attention import AttentionMaps, Span
@@ -75,6 +75,30 @@ def by_words(kind: AttentionKind) -> AttentionKind:
         column_words=_singly(len(columns)),
         seen=merge_words(kind.seen.astype(np.float32), rows, columns) > 0,
     )
+
+
+def merged(maps: AttentionMaps) -> AttentionMaps:
+    """The same attention over a source between words, where it was between their pieces."""
+    cross = next(by_words(kind) for kind in kinds_of(maps) if kind.name == "cross")
+    rows, columns = cross.grid or (0, 0)
+    cells = rows * columns
+    grid = cross.weights[..., :cells].reshape(*cross.weights.shape[:-1], rows, columns)
+    return replace(
+        maps,
+        source=joined(maps.source, maps.source_words),
+        target=cross.rows,
+        boxes=_of_words(maps),
+        cross=cross.weights[..., cells:],
+        cells=grid if cross.grid else None,
+    )
+
+
+def _of_words(maps: AttentionMaps) -> tuple[Box | None, ...] | None:
+    """The box of each word: that of its first piece that has one."""
+    if maps.boxes is None:
+        return None
+    pieces = [[box for box in maps.boxes[start:end] if box is not None] for start, end in maps.target_words]
+    return tuple(boxes[0] if boxes else None for boxes in pieces)
 
 
 def merge_words(weights: NDArray[Any], target_spans: Sequence[Span], source_spans: Sequence[Span]) -> NDArray[Any]:

@@ -19,6 +19,7 @@ from seqcli.cli import (
     recipe,
     report,
     score,
+    serve,
     sweep,
     train,
     translate,
@@ -57,6 +58,7 @@ app.command("report")(report.report)
 app.command("translate")(translate.translate)
 app.command("export")(export.export)
 app.command("score")(score.score)
+app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 app.command("sweep")(sweep.sweep)
 app.command("explain")(explain.explain)

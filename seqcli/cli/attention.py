@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.analysis.attention_kinds import AttentionKind, by_words, joined, kinds_of
+from seqcli.analysis.attention_kinds import AttentionKind, by_words, kinds_of, merged
 from seqcli.analysis.heads import Head, measured_heads
 from seqcli.cli.console import tell_missing_fonts
 from seqcli.errors import RecipeError
@@ -22,7 +22,6 @@ from seqcli.figures.hover import HoverMap, attention_page
 from seqcli.figures.overlay import overlay_figure, overlay_sheet
 from seqcli.figures.saving import numbered, save_arrays, save_figures
 from seqcli.storage import write_file
-from seqcli.symbols import Box
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -123,30 +122,6 @@ def shown_kinds(maps: AttentionMaps, look: Look) -> list[AttentionKind]:
     return [by_words(kind) for kind in wanted] if look.words else wanted
 
 
-def merged(maps: AttentionMaps) -> AttentionMaps:
-    """The same attention over a source between words, where it was between their pieces."""
-    cross = next(by_words(kind) for kind in kinds_of(maps) if kind.name == "cross")
-    rows, columns = cross.grid or (0, 0)
-    cells = rows * columns
-    grid = cross.weights[..., :cells].reshape(*cross.weights.shape[:-1], rows, columns)
-    return replace(
-        maps,
-        source=joined(maps.source, maps.source_words),
-        target=cross.rows,
-        boxes=_of_words(maps),
-        cross=cross.weights[..., cells:],
-        cells=grid if cross.grid else None,
-    )
-
-
-def _of_words(maps: AttentionMaps) -> tuple[Box | None, ...] | None:
-    """The box of each word: that of its first piece that has one."""
-    if maps.boxes is None:
-        return None
-    pieces = [[box for box in maps.boxes[start:end] if box is not None] for start, end in maps.target_words]
-    return tuple(boxes[0] if boxes else None for boxes in pieces)
-
-
 def _figures(sentence: Sequence[View], look: Look) -> Iterator[Figure]:
     """The pictures of one sentence: one of all models over a text, over an image one of each."""
     if sentence[0].maps.cells is None:
@@ -211,7 +186,7 @@ def _overlay(maps: AttentionMaps, look: Look, title: str | None) -> Figure:
     assert shown.cells is not None
     if look.sheet:
         return overlay_sheet(picture, shown.cells, shown.target, dark=look.dark, title=title)
-    return overlay_figure(picture, _mean(shown.cells), shown.target, title=title, **_beside_image(shown, look.dark))
+    return overlay_figure(picture, shown.mean_cells, shown.target, title=title, **_beside_image(shown, look.dark))
 
 
 def _animation(view: View, path: Path, look: Look) -> Path:
@@ -220,7 +195,7 @@ def _animation(view: View, path: Path, look: Look) -> Path:
         raise RecipeError(
             f"{path}: only attention over an image is animated; write that over a text as .png, .svg, .pdf or .html"
         )
-    return save_animation(path, _picture(maps), _mean(maps.cells), maps.target, **_beside_image(maps, look.dark))
+    return save_animation(path, _picture(maps), maps.mean_cells, maps.target, **_beside_image(maps, look.dark))
 
 
 def _page(sentences: Sequence[Sequence[View]], path: Path, look: Look) -> Path:
@@ -251,12 +226,6 @@ def _beside_image(maps: AttentionMaps, dark: bool) -> dict[str, Any]:
     """What a sheet and an animation of an image have in common."""
     text = {"context_weights": maps.mean, "context_words": maps.source} if maps.source else {}
     return {**text, "boxes": maps.boxes, "dark": dark}
-
-
-def _mean(cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The last layer's attention (L,H,T,rows,columns) over an image, averaged over its heads."""
-    average: NDArray[np.float32] = cells[-1].mean(axis=0)
-    return average
 
 
 def _picture(maps: AttentionMaps) -> NDArray[np.uint8]:

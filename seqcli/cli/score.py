@@ -45,16 +45,15 @@ class Tally:
     cut: list[str] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
 
-    def add(self, origin: str, found: PairScore | None) -> None:
-        """One more pair, and where it came from."""
+    def add(self, example: Example, found: PairScore | None) -> None:
+        """One more pair, as it was read. What was not seen is counted elsewhere."""
         if found is None:
-            self.blank.append(origin)
+            self.blank += [] if example.image or example.source.strip() else [example.origin]
             return
         self.pairs += 1
         self.symbols += len(found.ids)
         self.log_prob += found.log_prob
-        if found.cut:
-            self.cut.append(origin)
+        self.cut += [example.origin] if found.cut else []
 
     def tell(self, longest: int | None) -> None:
         """Say it on stderr; `longest` is how many symbols the model can write."""
@@ -63,9 +62,8 @@ class Tally:
 
         if self.unseen:
             warn(f"{len(self.unseen)} images cannot be read, and have no score (the first: {self.unseen[0]})")
-        blank = len(self.blank) - len(self.unseen)
-        if blank:
-            warn(f"blank sources have no score: {blank} (the first is {self.blank[0]})")
+        if self.blank:
+            warn(f"blank sources have no score: {len(self.blank)} (the first is {self.blank[0]})")
         if self.cut:
             warn(
                 f"{len(self.cut)} targets are longer than {longest} symbols and scored only that far (the first is {self.cut[0]})"
@@ -148,7 +146,7 @@ def score(
             tally.unseen += complaints
             found = score_pairs(translator, examples, settings, ended=not unfinished)
             for (example, fields), one in zip(bunch, found, strict=True):
-                tally.add(example.origin, one)
+                tally.add(example, one)
                 out.write(f"{_line(fields, one, layout, translator.target_tokenizer)}\n")
             out.flush()
             view.title = f"scoring, {tally.pairs:,} pairs done"

@@ -99,6 +99,23 @@ MinP = Annotated[
         "--min-p", help="Sample from symbols at least so likely beside the most likely one.", rich_help_panel=PANEL
     ),
 ]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="TYPE",
+        help="Matrix products in float32, in bf16, or in what is quicker here: auto.",
+        rich_help_panel=PANEL,
+    ),
+]
+ShortlistOnly = Annotated[
+    bool,
+    typer.Option(
+        "--shortlist",
+        help="Score only those symbols that the source can need, as learnt from the training data.",
+        rich_help_panel=PANEL,
+    ),
+]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Sample, and draw others.", rich_help_panel=PANEL)]
 
 

@@ -43,7 +43,7 @@ def known(
 def dictionary_of(loaded: Run, lexicon: Path | None, *, wanted: bool) -> dict[str, str] | None:
     """The translations of words that are written for unknown ones, if such are `wanted`. RecipeError where they cannot be."""
     from seqcli.analysis.unknown_words import check_words_to_take
-    from seqcli.data.lexicon import read_lexicon
+    from seqcli.data.dictionary import read_dictionary
     from seqcli.errors import RecipeError
 
     if not wanted:
@@ -51,4 +51,4 @@ def dictionary_of(loaded: Run, lexicon: Path | None, *, wanted: bool) -> dict[st
             raise RecipeError("--lexicon goes with --replace-unknown")
         return None
     check_words_to_take(loaded.translator)
-    return {} if lexicon is None else read_lexicon(lexicon)
+    return {} if lexicon is None else read_dictionary(lexicon)

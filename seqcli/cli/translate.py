@@ -42,10 +42,12 @@ from seqcli.cli.search_options import (
     MinP,
     NoRepeatNgram,
     Patience,
+    Precision,
     Prefix,
     RepetitionPenalty,
     Sample,
     Seed,
+    ShortlistOnly,
     Temperature,
     TopK,
     TopP,
@@ -109,6 +111,8 @@ def translate(
     top_p: TopP = None,
     min_p: MinP = None,
     seed: Seed = None,
+    precision: Precision = None,
+    shortlist: ShortlistOnly = False,
     nbest: Annotated[
         int,
         typer.Option("--nbest", min=1, help="Hypotheses a line; above 1: line number, score and text, tabs between."),
@@ -168,7 +172,7 @@ def translate(
     from seqcli.cli.work_view import WorkView
 
     notes.quiet = quiet
-    options = {
+    options: dict[str, Any] = {
         "beam_size": beam_size,
         "length_penalty": length_penalty,
         "length_normalization": length_normalization,
@@ -184,6 +188,8 @@ def translate(
         "constraints": constraint,
         "avoid": avoid,
         "unknown": replace_unknown or None,
+        "precision": precision,
+        "shortlist": {} if shortlist else None,
     }
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
     searching = search_overrides(options, sample=sample, sampling=sampling)

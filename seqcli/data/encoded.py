@@ -133,6 +133,11 @@ class EncodedCorpus:
             return replace(batch, image=images[torch.from_numpy(image_of)])
         return replace(batch, image=images, image_of=torch.from_numpy(image_of))
 
+    def pairs(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+        """The ids of both sides of every example, in order, EOS last."""
+        for row in range(len(self)):
+            yield self._sources[row], self._targets[row]
+
     @property
     def image_numbers(self) -> NDArray[np.int64]:
         """Which image each row looks at; all -1 where there are none."""

@@ -18,7 +18,8 @@ MOST_CELLS = 30_000_000
 """Pairs of a source and a target symbol that are looked at, at most, which bounds time and memory; the rest of the data is not read."""
 
 Ids = NDArray[np.int64]
-Pair = tuple[Sequence[int], Sequence[int]]
+Symbols = Sequence[int] | NDArray[np.int32]
+Pair = tuple[Symbols, Symbols]
 
 
 def translation_table(pairs: Iterable[Pair], source_size: int, target_size: int, best: int) -> Ids:

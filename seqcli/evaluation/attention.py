@@ -53,6 +53,14 @@ class AttentionMaps:
         average: NDArray[np.float32] = self.cross[-1].mean(axis=0)
         return average
 
+    @property
+    def mean_cells(self) -> NDArray[np.float32]:
+        """The last layer's attention over the image, averaged over its heads: (T,rows,columns). ValueError where there is no image."""
+        if self.cells is None:
+            raise ValueError("there is no image that is looked at")
+        average: NDArray[np.float32] = self.cells[-1].mean(axis=0)
+        return average
+
 
 def attention_maps(
     translator: Translator, examples: Sequence[Example], settings: SearchSettings

@@ -38,6 +38,10 @@ class EnsembleTranslator(Translator):
         """All members together."""
         return self._ensemble
 
+    def quick_predictor(self) -> Predictor:
+        """All members together, with their products in 16 bits."""
+        return Ensemble([super().quick_predictor(), *(each.quick_predictor() for each in self.others)])
+
     @property
     def members(self) -> tuple[Translator, ...]:
         """Itself for the first member, and the others."""

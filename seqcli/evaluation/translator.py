@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -16,13 +16,18 @@ from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.minimum_risk import MinimumRisk
+from seqcli.evaluation.shortened import shortened
 from seqcli.evaluation.wishes import Asked, Wishes, asked
+from seqcli.evaluation.workers import side_by_side
 from seqcli.models.ensemble import Predictor
 from seqcli.models.seq2seq import Seq2Seq
+from seqcli.models.shortlisted import Shortlisted
+from seqcli.nn.reduced import Precision, Twin, reduces
 from seqcli.search.beam import beam_search
 from seqcli.search.demands import Demands
 from seqcli.search.penalties import Coverage, LengthNormalization, LengthPenalty
 from seqcli.search.sampling import Sampling
+from seqcli.search.shortlist import Shortlist
 from seqcli.search.trace import BeamTrace, Node
 from seqcli.symbols import BOS, EOS, PAD, UNK, Example
 from seqcli.types import Batch, Hypotheses
@@ -51,6 +56,9 @@ class SearchSettings:
     diversity: float = 0.5
     repetition_penalty: float = 1.0
     no_repeat_ngram: int = 0
+    precision: Precision = "float32"
+    shortlist: Shortlist | None = None
+    """What is scored of the target's symbols, if not all."""
     sampling: Sampling | None = None
     """What hypotheses are drawn from, `beam_size` of them, if they are drawn."""
     minimum_risk: MinimumRisk | None = None
@@ -95,6 +103,9 @@ Traced = Callable[[int, list[Node]], None]
 
 def nobody(done: int, total: int) -> None:
     """Who is told where nobody wants to know."""
+
+
+Result = TypeVar("Result")
 
 
 class Reader:
@@ -153,7 +164,8 @@ class Reader:
         results = [[Translation("", 0.0, 0.0, ())] for _ in examples]
         lengths = [len(ids) for ids in encoded]
         done, total = 0, sum(lengths[row] for row in written)
-        for rows in _side_by_side(written, lengths, settings.batch_sentences):
+
+        def search(rows: list[int]) -> tuple[list[list[Translation]], BeamTrace | None]:
             trace = None if traced is None else BeamTrace()
             found = self.answers(
                 [examples[row] for row in rows],
@@ -162,6 +174,10 @@ class Reader:
                 asked=[every[row] for row in rows],
                 trace=trace,
             )
+            return list(found), trace
+
+        bunches = list(_in_bunches(written, lengths, settings.batch_sentences))
+        for rows, (found, trace) in self.in_turn(search, bunches, settings):
             for place, (row, translations) in enumerate(zip(rows, found, strict=True)):
                 results[row] = (
                     translations if settings.minimum_risk is None else ranked(translations, settings.minimum_risk)
@@ -171,6 +187,12 @@ class Reader:
             done += sum(lengths[row] for row in rows)
             told(done, total)
         return results
+
+    def in_turn(
+        self, work: Callable[[list[int]], Result], bunches: Sequence[list[int]], settings: SearchSettings
+    ) -> Iterator[tuple[list[int], Result]]:
+        """Each bunch of rows with what `work` makes of it, in their order."""
+        return ((rows, work(rows)) for rows in bunches)
 
     def answers(
         self,
@@ -255,11 +277,32 @@ class Translator(Reader):
             image_reader=image_reader,
         )
         self.model = model
+        self._twin = Twin()
 
     @property
     def predictor(self) -> Predictor:
         """What search asks for the next symbol."""
         return self.model
+
+    def quick_predictor(self) -> Predictor:
+        """The same with its matrix products in 16 bits."""
+        return self._twin(self.model)
+
+    def _predictor(self, settings: SearchSettings) -> Predictor:
+        return self.quick_predictor() if reduces(settings.precision, self.device) else self.predictor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    def in_turn(
+        self, work: Callable[[list[int]], Result], bunches: Sequence[list[int]], settings: SearchSettings
+    ) -> Iterator[tuple[list[int], Result]]:
+        """Each bunch with what `work` makes of it, several at a time where that is quicker."""
+        # made once, before several threads ask for it
+        self._predictor(settings)
+        return side_by_side(work, bunches, self.device)
 
     @property
     def members(self) -> tuple[Translator, ...]:
@@ -294,7 +337,7 @@ class Translator(Reader):
             images = [_read(self.image_reader, example) for example in examples]
         sources = sources or [self.encode(example) for example in examples]
         batch = make_batch(sources, targets, range(len(sources)), images)
-        return batch.to(next(self.model.parameters()).device)
+        return batch.to(self.device)
 
     def encode_target(self, text: str) -> list[int]:
         """The ids that the decoder should write, EOS last."""
@@ -330,15 +373,20 @@ class Translator(Reader):
             demands = [replace(one.demands, source=ids) for one, ids in zip(every, sources, strict=True)]
         self.model.eval()
         with torch.inference_mode():
-            state = self.predictor.start(batch)
+            predictor = self._predictor(settings)
+            short = None
+            if settings.shortlist is not None:
+                short = shortened(predictor, settings.shortlist, batch, demands)
+                predictor, demands = short.predictor, [short.asked(one) for one in demands]
+            state = predictor.start(batch)
             coverage = None
             if settings.coverage_penalty > 0.0:
-                if "mask" not in state.memory:
+                if "mask" not in state.memory or not isinstance(predictor, Seq2Seq | Shortlisted):
                     who = "this model has none" if len(self.members) == 1 else "an ensemble has none of its own"
                     raise SeqcliError(f"a coverage penalty needs attention, and {who}; leave coverage_penalty out")
-                coverage = Coverage(self.model.step_with_attention, state.memory["mask"], settings.coverage_penalty)
-            return beam_search(
-                self.predictor.step,
+                coverage = Coverage(predictor.step_with_attention, state.memory["mask"], settings.coverage_penalty)
+            found = beam_search(
+                predictor.step,
                 state,
                 limits,
                 beam_size=settings.beam_size,
@@ -355,6 +403,11 @@ class Translator(Reader):
                 banned=(PAD, BOS) if settings.unknown else (PAD, BOS, UNK),
                 trace=trace,
             )
+        if short is None:
+            return found
+        if trace is not None:
+            trace.rename(short.columns.tolist())
+        return short.found(found)
 
     def spell(self, hypotheses: Hypotheses) -> Iterator[list[Translation]]:
         """The hypotheses of each row as text; places that the search left empty are left out."""
@@ -392,7 +445,7 @@ def _read(reader: ImageReader, example: Example) -> NDArray[Any]:
     return read
 
 
-def _side_by_side(rows: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+def _in_bunches(rows: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
     """The rows in bunches of at most `most`, shortest first, none with more than `BATCH_SYMBOLS` cells if it has two rows."""
     bunch: list[int] = []
     for row in sorted(rows, key=lambda row: lengths[row]):

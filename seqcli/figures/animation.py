@@ -48,6 +48,32 @@ def save_animation(
     """
     if path.suffix.lower() != ".gif":
         raise RecipeError(f"{path}: an animation is written as .gif; its name must end in it")
+    frames = animation(
+        image,
+        weights,
+        words,
+        context_weights=context_weights,
+        context_words=context_words,
+        boxes=boxes,
+        dark=dark,
+        title=title,
+    )
+    write_file(path, frames)
+    return path
+
+
+def animation(
+    image: NDArray[Any],
+    weights: NDArray[Any],
+    words: Sequence[str],
+    *,
+    context_weights: NDArray[Any] | None = None,
+    context_words: Sequence[str] | None = None,
+    boxes: Sequence[Box | None] | None = None,
+    dark: bool = False,
+    title: str | None = None,
+) -> bytes:
+    """What `save_animation` writes."""
     theme = DARK if dark else LIGHT
     with drawing(theme, [*words, *(context_words or ()), title or ""]):
         scene = make_scene(
@@ -63,8 +89,7 @@ def save_animation(
         )
         sentence = set_text(words, WORDS, scene.width)
         frames = [_pixels(_frame(scene, sentence, place, title)) for place in range(len(words))]
-    write_file(path, _gif(frames))
-    return path
+    return _gif(frames)
 
 
 def _frame(scene: Scene, sentence: RunningText, place: int, title: str | None) -> Figure:

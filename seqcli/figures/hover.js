@@ -199,11 +199,13 @@
     });
   };
 
-  document.querySelectorAll(".attention-hover").forEach((root) => {
+  const drawAll = () => document.querySelectorAll(".attention-hover").forEach((root) => {
     if (root.dataset.drawn) return;
     root.dataset.drawn = "yes";
     const data = JSON.parse(root.querySelector("script[type='application/json']").textContent);
     const models = make("div", root, undefined, "models");
     data.forEach((model) => draw(model, models));
   });
+  drawAll();
+  addEventListener("attention-hover", drawAll);  // sent by a page that has put in another
 })();

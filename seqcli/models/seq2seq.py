@@ -68,13 +68,7 @@ class Seq2Seq(nn.Module):
 
         Raises `SeqcliError` for a model without attention.
         """
-        with trace_attention(self) as maps:
-            scores, state = self.step(ids, state)
-        layers = over_memory(maps)
-        if not layers:
-            raise SeqcliError("this model has no attention: its decoder's attention is none, or it is feed-forward")
-        # of a sentence's hypotheses side by side, as if they were its steps
-        return scores, state, layers[-1].mean(dim=1).flatten(0, 1)
+        return attentive_step(self, self.step, ids, state)
 
     def forward(self, batch: Batch, teacher_forcing: float = 1.0) -> Tensor:
         """Features (B,T,D) for every label of `batch`.
@@ -157,3 +151,16 @@ class Seq2Seq(nn.Module):
 def over_memory(maps: Mapping[str, Tensor]) -> list[Tensor]:
     """Of the traced weights of a model, those of the decoder over the memory, layer by layer or hop by hop, each (B,H,T,S)."""
     return [weights for name, weights in maps.items() if OVER_MEMORY.fullmatch(name)]
+
+
+def attentive_step(
+    model: Seq2Seq, step: Callable[[Tensor, State], tuple[Tensor, State]], ids: Tensor, state: State
+) -> tuple[Tensor, State, Tensor]:
+    """A `step` of search with a model, and the attention (R,S) over the memory, that of the last layer, or hop, in the mean over its heads."""
+    with trace_attention(model) as maps:
+        scores, state = step(ids, state)
+    layers = over_memory(maps)
+    if not layers:
+        raise SeqcliError("this model has no attention: its decoder's attention is none, or it is feed-forward")
+    # a sentence's hypotheses were asked about side by side, as if they were its steps
+    return scores, state, layers[-1].mean(dim=1).flatten(0, 1)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import copy
 import time
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 Module = TypeVar("Module", bound=nn.Module)
+Precision = Literal["float32", "bf16", "auto"]
 NARROW = 16
 """Layers with fewer inputs or outputs stay as they are: there is nothing to win."""
 WORTHWHILE = 1.5
@@ -34,6 +36,17 @@ def reduced(model: Module, dtype: torch.dtype = torch.bfloat16) -> Module:
     return twin
 
 
+def narrowed(layer: nn.Linear, rows: Tensor) -> nn.Linear:
+    """The layer that has only some of a layer's outputs, `rows (U,)`, and works in the type that it works in."""
+    part = nn.Linear(layer.in_features, len(rows), bias=layer.bias is not None, device="meta")
+    part.weight = nn.Parameter(layer.weight[rows], requires_grad=False)
+    if layer.bias is not None:
+        part.bias = nn.Parameter(layer.bias[rows], requires_grad=False)
+    if layer.weight.dtype != torch.float32:
+        _work_in(part, layer.weight.dtype)
+    return part
+
+
 def _work_in(module: nn.Module, dtype: torch.dtype) -> None:
     """Give a layer weights of its own in `dtype`, and cast what it takes and gives."""
     for name, parameter in list(module.named_parameters(recurse=False)):
@@ -51,6 +64,26 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
     return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
+class Twin:
+    """The reduced copy of a model, made when it is first asked for, and made anew when the model's weights have changed."""
+
+    def __init__(self) -> None:
+        self._made: tuple[Any, nn.Module] | None = None
+
+    def __call__(self, model: Module) -> Module:
+        """The copy of this model."""
+        versions = [(id(parameter), parameter._version) for parameter in model.parameters()]
+        if self._made is None or self._made[0] != versions:
+            self._made = (versions, reduced(model))
+        return cast(Module, self._made[1])
+
+
+def reduces(precision: Precision, device: torch.device) -> bool:
+    """Whether products are to be in 16 bits, on this device."""
+    return precision == "bf16" or (precision == "auto" and pays(device))
+
+
+@cache
 def pays(device: torch.device, *, rows: int = 320, width: int = 512, rounds: int = 5) -> bool:
     """Whether products in bfloat16 are at least `WORTHWHILE` times as fast as in float32 here and now, by the best of some rounds of
     (rows,width)·(width,width): some milliseconds' work."""

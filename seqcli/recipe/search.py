@@ -26,6 +26,15 @@ class SamplingSection(Section):
     """Another seed draws others; the same draws the same for the same source, whatever else is translated."""
 
 
+class ShortlistSection(Section):
+    """Which of the target's symbols are scored for a source, learnt from the training data by Model 1 of Brown et al. 1993."""
+
+    best: Count = 50
+    """So many translations of each symbol of the source."""
+    usual: Count = 100
+    """And so many symbols that are frequent in any target."""
+
+
 class Search(Section):
     """How text is written once the model is trained."""
 
@@ -50,6 +59,11 @@ class Search(Section):
     """Stop it also after so many symbols for each source symbol, and 10 more; null means no such bound."""
     batch_sentences: Count = 64
     """Sentences that are translated side by side."""
+    precision: Literal["float32", "bf16", "auto"] = "float32"
+    """What matrix products are computed in: bf16 is several times as fast on processors with a unit for it, and slower on others; auto tries it
+    out. All else is float32. It is no part of training."""
+    shortlist: ShortlistSection | None = None
+    """Score only those symbols that the source can need; null means all."""
     unknown: bool = False
     """Whether the unknown symbol may be written, where the target has rare words that are not in the vocabulary."""
     repetition_penalty: Annotated[float, Field(ge=1.0)] = 1.0

@@ -56,4 +56,13 @@ def _coverage(recipe: Recipe) -> Broken:
         yield ("search", "coverage_penalty"), "counts attention, and this decoder has none; leave it out"
 
 
-SEARCH_RULES = (_groups, _beams_and_samples, _lengths, _coverage)
+def _shortlist(recipe: Recipe) -> Broken:
+    if recipe.search.shortlist is None:
+        return
+    if recipe.source.image is not None:
+        yield ("search", "shortlist"), "is learnt from pairs of texts, but these sources are images; leave it out"
+    if recipe.search.sampling is not None:
+        yield ("search", "shortlist"), "cuts what search.sampling draws from; leave one of both out"
+
+
+SEARCH_RULES = (_groups, _beams_and_samples, _lengths, _coverage, _shortlist)

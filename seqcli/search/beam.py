@@ -100,11 +100,12 @@ def beam_search(
             numbers, symbols = ranking(scores)
             numbers.append(coverage.add(attention))
         numbers, symbols = on_host(numbers, symbols)
-        penalties = [0.0] * len(hypotheses) if coverage is None else numbers.pop().squeeze(1).tolist()
+        penalties = None if coverage is None else numbers.pop().squeeze(1).tolist()
         for row, (sentence, several) in enumerate(
             zip(live, extensions(hypotheses, numbers, symbols, width, most), strict=True)
         ):
-            choices.make(sentence, several, penalties[row * width : (row + 1) * width], width)
+            own = slice(row * width, (row + 1) * width)
+            choices.make(sentence, hypotheses[own], several, penalties and penalties[own])
 
         kept = [row for row, sentence in enumerate(live) if sentence.live]
         rows, following = next_rows(live, width)

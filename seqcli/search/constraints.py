@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from seqcli.search.demands import Phrase
-from seqcli.search.hypotheses import IMPOSSIBLE, Extension
+from seqcli.search.hypotheses import IMPOSSIBLE, Extensions
 from seqcli.symbols import EOS
 
 Progress = tuple[int, ...]
@@ -80,7 +80,7 @@ def shares(candidates: Sequence[int], places: int) -> list[int]:
 
 
 def by_banks(
-    extensions: Sequence[Extension], phrases: Sequence[Phrase], progress: Sequence[Progress], size: int
+    extensions: Extensions, phrases: Sequence[Phrase], progress: Sequence[Progress], size: int
 ) -> tuple[list[int], list[int]]:
     """Of the places in `extensions`, best first, those that end in EOS and those that live on, at most `size`; `progress` is that of each row.
 
@@ -90,7 +90,7 @@ def by_banks(
     banks: list[list[int]] = [[] for _ in range(symbols + 1)]
     whole: list[tuple[int, int]] = []  # what ends, and how many of its bank are better
     seen: set[int] = set()
-    for place, (total, parent, symbol, _) in enumerate(extensions):
+    for place, (total, parent, symbol, _) in enumerate(zip(*extensions, strict=True)):
         if total == IMPOSSIBLE:
             break
         before = progress[parent]

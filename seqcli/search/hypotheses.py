@@ -16,14 +16,14 @@ from seqcli.types import Hypotheses
 IMPOSSIBLE = float("-inf")
 
 
-class Extension(NamedTuple):
-    """A live hypothesis, that of the sentence's row `parent`, and one more symbol: `total` is what the search orders by, `log_prob` what
-    the model says of it."""
+class Extensions(NamedTuple):
+    """Extensions of a sentence's live hypotheses, best first, in columns: `totals` is what the search orders by, `parents` the rows of the hypotheses
+    that are extended, `symbols` what is added to them, `log_probs` what the model says of the whole."""
 
-    total: float
-    parent: int
-    symbol: int
-    log_prob: float
+    totals: list[float]
+    parents: list[int]
+    symbols: list[int]
+    log_probs: list[float]
 
 
 class Hypothesis(NamedTuple):
@@ -107,10 +107,15 @@ def next_rows(sentences: Sequence[Sentence], width: int) -> tuple[list[int], lis
     last: list[int] = []
     for number, sentence in enumerate(sentences):
         if sentence.live:
+            first = number * width
             for beam in sentence.beams:
                 free = beam.size - len(beam.live)
-                rows += [number * width + parent for parent in (*beam.parents[: len(beam.live)], *[0] * free)]
-                last += [*(one.ids[-1] for one in beam.live), *[EOS] * free]
+                if beam.live:
+                    rows += [first + parent for parent in beam.parents]
+                    last += [one.ids[-1] for one in beam.live]
+                if free:
+                    rows += [first] * free
+                    last += [EOS] * free
     return rows, last
 
 
@@ -138,16 +143,15 @@ def best(beam: Beam) -> list[Finished]:
     return sorted(beam.finished, key=lambda one: one.score, reverse=True)[: beam.size]
 
 
-def best_first(extensions: Sequence[Extension], order: Iterable[int], size: int) -> tuple[list[int], list[int]]:
-    """Of the places in `extensions`, best first in this `order`: those that end in EOS among the first `size`, and the first `size` that
+def best_first(extensions: Extensions, order: Sequence[int], size: int) -> tuple[list[int], list[int]]:
+    """Of the places among `extensions`, best first in this `order`: those that end in EOS among the first `size`, and the first `size` that
     do not end. What is impossible is neither."""
     ending: list[int] = []
     kept: list[int] = []
     for rank, place in enumerate(order):
-        extension = extensions[place]
-        if len(kept) == size or extension.total == IMPOSSIBLE:
+        if len(kept) == size or extensions.totals[place] == IMPOSSIBLE:
             break
-        if extension.symbol != EOS:
+        if extensions.symbols[place] != EOS:
             kept.append(place)
         elif rank < size:
             ending.append(place)

@@ -61,14 +61,15 @@ class Ranking:
         self, hypotheses: Sequence[Hypothesis | None], live: Sequence[Sentence], width: int, length: int
     ) -> None:
         """Take in the N hypotheses, `width` rows a live sentence, that the step extends to `length` symbols."""
-        rows = [(row, one) for row, one in enumerate(hypotheses) if one is not None]
         if self._repetition_penalty != 1.0:
-            self._written = as_pairs([(row, symbol) for row, one in rows for symbol in set(one.ids)], self._device)
+            pairs = [(row, symbol) for row, one in enumerate(hypotheses) if one is not None for symbol in set(one.ids)]
+            self._written = as_pairs(pairs, self._device)
         if self._restricted:
             restrictions = Restrictions(self._no_repeat_ngram)
-            for row, one in rows:
+            for row, one in enumerate(hypotheses):
                 sentence = live[row // width]
-                restrictions.add(row, one, sentence.demands, sentence.max_length)
+                if one is not None:
+                    restrictions.add(row, one, sentence.demands, sentence.max_length)
             self._restricting = restrictions.on(self._device)
         if self._constrained:
             every = [

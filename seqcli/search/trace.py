@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from seqcli.search.hypotheses import Extension
+from seqcli.search.hypotheses import Extensions
 from seqcli.search.penalties import LengthPenalty
 
 Fate = Literal["live", "finished", "cut", "stopped", "outdone", "pruned"]
@@ -54,7 +54,7 @@ class BeamTrace:
     def add_step(
         self,
         sentence: int,
-        extensions: Sequence[Extension],
+        extensions: Extensions,
         ended: Sequence[int],
         kept: Mapping[int, int],
         scoring: LengthPenalty,
@@ -66,7 +66,7 @@ class BeamTrace:
         step = 1 if beam is None else nodes[next(iter(beam.values()))].step + 1
         alive, finished = set(kept.values()), set(ended)
         numbers: dict[int, int] = {}
-        for rank, (total, parent, symbol, log_prob) in enumerate(extensions):
+        for rank, (total, parent, symbol, log_prob) in enumerate(zip(*extensions, strict=True)):
             # an impossible one only fills its place
             if total == float("-inf") or not (rank < most or rank in alive or rank in finished):
                 continue
@@ -87,6 +87,11 @@ class BeamTrace:
                 )
             )
         self._beams[sentence] = {row: numbers[place] for row, place in kept.items()}
+
+    def rename(self, symbols: Sequence[int]) -> None:
+        """Take the ids of all nodes for places among these symbols."""
+        for nodes in self._nodes.values():
+            nodes[:] = [replace(node, id=symbols[node.id]) for node in nodes]
 
     def end(self, sentence: int, found: Sequence[Sequence[int]]) -> None:
         """Take in what the search gives back for a sentence: the ids of its hypotheses, best first."""

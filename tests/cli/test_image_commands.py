@@ -129,6 +129,45 @@ def test_a_question_without_an_image(call: Call, questions: Path, pictures: list
     assert refused.err.strip().endswith(f"line 2: needs the path of an image, a tab, and a question: {pictures[0]}")
 
 
+def test_scores_of_captions_and_answers(call: Call, captions: Path, questions: Path, pictures: list[str]) -> None:
+    """Captions as the model writes them have the score that it reports; what cannot be seen has none, and is told apart from what is blank."""
+    reported = translated(call, captions, "".join(f"{path}\n" for path in pictures), "--scores").out.splitlines()
+    scores, texts = zip(*(line.split("\t") for line in reported), strict=True)
+    lines = [f"{path}\t{text}" for path, text in zip(pictures, texts, strict=True)]
+    Path("pairs.tsv").write_text("".join(f"{line}\n" for line in [*lines, "damaged.png\tred", "", "\tred"]))
+    # six words were written and no end
+    unfinished = [len(text.split()) == 6 for text in texts]
+    for chosen, options in ((False, []), (True, ["--unfinished"])):
+        ended = call("score", captions, "-i", "pairs.tsv", "--normalised", *options)
+        found = ended.out.split("\n")
+        assert found[4:] == ["", "", "", ""]
+        for row, is_unfinished in enumerate(unfinished):
+            if is_unfinished == chosen:
+                assert float(found[row]) == pytest.approx(float(scores[row]), abs=1.1e-5)
+        assert "1 images cannot be read, and have no score (the first: damaged.png: the image" in ended.err
+        assert "blank sources have no score: 2 (the first is line 6)" in ended.err
+    Path("sources").write_text("".join(f"{path}\n" for path in pictures))
+    Path("targets").write_text("".join(f"{text}\n" for text in texts))
+    by_files = call("score", captions, "sources", "targets", "--normalised", "--unfinished")
+    assert by_files.out.split("\n")[:4] == found[:4]
+    asked = f"{pictures[0]}\tis it red ?\tyes"
+    Path("asked.tsv").write_text(f"{asked}\n\tis it red ?\tno\n")
+    ended = call("score", questions, "-i", "asked.tsv")
+    (expected,) = seqcli.load(questions).score(["is it red ?"], ["yes"], images=pictures[:1])
+    assert expected is not None
+    assert ended.out == f"{expected.log_prob:.6f}\n\n"
+    assert "(the first: line 2: has no image)" in ended.err
+    assert "blank" not in ended.err
+    row = {"image": pictures[0], "question": "is it red ?", "target": "yes", "id": 3}
+    Path("asked.jsonl").write_text(json.dumps(row))
+    ended = call("score", questions, "-i", "asked.jsonl", "--json")
+    assert json.loads(ended.out) == {**row, "log_prob": expected.log_prob, "score": expected.score}
+    Path("asked.tsv").write_text(f"{pictures[0]}\tyes\n")
+    ended = call("score", questions, "-i", "asked.tsv")
+    assert ended.code == 3
+    assert "line 1: needs the path of an image, a tab, and a question" in ended.err
+
+
 def test_json(call: Call, captions: Path, questions: Path, pictures: list[str]) -> None:
     expected = seqcli.load(captions).translate(images=pictures[:1])[0]
     rows = [{"id": 7, "image": pictures[0]}, {"image": "damaged.png"}, {"image": ""}]

@@ -171,6 +171,38 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
     ),
     "pattern": ([LINES % "(?P<source>.*"], "data.pattern", "is not a regular expression"),
     "pattern without groups": ([LINES % "(?P<source>.*)"], "data.pattern", "has no group named target"),
+    "groups of different sizes": (
+        ["search.beam_size=5", "search.diverse_groups=2"],
+        "search.diverse_groups",
+        "5 hypotheses cannot be shared out evenly among 2 groups; set search.beam_size to a multiple of 2",
+    ),
+    "diversity of one group": (["search.diversity=1"], "search.diversity", "set search.diverse_groups too"),
+    "groups of samples": (
+        ["search.beam_size=4", "search.diverse_groups=2", "search.sampling={}"],
+        "search.diverse_groups",
+        "leave one of both out",
+    ),
+    "constrained samples": (["search.constraints=[a]", "search.sampling={}"], "search.constraints", "need a beam"),
+    "constrained groups": (
+        ["search.beam_size=4", "search.diverse_groups=2", "search.constraints=[a]"],
+        "search.constraints",
+        "share out the beam in their own way",
+    ),
+    "power of nothing": (
+        ["search.length_normalization=none", "search.length_penalty=0.6"],
+        "search.length_penalty",
+        "set length_normalization to average or gnmt",
+    ),
+    "longer than the longest": (
+        ["search.min_length=9", "search.max_length=8"],
+        "search.min_length",
+        "more than search.max_length, 8",
+    ),
+    "coverage without attention": (
+        ["search.coverage_penalty=0.2", "model.decoder.attention.kind=none"],
+        "search.coverage_penalty",
+        "this decoder has none",
+    ),
 }
 
 KEPT = [
@@ -203,6 +235,9 @@ KEPT = [
     [FILES],
     ["data={kind: files, format: tsv, train: x.txt, columns: {source: 0, target: 1, features: 2}}"],
     [LINES % "(?P<source>.*) (?P<target>.*)"],
+    ["search.beam_size=6", "search.diverse_groups=3", "search.diversity=1", "search.coverage_penalty=0.2"],
+    ["search.length_normalization=none", "search.patience=null", "search.min_length=3", "search.constraints=[a]"],
+    ["search.sampling={top_k: 5, temperature: 0.7}", "search.prefix=a", "search.avoid=[b]", "search.no_repeat_ngram=3"],
 ]
 
 
@@ -221,7 +256,7 @@ def test_a_kept_rule_is_silent(mistakes, right: str, overrides: list[str]) -> No
 
 
 def test_every_rule_is_broken_above() -> None:
-    assert len(RULES) - len(IMAGE_RULES) == 19
+    assert len(RULES) - len(IMAGE_RULES) == 23
     assert len(BROKEN) >= 2 * (len(RULES) - len(IMAGE_RULES))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -61,6 +62,7 @@ def from_probabilities(symbols: Mapping[str, int], rows: Mapping[str, Mapping[st
 def random_table(seed: int, vocabulary: int) -> Next:
     """A distribution drawn anew for each prefix, the same each time it is asked for."""
 
+    @cache
     def following(sentence: int, prefix: Prefix) -> list[float]:
         number = seed
         for symbol in (sentence, *prefix):

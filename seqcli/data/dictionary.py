@@ -8,7 +8,7 @@ from seqcli.data.lines import numbered_lines
 from seqcli.errors import DataError, printable
 
 
-def read_lexicon(path: Path) -> dict[str, str]:
+def read_dictionary(path: Path) -> dict[str, str]:
     """The translation of each word, the first where a file has several; what follows a second tab (a probability, say) and blank lines are
     passed over. Raises `DataError`, naming the line, for what is no entry, and where the file cannot be read."""
     found: dict[str, str] = {}
