@@ -74,11 +74,11 @@ class DecoderLayer(nn.Module):
         self.residuals = nn.ModuleList(residuals)
 
     def forward(
-        self, inputs: Tensor, memory: tuple[Tensor, Tensor, Tensor], past: Past, visible: Tensor | None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """(R,T,D) over memory (keys, values, mask), behind the past of which they see what is `visible` → (R,T,D), the past's keys and
-        values with theirs."""
-        grown: list[tuple[Tensor, Tensor]] = []
+        self, inputs: Tensor, memory: tuple[Tensor, Tensor], past: Past, visible: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """(R,T,D) over memory (keys and values, mask), behind the past of which they see what is `visible` → (R,T,D), and the past's cells
+        with theirs."""
+        grown: list[Tensor] = []
 
         def attend_to_self(x: Tensor) -> Tensor:
             outputs: Tensor
@@ -160,8 +160,7 @@ class TransformerDecoder(TransformerStack):
         if self.bridge is not None:
             constants["start"] = self.bridge(memory.summary[:, -1:])
         for number, layer in enumerate(self.layers):
-            keys, values = cast(DecoderLayer, layer).cross_attention.project(memory.states)
-            constants[f"keys.{number}"], constants[f"values.{number}"] = keys, values
+            constants[f"layers.{number}"] = cast(DecoderLayer, layer).cross_attention.project(memory.states)
         return State(constants, {})
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
@@ -174,8 +173,7 @@ class TransformerDecoder(TransformerStack):
         visible = lineage_mask(state.slots(sentences, width, length), width, length)
         history: dict[str, Tensor] = {}
         for number, layer in enumerate(self.layers):
-            keys, values = f"keys.{number}", f"values.{number}"
-            past = Past(state.position, sentences, state.history.get(keys), state.history.get(values))
-            memory = (state.memory[keys], state.memory[values], state.memory["mask"])
-            hidden, (history[keys], history[values]) = layer(hidden, memory, past, visible)
+            name = f"layers.{number}"
+            past = Past(state.position, sentences, state.history.get(name))
+            hidden, history[name] = layer(hidden, (state.memory[name], state.memory["mask"]), past, visible)
         return self.norm(hidden), replace(state, history=history, position=state.position + length)

@@ -37,21 +37,26 @@ class SelfAttention(nn.Module):
         output: Tensor = self.output(merge_heads(context))
         return output
 
-    def extend(self, inputs: Tensor, past: Past, visible: Tensor | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def extend(self, inputs: Tensor, past: Past, visible: Tensor | None) -> tuple[Tensor, Tensor]:
         """A decoder's inputs (R,T,D) at the positions behind the `past`, seeing of it and of themselves what `visible`
-        (A,1,K·T,S·K) says, all if None → (R,T,D), and the past's keys and values with theirs, (A,C,K,D) each."""
-        query, keys, values = self.query_key_value.split(inputs)
-        if self.rotary:
-            query, keys = (self._rotated(part, past.position) for part in (query, keys))
-        grown = past.extended(keys, values)
+        (A,1,K·T,S·K) says, all if None → (R,T,D), and the past's keys and values, side by side, with theirs: (A,C,K,2·D)."""
+        query, keys_values = self._projected(inputs, past.position)
+        cells = past.extended(keys_values)
+        seen = cells[:, : past.position + inputs.shape[1]].flatten(1, 2)
         query = split_heads(by_sentence(query, past.sentences), self.heads)
-        end = past.position + inputs.shape[1]
-        keys, values = (split_heads(part[:, :end].flatten(1, 2), self.heads) for part in grown)
+        keys, values = (split_heads(part, self.heads) for part in seen.chunk(2, dim=-1))
         context = attend(self, query, keys, values, visible, self.dropout)
-        return self.output(merge_heads(context).view(inputs.shape)), grown
+        return self.output(merge_heads(context).view(inputs.shape)), cells
 
-    def _rotated(self, vectors: Tensor, offset: int) -> Tensor:
-        return merge_heads(rotate(split_heads(vectors, self.heads), offset))
+    def _projected(self, inputs: Tensor, offset: int) -> tuple[Tensor, Tensor]:
+        """The queries (R,T,D), and the keys and values side by side (R,T,2·D)."""
+        width = inputs.shape[-1]
+        if not self.rotary:
+            projected: Tensor = self.query_key_value(inputs)
+            return projected[..., :width], projected[..., width:]
+        query, keys, values = self.query_key_value.split(inputs)
+        query, keys = (merge_heads(rotate(split_heads(part, self.heads), offset)) for part in (query, keys))
+        return query, torch.cat((keys, values), dim=-1)
 
 
 class CrossAttention(nn.Module):
@@ -64,14 +69,15 @@ class CrossAttention(nn.Module):
         self.key_value = SideBySide(memory_size, width, 2)
         self.output = nn.Linear(width, width)
 
-    def project(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Memory states (A,S,M) → keys and values (A,H,S,D/H), once a sentence."""
-        keys, values = self.key_value.split(states)
-        return split_heads(keys, self.heads), split_heads(values, self.heads)
+    def project(self, states: Tensor) -> Tensor:
+        """Memory states (A,S,M) → keys and values side by side (A,S,2·D), once a sentence."""
+        projected: Tensor = self.key_value(states)
+        return projected
 
-    def forward(self, inputs: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, keys_values: Tensor, mask: Tensor) -> Tensor:
         """Inputs (R,T,D), those of a sentence side by side, over the projected memory of A sentences with mask (A,S) → (R,T,D)."""
-        query = split_heads(by_sentence(self.query(inputs), keys.shape[0]), self.heads)
+        query = split_heads(by_sentence(self.query(inputs), keys_values.shape[0]), self.heads)
+        keys, values = (split_heads(part, self.heads) for part in keys_values.chunk(2, dim=-1))
         context = attend(self, query, keys, values, mask[:, None, None, :], self.dropout)
         output: Tensor = self.output(merge_heads(context).view(inputs.shape))
         return output

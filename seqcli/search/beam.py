@@ -21,6 +21,9 @@ from seqcli.search.trace import BeamTrace
 from seqcli.symbols import BOS, PAD
 from seqcli.types import Hypotheses, State
 
+FEW = 16
+"""Sentences that are done stay in the batch while they are no more than one in so many."""
+
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
 """The last symbols (N,) and a state → raw scores (N,V) of the next ones, whose softmax they are drawn from, and the state after them."""
 
@@ -105,10 +108,14 @@ def beam_search(
             zip(live, extensions(hypotheses, numbers, symbols, width, most), strict=True)
         ):
             own = slice(row * width, (row + 1) * width)
-            choices.make(sentence, hypotheses[own], several, penalties and penalties[own])
+            if sentence.live:
+                choices.make(sentence, hypotheses[own], several, penalties and penalties[own])
 
         kept = [row for row, sentence in enumerate(live) if sentence.live]
-        rows, following = next_rows(live, width)
+        if kept and (len(live) - len(kept)) * FEW <= len(live):
+            # to move what the others need would cost more than to go on computing for those few
+            kept = list(range(len(live)))
+        rows, following = next_rows(live, kept, width)
         last = torch.tensor(following, dtype=torch.long, device=device)
         if len(kept) < len(live) or width < beam_size:
             # the memory moves only when a sentence has left or hypotheses have multiplied

@@ -100,22 +100,16 @@ def start(max_lengths: Sequence[int], demands: Sequence[Demands], beams: int, si
     return sentences
 
 
-def next_rows(sentences: Sequence[Sentence], width: int) -> tuple[list[int], list[int]]:
-    """For every live hypothesis of the sentences that go on, the row that its cache is in, of `width` a sentence, and its last symbol; and as
-    many rows that nobody looks at as there are free places."""
+def next_rows(sentences: Sequence[Sentence], kept: Iterable[int], width: int) -> tuple[list[int], list[int]]:
+    """For every live hypothesis of the sentences that are `kept`, the row that its cache is in, of `width` a sentence, and its last symbol; and
+    as many rows that nobody looks at as there are free places."""
     rows: list[int] = []
     last: list[int] = []
-    for number, sentence in enumerate(sentences):
-        if sentence.live:
-            first = number * width
-            for beam in sentence.beams:
-                free = beam.size - len(beam.live)
-                if beam.live:
-                    rows += [first + parent for parent in beam.parents]
-                    last += [one.ids[-1] for one in beam.live]
-                if free:
-                    rows += [first] * free
-                    last += [EOS] * free
+    for number in kept:
+        for beam in sentences[number].beams:
+            free = beam.size - len(beam.live)
+            rows += [number * width + parent for parent in (*beam.parents[: len(beam.live)], *[0] * free)]
+            last += [*(one.ids[-1] for one in beam.live), *[EOS] * free]
     return rows, last
 
 

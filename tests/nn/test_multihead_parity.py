@@ -57,9 +57,9 @@ def test_cross_attention(mask: Tensor) -> None:
     theirs.out_proj.load_state_dict(ours.output.state_dict())
     inputs, states = torch.randn(2, 4, WIDTH), torch.randn(2, 5, 7)
     expected, weights = theirs(inputs, states, states, key_padding_mask=~mask, average_attn_weights=False)
-    torch.testing.assert_close(ours(inputs, *ours.project(states), mask), expected)
+    torch.testing.assert_close(ours(inputs, ours.project(states), mask), expected)
     with trace_attention(ours) as maps:
-        torch.testing.assert_close(ours(inputs, *ours.project(states), mask), expected)
+        torch.testing.assert_close(ours(inputs, ours.project(states), mask), expected)
     torch.testing.assert_close(maps[""], weights)
 
 
@@ -75,7 +75,7 @@ def test_the_past_can_be_kept(rotary: bool, how: Callable[[], AbstractContextMan
         for part in inputs.split([2, 1, 3, SMALLEST, 1, 2 * SMALLEST - 7], dim=1):
             visible = causal_mask(part.shape[1], past.position, inputs.device)
             outputs, grown = attention.extend(part, past, visible)
-            past = Past(past.position + part.shape[1], 2, *grown)
+            past = Past(past.position + part.shape[1], 2, grown)
             parts.append(outputs)
         torch.testing.assert_close(torch.cat(parts, dim=1), whole)
 
