@@ -39,6 +39,9 @@ test-docs: setup  ## Run every command of README and docs
 bench-train: setup  ## Time training beside plain PyTorch, on Multi30k in the folder that SEQCLI_TEST_DATA names
 	$(BIN)/python benchmarks/train.py
 
+bench-translate: setup  ## Time translating beside CTranslate2, on the same data
+	$(BIN)/python benchmarks/translate.py
+
 alignment: setup  ## Train each attention on dates, and print how right it is as an alignment
 	for order in luong bahdanau; do for kind in $(SCORES); do \
 	  $(BIN)/seqcli train recipes/dates.yaml training.steps=300 model.decoder.order=$$order \
@@ -80,4 +83,4 @@ lock: setup  ## Resolve the newest versions that go together into constraints.tx
 clean:  ## Remove .venv and everything made from the code (runs stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
-.PHONY: help setup run test test-real test-docs bench-train alignment lint types dates frames docs references lecture lock clean
+.PHONY: help setup run test test-real test-docs bench-train bench-translate alignment lint types dates frames docs references lecture lock clean

@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 SIZES, BEAMS = "tiny,small,rnn", "1,5"
 FORCED = 15
 """Symbols of every translation of a model that is not trained, EOS counted: as many as are usual in Multi30k."""
-BATCH = 64
+WARM_UP = 64
 WORKERS = 2
 """What CTranslate2 is quickest with on two cores: two workers of one thread each (one worker of two threads is slower)."""
 ONE_BY_ONE = 100
@@ -123,7 +123,7 @@ def measure(system: str, run: Path, beam: int, forced: int, sentences: int) -> d
     lines = list(itertools.islice(itertools.cycle(data("test_2016_flickr.tok.en").read_text().splitlines()), sentences))
     before = time.perf_counter()
     answer = native(NATIVE[system], run, beam, forced) if system in NATIVE else peer(PEERS[system], run, beam, forced)
-    answer(lines[:BATCH])
+    answer(lines[:WARM_UP])
     loaded = time.perf_counter()
     tokens = answer(lines)
     seconds = time.perf_counter() - loaded
@@ -196,7 +196,7 @@ def peer(compute_type: str, run: Path, beam: int, forced: int) -> Answer:
         results = engine.translate_batch(
             [[names[i] for i in ids[:-1]] for ids in encoded],
             beam_size=beam,
-            max_batch_size=BATCH,
+            max_batch_size=loaded.settings(beam).side_by_side,
             batch_type="examples",
             return_end_token=True,
             **settings,

@@ -42,7 +42,7 @@ def _kept(path: Path, wanted: ShortlistSection) -> tuple[NDArray[np.int64], NDAr
     try:
         with np.load(path) as arrays:
             numbers, best, usual = (arrays[name].astype(np.int64) for name in ("wanted", "best", "usual"))
-    except (OSError, ValueError, KeyError, BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     return (best, usual) if numbers.tolist() == [wanted.best, wanted.usual] else None
 

@@ -34,6 +34,9 @@ from seqcli.types import Batch, Hypotheses
 
 LONGEST_SOURCE = 4096
 """Symbols that are read of a source, whatever the model: time and memory of self-attention grow with the square."""
+FEWEST, HYPOTHESES = 64, 256
+"""Sentences that are searched for together: so many at least, and as many as have so many hypotheses. Measured: with fewer rows the products are
+slower, with more their results leave the cache."""
 BATCH_SYMBOLS = 32768
 """Source symbols, padding counted, that are translated side by side at most, so that long lines do not need all memory."""
 
@@ -46,7 +49,7 @@ class SearchSettings:
     length_penalty: float
     max_length: int
     max_ratio: float | None
-    batch_sentences: int
+    batch_sentences: int | None = None
     unknown: bool = False
     """Whether the unknown symbol may be written."""
     length_normalization: LengthNormalization = "average"
@@ -65,6 +68,11 @@ class SearchSettings:
     """By what hypotheses are ranked anew, each once, if not by the model: their `score` is then the expected utility."""
     wishes: Wishes = Wishes()
     """What is wished of every translation that has no wishes of its own."""
+
+    @property
+    def side_by_side(self) -> int:
+        """How many sentences are searched for together."""
+        return self.batch_sentences or max(FEWEST, HYPOTHESES // self.beam_size)
 
     @property
     def scoring(self) -> LengthPenalty:
@@ -176,7 +184,7 @@ class Reader:
             )
             return list(found), trace
 
-        bunches = list(_in_bunches(written, lengths, settings.batch_sentences))
+        bunches = list(_in_bunches(written, lengths, settings.side_by_side))
         for rows, (found, trace) in self.in_turn(search, bunches, settings):
             for place, (row, translations) in enumerate(zip(rows, found, strict=True)):
                 results[row] = (

@@ -28,7 +28,8 @@ class Past:
         """
         new = entries.view(self.sentences, -1, *entries.shape[1:]).transpose(1, 2)
         cells, start = self.cells, self.position
-        if not torch.is_inference_mode_enabled():
+        # a compiler can neither ask for the mode nor be used to decode
+        if torch.compiler.is_compiling() or not torch.is_inference_mode_enabled():
             return new if cells is None else torch.cat((cells[:, :start], new), dim=1)
         sentences, more, slots, width = new.shape
         end, room = start + more, 0 if cells is None else cells.shape[1]

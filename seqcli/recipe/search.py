@@ -57,8 +57,8 @@ class Search(Section):
     """Stop a hypothesis after so many symbols."""
     max_ratio: Annotated[float, Field(gt=0.0)] | None = 3.0
     """Stop it also after so many symbols for each source symbol, and 10 more; null means no such bound."""
-    batch_sentences: Count = 64
-    """Sentences that are translated side by side."""
+    batch_sentences: Count | None = None
+    """Sentences that are translated side by side; null means as many as make 256 hypotheses, and 64 at least."""
     precision: Literal["float32", "bf16", "auto"] = "float32"
     """What matrix products are computed in: bf16 is several times as fast on processors with a unit for it, and slower on others; auto tries it
     out. All else is float32. It is no part of training."""

@@ -52,6 +52,9 @@ class Ranking:
                 )
                 for one in sentences
             ]
+        self._plain = bool(banned) and not (
+            self._restricted or self._constrained or repetition_penalty != 1.0 or sampling is not None
+        )
         self._written: tuple[Tensor, Tensor] | None = None
         self._restricting: Restricting | None = None
         self._wanted: Tensor | None = None
@@ -87,6 +90,8 @@ class Ranking:
     def __call__(self, scores: Tensor) -> tuple[list[Tensor], Tensor]:
         """Raw scores (N,V), which are overwritten → what each symbol adds to what is ordered by, and, where that is another, to the
         log-probability; and the symbols; (N,C) each, best first."""
+        if self._plain:
+            return self._best_of_all(scores)
         normalizers = _log_sum(scores)
         ranked, rank_normalizers = scores, normalizers
         if self._written is not None:
@@ -106,6 +111,18 @@ class Ranking:
         if self._written is not None:
             added.append(scores.gather(1, symbols) - normalizers)
         return added, symbols
+
+    def _best_of_all(self, scores: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The same where nothing is asked for but the best: in fewer passes over the scores, none of which needs memory of its own."""
+        # what is banned is a part of the sum
+        banned = scores.index_select(1, self._banned)
+        scores.index_fill_(1, self._banned, IMPOSSIBLE)
+        best, symbols = best_symbols(scores, self._count)
+        scores.index_copy_(1, self._banned, banned)
+        highest = torch.maximum(best[:, :1], banned.amax(dim=1, keepdim=True))
+        highest = highest.clamp(min=torch.finfo(scores.dtype).min)
+        sums = scores.sub_(highest).exp_().sum(dim=1, keepdim=True)
+        return [best - (sums.log() + highest).clamp(min=torch.finfo(scores.dtype).min)], symbols
 
 
 def _log_sum(scores: Tensor) -> Tensor:

@@ -44,6 +44,11 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
         "source.tokenizer",
         "is missing; an encoder of kind image_text reads text",
     ),
+    "a short list of what images need": (
+        ["search.shortlist={}"],
+        "search.shortlist",
+        "is learnt from pairs of texts, but these sources are images",
+    ),
     "a shared tokenizer that is not there": (
         ["target.tokenizer={kind: shared}"],
         "target.tokenizer.kind",

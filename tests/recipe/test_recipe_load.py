@@ -89,7 +89,7 @@ evaluation: {metrics: [loss, blue]}
         (
             "steps: 10",
             "steps: 10\n  seed: 2",
-            "r.yaml:10:3  training.seed  unknown key; it belongs in the top level or data",
+            "r.yaml:10:3  training.seed  unknown key; it belongs in the top level, data or search.sampling",
         ),
         (
             "steps: 10",
