@@ -156,7 +156,8 @@ def native(overrides: list[str], run: Path, beam: int, forced: int) -> Answer:
     """seqcli, in this process."""
     import seqcli
 
-    loaded = seqcli.load(run, overrides)
+    # with all cores, whatever the run was trained with
+    loaded = seqcli.load(run, ["threads=null", *overrides])
     settings = loaded.settings(beam)
     if forced:
         from dataclasses import replace

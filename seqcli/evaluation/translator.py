@@ -22,7 +22,7 @@ from seqcli.evaluation.workers import side_by_side
 from seqcli.models.ensemble import Predictor
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.models.shortlisted import Shortlisted
-from seqcli.nn.reduced import Precision, Twin, reduces
+from seqcli.nn.reduced import Precision, Twin, arranged, reduced, reduces
 from seqcli.search.beam import beam_search
 from seqcli.search.demands import Demands
 from seqcli.search.penalties import Coverage, LengthNormalization, LengthPenalty
@@ -184,7 +184,8 @@ class Reader:
             )
             return list(found), trace
 
-        bunches = list(_in_bunches(written, lengths, settings.side_by_side))
+        # the longest first, so that threads end together
+        bunches = list(_in_bunches(written, lengths, settings.side_by_side))[::-1]
         for rows, (found, trace) in self.in_turn(search, bunches, settings):
             for place, (row, translations) in enumerate(zip(rows, found, strict=True)):
                 results[row] = (
@@ -285,19 +286,21 @@ class Translator(Reader):
             image_reader=image_reader,
         )
         self.model = model
-        self._twin = Twin()
+        self._reduced, self._arranged = Twin(reduced), Twin(arranged)
 
     @property
     def predictor(self) -> Predictor:
         """What search asks for the next symbol."""
         return self.model
 
-    def quick_predictor(self) -> Predictor:
-        """The same with its matrix products in 16 bits."""
-        return self._twin(self.model)
+    def quick_predictor(self, *, reduce: bool) -> Predictor:
+        """The same, to be quick on this device: with its matrix products in 16 bits, if they are to be reduced."""
+        if reduce:
+            return self._reduced(self.model)
+        return self._arranged(self.model) if self.device.type == "cpu" else self.model
 
     def _predictor(self, settings: SearchSettings) -> Predictor:
-        return self.quick_predictor() if reduces(settings.precision, self.device) else self.predictor
+        return self.quick_predictor(reduce=reduces(settings.precision, self.device))
 
     @property
     def device(self) -> torch.device:

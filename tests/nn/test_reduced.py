@@ -10,7 +10,7 @@ from models.zoo import ENCODER_KINDS, batch, models_with
 from torch import nn
 
 from seqcli.nn import reduced as chapter
-from seqcli.nn.reduced import NARROW, Twin, narrowed, reduced, reduces
+from seqcli.nn.reduced import NARROW, Twin, arranged, narrowed, reduced, reduces
 
 CPU = torch.device("cpu")
 
@@ -28,6 +28,18 @@ def test_every_model_stays_near(kind: str) -> None:
         assert 0 < apart < 0.2, specimen
         # the model itself is what it was
         assert torch.equal(exact, model.logits(given)), specimen
+
+
+@pytest.mark.parametrize("kind", ENCODER_KINDS)
+@torch.no_grad()
+def test_how_weights_lie_changes_no_number(kind: str) -> None:
+    given = batch([7, 5, 2], [6, 3, 6])
+    for specimen in models_with(kind)[::2]:
+        model = copy.deepcopy(specimen.model).eval()
+        twin = arranged(model)
+        torch.testing.assert_close(twin.logits(given), model.logits(given))
+        assert twin.output.weight.t().is_contiguous()
+        assert model.output.weight.is_contiguous()
 
 
 def test_only_products_are_reduced() -> None:
@@ -57,7 +69,7 @@ def test_some_of_a_layers_outputs() -> None:
 
 
 def test_a_twin_follows_its_model() -> None:
-    model, twin = nn.Sequential(nn.Linear(NARROW, NARROW)), Twin()
+    model, twin = nn.Sequential(nn.Linear(NARROW, NARROW)), Twin(reduced)
     first = twin(model)
     assert twin(model) is first
     with torch.no_grad():
