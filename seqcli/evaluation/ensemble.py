@@ -38,10 +38,9 @@ class EnsembleTranslator(Translator):
         """All members together."""
         return self._ensemble
 
-    def quick_predictor(self, *, reduce: bool) -> Predictor:
-        """All members together, each to be quick."""
-        first = super().quick_predictor(reduce=reduce)
-        return Ensemble([first, *(each.quick_predictor(reduce=reduce) for each in self.others)])
+    def reduced_predictor(self) -> Predictor:
+        """All members together, each with its products in 16 bits."""
+        return Ensemble([super().reduced_predictor(), *(each.reduced_predictor() for each in self.others)])
 
     @property
     def members(self) -> tuple[Translator, ...]:

@@ -22,7 +22,7 @@ from seqcli.evaluation.workers import side_by_side
 from seqcli.models.ensemble import Predictor
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.models.shortlisted import Shortlisted
-from seqcli.nn.reduced import Precision, Twin, arranged, reduced, reduces
+from seqcli.nn.reduced import Precision, reduced, reduces
 from seqcli.search.beam import beam_search
 from seqcli.search.demands import Demands
 from seqcli.search.penalties import Coverage, LengthNormalization, LengthPenalty
@@ -286,21 +286,15 @@ class Translator(Reader):
             image_reader=image_reader,
         )
         self.model = model
-        self._reduced, self._arranged = Twin(reduced), Twin(arranged)
 
     @property
     def predictor(self) -> Predictor:
         """What search asks for the next symbol."""
         return self.model
 
-    def quick_predictor(self, *, reduce: bool) -> Predictor:
-        """The same, to be quick on this device: with its matrix products in 16 bits, if they are to be reduced."""
-        if reduce:
-            return self._reduced(self.model)
-        return self._arranged(self.model) if self.device.type == "cpu" else self.model
-
-    def _predictor(self, settings: SearchSettings) -> Predictor:
-        return self.quick_predictor(reduce=reduces(settings.precision, self.device))
+    def reduced_predictor(self) -> Predictor:
+        """The same with its matrix products in 16 bits: a copy of the weights as they are now, which takes some milliseconds."""
+        return reduced(self.model)
 
     @property
     def device(self) -> torch.device:
@@ -311,8 +305,8 @@ class Translator(Reader):
         self, work: Callable[[list[int]], Result], bunches: Sequence[list[int]], settings: SearchSettings
     ) -> Iterator[tuple[list[int], Result]]:
         """Each bunch with what `work` makes of it, several at a time where that is quicker."""
-        # made once, before several threads ask for it
-        self._predictor(settings)
+        # a processor that is tried out should have nothing else to do
+        reduces(settings.precision, self.device)
         return side_by_side(work, bunches, self.device)
 
     @property
@@ -384,7 +378,7 @@ class Translator(Reader):
             demands = [replace(one.demands, source=ids) for one, ids in zip(every, sources, strict=True)]
         self.model.eval()
         with torch.inference_mode():
-            predictor = self._predictor(settings)
+            predictor = self.reduced_predictor() if reduces(settings.precision, self.device) else self.predictor
             short = None
             if settings.shortlist is not None:
                 short = shortened(predictor, settings.shortlist, batch, demands)

@@ -1,21 +1,16 @@
-"""Copies of a model to decode with: one whose weights lie as products of few rows want them, and one whose products are in 16 bits.
+"""A copy of a model to decode with, whose matrix products are in 16 bits, on processors that have a unit for them; all else, and all sums, stay
+in float32.
 
-`arranged` changes no number but a last digit. The weights W of a linear layer, of which x·Wᵀ is asked, are laid out column by column: with the few
-rows that there are in the last steps of a search, or for a single sentence, the product is up to twice as fast (a row of 256 by 1,024: 13 µs in
-place of 24), and with many rows it is as fast as before.
-
-`reduced` is for processors that have a unit for 16 bits; all else, and all sums, stay in float32. A product's factors are rounded to bfloat16, which
-has the exponents of float32 and 8 bits of its digits; it is summed up in float32 by the unit itself, and what comes out is rounded once more. Whether
-that pays is a question to the processor: `pays` asks it.
+A product's factors are rounded to bfloat16, which has the exponents of float32 and 8 bits of its digits; it is summed up in float32 by the unit
+itself, and what comes out is rounded once more. Whether that pays is a question to the processor: `pays` asks it.
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -42,24 +37,10 @@ def reduced(model: Module, dtype: torch.dtype = torch.bfloat16) -> Module:
     return twin
 
 
-def arranged(model: Module) -> Module:
-    """A copy of a model, to decode with on a CPU, whose linear layers have their weights column by column; all else is shared with the model."""
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    twin = copy.deepcopy(model, shared)
-    for module in twin.modules():
-        if isinstance(module, nn.Linear):
-            module.weight = nn.Parameter(_by_column(module.weight.detach()), requires_grad=False)
-    return twin
-
-
-def _by_column(weight: Tensor) -> Tensor:
-    return weight.t().contiguous().t()
-
-
 def narrowed(layer: nn.Linear, rows: Tensor) -> nn.Linear:
     """The layer that has only some of a layer's outputs, `rows (U,)`, and works in the type that it works in."""
     part = nn.Linear(layer.in_features, len(rows), bias=layer.bias is not None, device="meta")
-    part.weight = nn.Parameter(_by_column(layer.weight[rows]), requires_grad=False)
+    part.weight = nn.Parameter(layer.weight[rows], requires_grad=False)
     if layer.bias is not None:
         part.bias = nn.Parameter(layer.bias[rows], requires_grad=False)
     if layer.weight.dtype != torch.float32:
@@ -82,21 +63,6 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
     if isinstance(value, tuple):
         return tuple(_cast(part, dtype) for part in value)
     return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
-
-
-class Twin:
-    """The copy of a model that `make` makes, made when it is first asked for, and made anew when the model's weights have changed."""
-
-    def __init__(self, make: Callable[[Any], nn.Module]) -> None:
-        self._make = make
-        self._made: tuple[Any, nn.Module] | None = None
-
-    def __call__(self, model: Module) -> Module:
-        """The copy of this model."""
-        versions = [(id(parameter), parameter._version) for parameter in model.parameters()]
-        if self._made is None or self._made[0] != versions:
-            self._made = (versions, self._make(model))
-        return cast(Module, self._made[1])
 
 
 def reduces(precision: Precision, device: torch.device) -> bool:

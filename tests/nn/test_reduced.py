@@ -10,7 +10,7 @@ from models.zoo import ENCODER_KINDS, batch, models_with
 from torch import nn
 
 from seqcli.nn import reduced as chapter
-from seqcli.nn.reduced import NARROW, Twin, arranged, narrowed, reduced, reduces
+from seqcli.nn.reduced import NARROW, narrowed, reduced, reduces
 
 CPU = torch.device("cpu")
 
@@ -28,18 +28,6 @@ def test_every_model_stays_near(kind: str) -> None:
         assert 0 < apart < 0.2, specimen
         # the model itself is what it was
         assert torch.equal(exact, model.logits(given)), specimen
-
-
-@pytest.mark.parametrize("kind", ENCODER_KINDS)
-@torch.no_grad()
-def test_how_weights_lie_changes_no_number(kind: str) -> None:
-    given = batch([7, 5, 2], [6, 3, 6])
-    for specimen in models_with(kind)[::2]:
-        model = copy.deepcopy(specimen.model).eval()
-        twin = arranged(model)
-        torch.testing.assert_close(twin.logits(given), model.logits(given))
-        assert twin.output.weight.t().is_contiguous()
-        assert model.output.weight.is_contiguous()
 
 
 def test_only_products_are_reduced() -> None:
@@ -66,18 +54,6 @@ def test_some_of_a_layers_outputs() -> None:
     for bias in (True, False):
         layer, inputs, rows = nn.Linear(4, 6, bias=bias), torch.randn(3, 4), torch.tensor([5, 0])
         torch.testing.assert_close(narrowed(layer, rows)(inputs), layer(inputs)[:, rows])
-
-
-def test_a_twin_follows_its_model() -> None:
-    model, twin = nn.Sequential(nn.Linear(NARROW, NARROW)), Twin(reduced)
-    first = twin(model)
-    assert twin(model) is first
-    with torch.no_grad():
-        model[0].weight += 1
-    second = twin(model)
-    assert second is not first
-    assert torch.equal(second[0].weight, model[0].weight.bfloat16())
-    assert twin(nn.Sequential(nn.Linear(NARROW, NARROW))) is not second
 
 
 def test_auto_asks_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
