@@ -27,8 +27,8 @@ run: setup  ## Train on dates, evaluate, translate a line, draw its attention
 	echo "$(TEXT)" | $(BIN)/seqcli translate $(RUN)
 	$(BIN)/seqcli visualize attention $(RUN) --text "$(TEXT)" -o map.png
 
-test: setup  ## Run the quick tests
-	$(TESTS) -m "not real"
+test: setup  ## Run the quick tests; those of the docs' commands are test-docs
+	$(TESTS) -m "not real" --ignore tests/test_docs.py
 
 test-real: setup  ## Run the slow tests too, on the real data sets
 	SEQCLI_TEST_EXAMPLES=2000 $(TESTS)
