@@ -197,7 +197,7 @@ def peer(compute_type: str, run: Path, beam: int, forced: int) -> Answer:
         results = engine.translate_batch(
             [[names[i] for i in ids[:-1]] for ids in encoded],
             beam_size=beam,
-            max_batch_size=loaded.settings(beam).side_by_side,
+            max_batch_size=loaded.settings(beam).sentences_together,
             batch_type="examples",
             return_end_token=True,
             **settings,

@@ -18,7 +18,7 @@ from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.minimum_risk import MinimumRisk
 from seqcli.evaluation.shortened import shortened
 from seqcli.evaluation.wishes import Asked, Wishes, asked
-from seqcli.evaluation.workers import side_by_side
+from seqcli.evaluation.workers import in_threads
 from seqcli.models.ensemble import Predictor
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.models.shortlisted import Shortlisted
@@ -70,7 +70,7 @@ class SearchSettings:
     """What is wished of every translation that has no wishes of its own."""
 
     @property
-    def side_by_side(self) -> int:
+    def sentences_together(self) -> int:
         """How many sentences are searched for together."""
         return self.batch_sentences or max(FEWEST, HYPOTHESES // self.beam_size)
 
@@ -185,7 +185,7 @@ class Reader:
             return list(found), trace
 
         # the longest first, so that threads end together
-        bunches = list(_in_bunches(written, lengths, settings.side_by_side))[::-1]
+        bunches = list(_in_bunches(written, lengths, settings.sentences_together))[::-1]
         for rows, (found, trace) in self.in_turn(search, bunches, settings):
             for place, (row, translations) in enumerate(zip(rows, found, strict=True)):
                 results[row] = (
@@ -307,7 +307,7 @@ class Translator(Reader):
         """Each bunch with what `work` makes of it, several at a time where that is quicker."""
         # a processor that is tried out should have nothing else to do
         reduces(settings.precision, self.device)
-        return side_by_side(work, bunches, self.device)
+        return in_threads(work, bunches, self.device)
 
     @property
     def members(self) -> tuple[Translator, ...]:

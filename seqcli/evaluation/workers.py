@@ -12,7 +12,7 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
-def side_by_side(
+def in_threads(
     work: Callable[[Piece], Result], pieces: Sequence[Piece], device: torch.device
 ) -> Iterator[tuple[Piece, Result]]:
     """Each piece with what `work` makes of it, in the order of the pieces.

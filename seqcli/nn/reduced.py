@@ -74,9 +74,8 @@ def reduces(precision: Precision, device: torch.device) -> bool:
 def pays(device: torch.device, *, rows: int = 320, width: int = 512, rounds: int = 5) -> bool:
     """Whether products in bfloat16 are at least `WORTHWHILE` times as fast as in float32 here and now, by the best of some rounds of
     (rows,width)·(width,width): some milliseconds' work."""
-    return rounds > 0 and _seconds(torch.float32, device, rows, width, rounds) > WORTHWHILE * _seconds(
-        torch.bfloat16, device, rows, width, rounds
-    )
+    exact, rounded = (_seconds(dtype, device, rows, width, rounds) for dtype in (torch.float32, torch.bfloat16))
+    return exact > WORTHWHILE * rounded
 
 
 def _seconds(dtype: torch.dtype, device: torch.device, rows: int, width: int, rounds: int) -> float:

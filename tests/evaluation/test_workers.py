@@ -11,7 +11,7 @@ from evaluation.zoo_translators import examples_for, translator_of
 from models.zoo import models_with
 
 from seqcli.evaluation.translator import SearchSettings
-from seqcli.evaluation.workers import side_by_side
+from seqcli.evaluation.workers import in_threads
 
 CPU = torch.device("cpu")
 
@@ -34,14 +34,14 @@ def test_pieces_come_in_order_each_from_a_thread_of_its_own() -> None:
         assert torch.get_num_threads() == 1
         return piece * piece
 
-    assert list(side_by_side(work, range(6), CPU)) == [(piece, piece * piece) for piece in range(6)]
+    assert list(in_threads(work, range(6), CPU)) == [(piece, piece * piece) for piece in range(6)]
     assert len(seen) == 2
     assert threading.get_ident() not in seen
     assert torch.get_num_threads() == 2
 
 
 def test_one_piece_gets_all_threads() -> None:
-    assert list(side_by_side(lambda _: torch.get_num_threads(), [0], CPU)) == [(0, 2)]
+    assert list(in_threads(lambda _: torch.get_num_threads(), [0], CPU)) == [(0, 2)]
 
 
 def test_a_failure_ends_it_and_the_rest_is_left_undone() -> None:
@@ -52,7 +52,7 @@ def test_a_failure_ends_it_and_the_rest_is_left_undone() -> None:
         raise ValueError(piece)
 
     with pytest.raises(ValueError, match="0"):
-        list(side_by_side(work, range(1000), CPU))
+        list(in_threads(work, range(1000), CPU))
     assert len(done) < 1000
     assert torch.get_num_threads() == 2
 
