@@ -63,6 +63,22 @@ def test_in_order_one_ahead_and_in_one_thread() -> None:
     assert list(one_ahead(make, [])) == []
 
 
+def test_the_thread_computes_with_one_of_torchs_threads_and_the_rest_keep_theirs() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with closing(one_ahead(lambda _: torch.get_num_threads(), range(3))) as results:
+            assert next(results) == 1
+            assert torch.get_num_threads() == 2
+        later: list[int] = []
+        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert later == [2]
+    finally:
+        torch.set_num_threads(before)
+
+
 class Unreadable(Exception):
     pass
 
