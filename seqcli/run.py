@@ -329,9 +329,8 @@ class Run(Translates):
         found = []
         for example in wanted.values():
             written = self.hypotheses([example], settings)[0]
-            right = bool(written) and written[0].text == self.translator.target_tokenizer.normalizer(
-                example.target or ""
-            )
+            normalizer = self.translator.target_tokenizer.normalizer
+            right = bool(written) and written[0].text == normalizer.readable(example.target or "")
             asked = example if right else replace(example, target=None, boxes=())
             found += attention_maps(self.translator, [asked], settings)
         return found

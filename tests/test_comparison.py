@@ -72,7 +72,8 @@ def test_other_test_data_is_refused_before_anything_is_translated(
 def test_references_in_another_form_are_refused(copy_run: Path, early_run: Path) -> None:
     runs = [seqcli.load(copy_run), seqcli.load(early_run)]
     tokenizer = runs[1].translator.target_tokenizer
-    shouting = type("Shouting", (), {"normalizer": staticmethod(str.upper), "digest": tokenizer.digest})()
+    normalizer = type("Upper", (), {"readable": staticmethod(str.upper)})()
+    shouting = type("Shouting", (), {"normalizer": normalizer, "digest": tokenizer.digest})()
     runs[1].translator.target_tokenizer = shouting
     with pytest.raises(DataError, match="into different forms"):
         refuse_other_data(runs, "test")

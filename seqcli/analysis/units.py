@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from seqcli.data.subwords import SPACE
@@ -11,11 +12,14 @@ from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import DataError, printable
 
 Span = tuple[int, int]
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
 def text_spans(tokenizer: Tokenizer, text: str, *, words: bool = False) -> list[Span]:
     """The symbols [start, end) of each unit of a text, as `unit_spans` tells them from ids; but a mark that the tokenizer does not know,
     and of whose id one cannot tell what it touches, is with its word here."""
+    if tokenizer.kind == "characters" and not words:
+        return _characters(tokenizer, tokenizer.split(text))
     if tokenizer.kind != "words":
         return unit_spans(tokenizer, tokenizer.encode(text), words=words)
     ends = list(accumulate(len(tokenizer.split(word)) for word in tokenizer.normalizer(text).split()))
@@ -26,10 +30,14 @@ def unit_spans(tokenizer: Tokenizer, ids: Sequence[int], *, words: bool = False)
     """The symbols [start, end) of each unit that the `ids` of a text (no EOS, no features) make up.
 
     A unit is a word between white space, its subwords, or its punctuation marks, together; or a symbol, where symbols are separated
-    in the text; or, where symbols are characters, each of them, spaces too, unless `words` are asked for.
+    in the text; or, where symbols are characters, each of them, spaces too, unless `words` are asked for: where they came apart into parts,
+    the parts of a character together.
     """
-    if tokenizer.kind == "symbols" or (tokenizer.kind == "characters" and not words):
+    if tokenizer.kind == "symbols":
         return [(place, place + 1) for place in range(len(ids))]
+    if tokenizer.kind == "characters" and not words:
+        # a special symbol is no part of a character
+        return _characters(tokenizer, [label if len(label) == 1 else UNKNOWN for label in tokenizer.tokens(ids)])
     if tokenizer.kind == "words":
         return _whole_words(tokenizer, ids)
     labels = tokenizer.tokens(ids)
@@ -42,11 +50,13 @@ def character_spans(tokenizer: Tokenizer, text: str, units: Sequence[Span], *, w
 
     Raises `DataError` where the tokenizer's normal form of the text has other characters at other places.
     """
-    normal = tokenizer.normalizer(text)
+    normal = tokenizer.normalizer.readable(text)
     if tokenizer.kind == "characters":
-        found = list(units)
+        characters = _characters(tokenizer, tokenizer.split(text))
+        of = {place: number for number, (start, end) in enumerate(characters) for place in range(start, end)}
+        found = [(of[start], of[end - 1] + 1) for start, end in units]
     elif tokenizer.kind == "symbols":
-        found = _one_after_the_other(normal, tokenizer.split(text))
+        found = _one_after_the_other(normal, map(tokenizer.normalizer.composed, tokenizer.split(text)))
     else:
         found = [match.span() for match in re.finditer(r"\S+" if tokenizer.kind == "words" else "[^ ]+", normal)]
     if len(normal) != len(text) or len(found) != len(units):
@@ -55,6 +65,15 @@ def character_spans(tokenizer: Tokenizer, text: str, units: Sequence[Span], *, w
             "links of characters need normalize: none"
         )
     return found
+
+
+def _characters(tokenizer: Tokenizer, symbols: Sequence[str]) -> list[Span]:
+    """The characters as people count them: each symbol by itself, or the parts that a character came apart into together."""
+    if not tokenizer.normalizer.decomposes:
+        return [(place, place + 1) for place in range(len(symbols))]
+    composed = tokenizer.normalizer.composed("".join(symbols))
+    ends = list(accumulate(len(unicodedata.normalize("NFD", character)) for character in composed))
+    return list(zip([0, *ends], ends, strict=False))
 
 
 def _whole_words(tokenizer: Tokenizer, ids: Sequence[int]) -> list[Span]:
@@ -68,7 +87,7 @@ def _whole_words(tokenizer: Tokenizer, ids: Sequence[int]) -> list[Span]:
     return spans
 
 
-def _one_after_the_other(text: str, parts: Sequence[str]) -> list[Span]:
+def _one_after_the_other(text: str, parts: Iterable[str]) -> list[Span]:
     found, end = [], 0
     for part in parts:
         start = text.index(part, end)

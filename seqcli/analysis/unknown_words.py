@@ -29,7 +29,7 @@ def without_unknown(
 ) -> list[Translation]:
     """The hypotheses, one for each example, with a word of the source, or what the `lexicon` says of it, in the place of what is unknown.
 
-    A word is one of the source as the model reads it, in its case and Unicode form. Where both sides are written in characters, a character is
+    A word is one of the source as the model reads it, in its case and Unicode form (composed). Where both sides are written in characters, a character is
     taken. Of a target in subwords the whole word goes that has an unknown symbol. What looked at no word stays `<unk>`. Only the texts change.
     Raises what `check_words_to_take` does.
     """
@@ -37,7 +37,8 @@ def without_unknown(
     rows = [row for row, one in enumerate(found) if UNK in one.ids]
     asked = [examples[row] for row in rows]
     results = list(found)
-    known = {translator.source_tokenizer.normalizer(word): translation for word, translation in lexicon.items()}
+    readable = translator.source_tokenizer.normalizer.readable
+    known = {readable(word): translation for word, translation in lexicon.items()}
     every = weights_of(translator, asked, [found[row].ids for row in rows], settings)
     for row, example, looked in zip(rows, asked, every, strict=True):
         words = _source_words(translator, example.source)
@@ -70,6 +71,7 @@ def _source_words(translator: Translator, text: str) -> list[tuple[str, Span]]:
     )
     spans = [(place, place + 1) for place in range(len(symbols))] if single else tokenizer.words(tokenizer.encode(text))
     texts = ["".join(symbols[start:end]).replace(SPACE, " ").strip() for start, end in spans]
+    texts = [tokenizer.normalizer.composed(text) for text in texts]
     return [(word, span) for word, span in zip(texts, spans, strict=True) if word]
 
 

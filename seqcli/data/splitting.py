@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Protocol
 
-Form = Literal["none", "nfc", "nfkc"]
+from typing_extensions import assert_never
+
+Form = Literal["none", "nfc", "nfkc", "nfd", "nfkd"]
 
 JOINER = "\uffed"
 """￭, as in OpenNMT's tokenizer: the side of a punctuation mark where it had no space carries one."""
@@ -16,18 +18,40 @@ JOINER = "\uffed"
 
 @dataclass(frozen=True)
 class Normalizer:
-    """What is done to a text before it is taken apart: Unicode normalisation first, then lower case."""
+    """What is done to a text before it is taken apart: Unicode normalisation first (Unicode Standard Annex 15), then lower case."""
 
     lowercase: bool = False
     normalize: Form = "none"
 
     def __call__(self, text: str) -> str:
         """The normalised text."""
-        if self.normalize == "nfc":
-            text = unicodedata.normalize("NFC", text)
-        elif self.normalize == "nfkc":
-            text = unicodedata.normalize("NFKC", text)
+        match self.normalize:
+            case "nfc":
+                text = unicodedata.normalize("NFC", text)
+            case "nfkc":
+                text = unicodedata.normalize("NFKC", text)
+            case "nfd":
+                text = unicodedata.normalize("NFD", text)
+            case "nfkd":
+                text = unicodedata.normalize("NFKD", text)
+            case "none":
+                pass
+            case _:
+                assert_never(self.normalize)
         return text.lower() if self.lowercase else text
+
+    @property
+    def decomposes(self) -> bool:
+        """Whether characters come apart into parts that they share: Hangul into jamo, é into e and an accent."""
+        return self.normalize in ("nfd", "nfkd")
+
+    def composed(self, text: str) -> str:
+        """A normalised text as people read it: with the parts that characters came apart into put together (NFC)."""
+        return unicodedata.normalize("NFC", text) if self.decomposes else text
+
+    def readable(self, text: str) -> str:
+        """A text as a model that writes it perfectly would be read: normalised, then composed."""
+        return self.composed(self(text))
 
 
 class Splitter(Protocol):

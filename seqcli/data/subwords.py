@@ -77,7 +77,7 @@ class SubwordTokenizer:
         written = (i for i in ids if i == UNK or len(SPECIAL) <= i < self._pieces)
         # Written out here, because sentencepiece shows an unknown symbol as ⁇ with spaces around.
         pieces = (next(given) if i == UNK else self._label(i) for i in written)
-        return "".join(pieces).replace(SPACE, " ").removeprefix(" ")
+        return self.normalizer.composed("".join(pieces).replace(SPACE, " ").removeprefix(" "))
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """A label for each id; ▁ stands for the space before a word."""

@@ -42,7 +42,7 @@ class Tokenizer(Protocol):
 
     def decode(self, ids: Sequence[int], unknown: Sequence[str] = ()) -> str:
         """The text that `ids` spell, detokenised; special symbols and features are left out. What stands for UNK, one after the other, is
-        `unknown`, and then `<unk>`."""
+        `unknown`, and then `<unk>`. What was decomposed is composed."""
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """One label for each id, for people and pictures."""

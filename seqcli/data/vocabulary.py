@@ -65,7 +65,8 @@ class VocabularyTokenizer:
         """The text without special symbols and features; for unknown symbols, one after the other, those given."""
         given = chain(unknown, repeat(self._labels[UNK]))
         written = (i for i in ids if i == UNK or i >= self._first_symbol)
-        return self.splitter.join([next(given) if i == UNK else self._labels[i] for i in written])
+        text = self.splitter.join([next(given) if i == UNK else self._labels[i] for i in written])
+        return self.normalizer.composed(text)
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """A label for each id."""

@@ -68,7 +68,7 @@ def evaluate(
     """The metrics called `names`, in that order; hypotheses are searched for only if one of them needs text.
 
     A hypothesis is scored against all references of its example, or against the target where there are none. They are put into
-    the form that the target was learnt in (case, Unicode form) before text is compared. `intervals` is the number of bootstrap
+    the form that hypotheses are in (the target's case and Unicode form) before text is compared. `intervals` is the number of bootstrap
     resamples behind each interval, drawn from `seed`, 0 for none; `lengths` and `groups` also break the scores down. DataError where
     groups are asked for and no example has one. `told` hears how far the search is.
     """
@@ -111,8 +111,9 @@ def evaluate(
 
 
 def references_of(example: Example, tokenizer: Tokenizer) -> list[str]:
-    """The texts that would be right for an example, in the form that the target was learnt in."""
-    return [tokenizer.normalizer(text) for text in example.references or (example.target or "",)]
+    """The texts that would be right for an example, in the form that the target was learnt in, composed if that is decomposed: as what a model
+    writes is read."""
+    return [tokenizer.normalizer.readable(text) for text in example.references or (example.target or "",)]
 
 
 def model_metrics(model: Predictor, batches: Iterable[Batch]) -> dict[str, Metric]:

@@ -21,7 +21,8 @@ HOW = (
     "Run `encoder` on the sources (ids, EOS last, PAD behind it where sources of several lengths are rows of one batch). Then, from BOS on, run "
     "`step` on the last symbol of each row, the number of symbols read before it, and the tensors that came out, a cache being renewed by "
     "the output of its name with `next.` before. Of the logits those in `never_written` do not count. A row ends at EOS, at max_length "
-    "symbols, or at max_ratio times the source's length (EOS counted) and 10 more."
+    "symbols, or at max_ratio times the source's length (EOS counted) and 10 more. What is written in parts (`normalize` of the target is nfd or "
+    "nfkd) is put together as NFC."
 )
 
 

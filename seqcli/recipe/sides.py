@@ -69,8 +69,9 @@ class Side(Section):
 
     lowercase: bool = False
     """Write everything in lower case first."""
-    normalize: Literal["none", "nfc", "nfkc"] = "none"
-    """Unicode normalisation, before anything else."""
+    normalize: Literal["none", "nfc", "nfkc", "nfd", "nfkd"] = "none"
+    """Unicode normalisation, before anything else. In nfd and nfkd characters are in parts that they share (한 is ᄒ, ᅡ and ᆫ; é is e and an
+    accent); a target's are put together again when it is written."""
     max_length: Count | None = None
     """Leave out training examples with more symbols than this (they are counted and told); null means none."""
 

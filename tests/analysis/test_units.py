@@ -49,6 +49,18 @@ def test_characters_are_units_unless_words_are_asked_for() -> None:
     assert words_of(tokenizer, "you  a", words=True) == ["you", "a"]
 
 
+@pytest.mark.parametrize("words", [False, True])
+def test_the_parts_of_a_character_are_one_unit(words: bool) -> None:
+    tokenizer = learn_characters(["한 국어", "né"], normalize="nfd")
+    assert [end - start for start, end in text_spans(tokenizer, "né한국")] == [1, 2, 3, 3]
+    ids = tokenizer.encode("né 한국")
+    assert unit_spans(tokenizer, ids, words=words) == text_spans(tokenizer, "né 한국", words=words)
+    assert words_of(tokenizer, "né 한국", words=words) == (["né", "한국"] if words else list("né 한국"))
+    # parts that the model does not know are parts all the same, and of an unknown id nobody knows
+    assert [end - start for start, end in text_spans(tokenizer, "ö한")] == [2, 3]
+    assert unit_spans(tokenizer, tokenizer.encode("ö")) == [(0, 1), (1, 2)]
+
+
 def test_separated_symbols() -> None:
     tokenizer = learn_symbols(["t iː n", "t n"])
     assert words_of(tokenizer, "t  iː n") == ["t", "iː", "n"]

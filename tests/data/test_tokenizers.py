@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -201,15 +202,38 @@ def test_normalisation_comes_first_and_then_lower_case() -> None:
     text = "ﬁN\u0301 É"
     shown = {
         (form, lower): learn_characters([text], normalize=form, lowercase=lower).split(text)  # type: ignore[arg-type]
-        for form in ("none", "nfc", "nfkc")
+        for form in ("none", "nfc", "nfkc", "nfd", "nfkd")
         for lower in (False, True)
     }
     assert shown["none", False] == ["ﬁ", "N", "\u0301", " ", "É"]
     assert shown["nfc", True] == ["ﬁ", "ń", " ", "é"]
     assert shown["nfkc", False] == ["f", "i", "Ń", " ", "É"]
+    assert shown["nfd", True] == ["ﬁ", "n", "\u0301", " ", "e", "\u0301"]
+    assert shown["nfkd", False] == ["f", "i", "N", "\u0301", " ", "E", "\u0301"]
     assert learn_subwords([text], kind="bpe", vocabulary_size=99, normalize="nfkc").decode(
         learn_subwords([text], kind="bpe", vocabulary_size=99, normalize="nfkc").encode(text)
     ) == ("fiŃ É")
+
+
+@pytest.mark.parametrize("kind", ["characters", "words", "symbols", "bpe"])
+def test_what_came_apart_is_put_together(kind: str, tmp_path: Path) -> None:
+    texts = ["한국어 école", "말 Ångström é"]
+    learnt: Tokenizer = (
+        learn_subwords(texts, kind="bpe", vocabulary_size=60, normalize="nfd")
+        if kind == "bpe"
+        else {"characters": learn_characters, "words": learn_words, "symbols": learn_symbols}[kind](
+            texts, normalize="nfd"
+        )
+    )
+    learnt.save(tmp_path, "saved")
+    tokenizer = load_tokenizer(tmp_path, "saved")
+    for text in texts:
+        ids = tokenizer.encode(text)
+        assert ids == tokenizer.encode(unicodedata.normalize("NFD", text))
+        assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
+    if kind == "characters":
+        assert set("한ᄆᆯ") <= set(tokenizer.tokens(range(tokenizer.size)))
+        assert tokenizer.decode(tokenizer.encode("할 만")) == "할 만"  # of the parts of others
 
 
 def test_punctuation_by_hand() -> None:
