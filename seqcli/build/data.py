@@ -16,6 +16,7 @@ from seqcli.data.columns import Columns
 from seqcli.data.corpus import Corpus, read_disk, read_hub
 from seqcli.data.encoded import EncodedCorpus, encode_corpus
 from seqcli.data.files import read_files, read_lines, read_text
+from seqcli.data.hold_out import hold_out
 from seqcli.data.images import FeatureReader, ImageReader, PixelReader
 from seqcli.data.shape_captions import read_shape_captions
 from seqcli.data.shape_questions import read_shape_questions
@@ -42,11 +43,18 @@ class PreparedData:
 
 
 def open_split(section: recipe.Data, split: Split) -> Corpus | None:
-    """The corpus of a split, or None if the recipe names none.
+    """The corpus of a split, or None if the recipe names none and holds none out.
 
     Training is cut to `data.limit`, and each of several references to an image is an example of its own; in the other splits they are one.
     """
     corpus = _open(section, split)
+    aside = recipe.held_out(section)
+    if aside and (split == "train" or split in aside):
+        whole = _open(section, "train")
+        assert whole is not None
+        assert isinstance(section, recipe.StoredData)
+        assert section.hold_out is not None
+        corpus = hold_out(whole, section.hold_out, aside)[split]
     if corpus is None:
         return None
     columns = getattr(section, "columns", None)

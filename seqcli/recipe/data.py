@@ -56,7 +56,16 @@ class DataSection(Section):
     """What stands between two tags in the features column."""
 
 
-class HubData(DataSection):
+class StoredData(DataSection):
+    """What every data source has that is read and not made."""
+
+    hold_out: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Set this share of the training examples aside, as validation and test where these are not named: half for each, or all for the one that is
+    missing, of at most 2000 different sources each. Which ones follows from their sources alone, so that none is in two splits; null sets nothing
+    aside."""
+
+
+class HubData(StoredData):
     """A data set of the Hugging Face hub, or a local folder laid out like one (`train.parquet`, or images with a `metadata.jsonl`)."""
 
     kind: Literal["hub"]
@@ -78,7 +87,7 @@ class HubData(DataSection):
     """Read it as a stream, without storing the data set itself on this machine."""
 
 
-class DiskData(DataSection):
+class DiskData(StoredData):
     """A data set that `datasets` has saved with `save_to_disk`."""
 
     kind: Literal["disk"]
@@ -92,7 +101,7 @@ class DiskData(DataSection):
     """Read only rows that have these values in these columns."""
 
 
-class FilesData(DataSection):
+class FilesData(StoredData):
     """Files with both sides in one row: Parquet, JSONL, CSV or TSV, each but Parquet also as `.gz`."""
 
     kind: Literal["files"]
@@ -119,7 +128,7 @@ class Parallel(Section):
     """The target side's file, or files, in the same order."""
 
 
-class TextData(DataSection):
+class TextData(StoredData):
     """Plain parallel text: one sentence a line, a file a side; also `.gz`."""
 
     kind: Literal["text"]
@@ -131,7 +140,7 @@ class TextData(DataSection):
     """The files to score at the end."""
 
 
-class LinesData(DataSection):
+class LinesData(StoredData):
     """Lines that hold both sides, taken apart by a regular expression."""
 
     kind: Literal["lines"]
@@ -207,3 +216,17 @@ Data = Annotated[
     ],
     Field(discriminator="kind"),
 ]
+
+
+def named(section: Data, split: str) -> bool:
+    """Whether the data has this split by itself: without what is held out."""
+    if isinstance(section, (HubData, DiskData)):
+        return getattr(section.splits, split) is not None
+    return not isinstance(section, StoredData) or getattr(section, split) is not None
+
+
+def held_out(section: Data) -> list[str]:
+    """The splits that are set aside from the training examples."""
+    if not isinstance(section, StoredData) or section.hold_out is None:
+        return []
+    return [split for split in ("validation", "test") if not named(section, split)]

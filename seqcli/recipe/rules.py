@@ -8,13 +8,13 @@ from collections.abc import Callable
 from seqcli.recipe.data import (
     AlgorithmicData,
     Columns,
-    DatesData,
     DiskData,
     FilesData,
     HubData,
     LinesData,
-    ShapeCaptionsData,
-    ShapeQuestionsData,
+    StoredData,
+    held_out,
+    named,
 )
 from seqcli.recipe.image_rules import IMAGE_RULES, Broken, encoders
 from seqcli.recipe.model import (
@@ -179,10 +179,18 @@ def _ties(recipe: Recipe) -> Broken:
 
 
 def _has_validation(recipe: Recipe) -> bool:
+    return named(recipe.data, "validation") or "validation" in held_out(recipe.data)
+
+
+def _hold_out(recipe: Recipe) -> Broken:
     data = recipe.data
-    if isinstance(data, (DatesData, AlgorithmicData, ShapeCaptionsData, ShapeQuestionsData)):
-        return True
-    return (data.splits.validation if isinstance(data, (HubData, DiskData)) else data.validation) is not None
+    if isinstance(data, StoredData) and data.hold_out is not None and not held_out(data):
+        where = "data.splits" if isinstance(data, (HubData, DiskData)) else "data"
+        yield (
+            ("data", "hold_out"),
+            f"validation and test are both named, so there is nothing to set examples aside for; leave hold_out out, or set {where}.validation "
+            f"or {where}.test to null",
+        )
 
 
 def _watching_needs_validation(recipe: Recipe) -> Broken:
@@ -315,6 +323,7 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _heads,
     _learned_positions,
     _ties,
+    _hold_out,
     _watching_needs_validation,
     _rewinding_needs_checkpoints,
     _best_metric,
