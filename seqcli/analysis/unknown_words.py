@@ -30,7 +30,8 @@ def without_unknown(
     """The hypotheses, one for each example, with a word of the source, or what the `lexicon` says of it, in the place of what is unknown.
 
     A word is one of the source as the model reads it, in its case and Unicode form (composed). Where both sides are written in characters, a
-    character is taken. Of a target in subwords the whole word goes that has an unknown symbol. What looked at no word stays `<unk>`. Only the texts change.
+    character is taken. Of a target in subwords the whole word goes that has an unknown symbol. What looked at no word stays `<unk>`. Only the
+    texts change.
     Raises what `check_words_to_take` does.
     """
     check_words_to_take(translator)

@@ -22,13 +22,27 @@ if TYPE_CHECKING:
     from seqcli.experiment import Experiment
     from seqcli.recipe.schema import Recipe
 
+TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
+"""How files of pairs end, `.gz` left out."""
 VERIFIED = 10
 """Steps of each half that --verify-resume compares."""
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped recipe.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE|DATA...",
+            help="A recipe file, or the name of a shipped recipe; or files of pairs (.tsv, .csv, .jsonl, .parquet), for which one is chosen.",
+        ),
+    ],
     overrides: Overrides = None,
+    for_data: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe", metavar="NAME", help="The recipe for files of pairs, rather than the one that seems to suit."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read the data, build the model, print a summary, and stop.")
     ] = False,
@@ -49,17 +63,18 @@ def train(
 ) -> None:
     """Train a model. The same command again goes on where it stopped.
 
-    The run directory is runs/<recipe name>, or what the key `run` says. Ctrl-C saves a checkpoint and stops, a second Ctrl-C
+    The run directory is runs/<name of the recipe, or of the file>, or what the key `run` says. Ctrl-C saves a checkpoint and stops, a second Ctrl-C
     stops at once; SIGUSR1 saves a checkpoint and goes on.
     """
     from seqcli.cli.console import note, notes, warn
     from seqcli.cli.work_view import WorkView
-    from seqcli.recipe.load import load_recipe, recipe_name
 
     # of several processes that share the work, one speaks
     notes.quiet = quiet or int(os.environ.get("RANK", "0")) > 0
-    resolved = load_recipe(recipe, overrides or [])
-    folder = Path(resolved.run or f"runs/{recipe_name(recipe)}")
+    resolved, name, seen = _resolved(recipe, overrides or [], for_data)
+    folder = Path(resolved.run or f"runs/{name}")
+    if seen and not (devices > 1 and not inside_team()):
+        note(seen)
     if verify:
         _verify(resolved)
         return
@@ -103,6 +118,34 @@ def train(
     if step == start:
         note(f"already at step {step} of {total}; to train longer, raise training.steps or training.epochs")
     note(f"done: {step} steps; next: seqcli eval {folder}")
+
+
+def _resolved(recipe: str, overrides: list[str], for_data: str | None) -> tuple[Recipe, str, str]:
+    """The recipe that is meant, or chosen for files of pairs; the name of its run; and what there is to say of the choice."""
+    from seqcli.cli.recipe import split_overrides
+    from seqcli.errors import RecipeError
+    from seqcli.recipe.load import load_recipe, recipe_name
+
+    if not _is_data(recipe):
+        if for_data is not None:
+            raise RecipeError(
+                f"--recipe {for_data} is for files of pairs, but {recipe} is a recipe itself; give one of them"
+            )
+        return load_recipe(recipe, overrides), recipe_name(recipe), ""
+    from seqcli.build.choice import choose
+
+    more, overrides = split_overrides(overrides)
+    for one in more:
+        if not _is_data(one):
+            raise RecipeError(
+                f"{one}: is neither a file of pairs (.tsv, .csv, .jsonl, .parquet) nor an override (key.path=value)"
+            )
+    chosen = choose([recipe, *more], overrides, for_data)
+    return chosen.recipe, chosen.name, chosen.told
+
+
+def _is_data(argument: str) -> bool:
+    return argument.lower().removesuffix(".gz").endswith(TABLES)
 
 
 def _launch(command: list[str], devices: int) -> None:

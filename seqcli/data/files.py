@@ -40,7 +40,7 @@ def read_files(
         columns.check_names()
     if chosen == "parquet":
         return read_parquet(paths, columns)
-    rows = _json_examples if chosen == "jsonl" else _table(_csv_cells if chosen == "csv" else _tsv_cells)
+    rows = _json_examples if chosen == "jsonl" else _table(csv_cells if chosen == "csv" else tsv_cells)
     return _one_by_one(paths, lambda path: rows(path, columns), chosen, columns, with_images=columns.image is not None)
 
 
@@ -155,13 +155,13 @@ def _table(cells_of: Callable[[Path], Cells]) -> Callable[[Path, Columns], Itera
     return examples
 
 
-def _tsv_cells(path: Path) -> Cells:
+def tsv_cells(path: Path) -> Cells:
     for number, line in numbered_lines(path):
         if line:
             yield number, line.split("\t")
 
 
-def _csv_cells(path: Path) -> Cells:
+def csv_cells(path: Path) -> Cells:
     csv.field_size_limit(2**31 - 1)
     reader = csv.reader((line for _, line in raw_lines(path)), strict=True)
     start = 1

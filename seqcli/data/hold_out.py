@@ -37,7 +37,7 @@ def hold_out(corpus: Corpus, share: float, parts: Sequence[str]) -> dict[str, Co
         if len(numbers) <= size * len(parts):
             raise DataError(
                 f"{corpus.name}: {len(numbers)} different sources are too few to set some aside for {' and '.join(parts)} "
-                f"(data.hold_out is {share:g})"
+                f"(data.hold_out is {share:g}); name these splits, or let data.hold_out=null set none aside"
             )
         return [int(numbers[size * place]) for place in range(1, len(parts) + 1)]
 
