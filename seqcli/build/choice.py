@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqcli.build.data import open_split
@@ -70,19 +70,23 @@ def choose(files: Sequence[str], overrides: Sequence[str] = (), recipe: str | No
     # what the user says of columns counts for what is looked at, too
     about_data = [override for override in overrides if re.match(r"data[.=]", override)]
     data = load_recipe(RECIPES[-1].recipe, [section, *about_data]).data
-    corpus = open_split(data, "train")
+    if not isinstance(data, FilesData):
+        raise RecipeError(f"{files[0]} is the data; an override cannot make it {data.kind}")
+    corpus = open_split(data.model_copy(update={"hold_out": None}), "train")
     assert corpus is not None
     kind = look(corpus.read())
     suited = next(one for one in RECIPES if one.fits(kind))
-    if not isinstance(data, FilesData):
-        raise RecipeError(f"{files[0]} is the data; an override cannot make it {data.kind}")
     taken = recipe or suited.recipe
+    if suited.recipe == RECIPES[0].recipe and not layout.named:
+        # beside sentences a third column without a name is rather a remark
+        section = _section(splits, replace(layout, features=None), overrides)
     resolved = load_recipe(taken, [section, *overrides])
     name = Path(splits["train"][0].removesuffix(".gz")).stem
-    return Chosen(resolved, name, _told(splits, resolved, kind, suited, taken, by_choice=recipe is not None))
+    return Chosen(resolved, name, _told(splits, resolved, kind, suited, taken, asked_for=recipe is not None))
 
 
 def _splits(files: Sequence[str]) -> dict[str, list[str]]:
+    """The files of each split, by their names; one alone is to learn from."""
     found: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     for file in files:
         words = set(re.split(r"[^a-z]+", Path(file).name.lower()))
@@ -98,23 +102,21 @@ def _splits(files: Sequence[str]) -> dict[str, list[str]]:
 
 def _section(splits: dict[str, list[str]], layout: Layout, overrides: Sequence[str]) -> str:
     """The `data` section as an override."""
-    columns = {"source": layout.source, "target": layout.target}
-    if layout.features is not None:
-        columns["features"] = layout.features
     paths = {split: files[0] if len(files) == 1 else files for split, files in splits.items()}
-    section: dict[str, object] = {"kind": "files", **paths, "columns": columns, "features_separator": layout.separator}
-    given = "validation" in splits or any(
-        re.match(r"data\.validation=\s*(?!null\s*$|~?\s*$)", one) for one in overrides
-    )
-    if not given:
+    columns = {"source": layout.source, "target": layout.target}
+    section: dict[str, object] = {"kind": "files", **paths, "columns": columns}
+    if layout.features is not None:
+        section |= {"columns": {**columns, "features": layout.features}, "features_separator": layout.separator}
+    if "validation" not in splits and not any(re.match(r"data\.validation=(?!null$)", one) for one in overrides):
         section["hold_out"] = HOLD_OUT
-    # JSON is YAML, but for the escapes of characters beyond the first plane
+    # JSON is YAML, but for the escapes of characters beyond the first plane, which are therefore left as they are
     return f"data={json.dumps(section, ensure_ascii=False)}"
 
 
 def _told(
-    splits: dict[str, list[str]], recipe: Recipe, kind: Kind, suited: Suited, taken: str, *, by_choice: bool
+    splits: dict[str, list[str]], recipe: Recipe, kind: Kind, suited: Suited, taken: str, *, asked_for: bool
 ) -> str:
+    """What was seen in the files, and what was taken for them."""
     data = recipe.data
     assert isinstance(data, FilesData)
     columns = [f"{data.columns.source} → {data.columns.target}"]
@@ -126,7 +128,7 @@ def _told(
     aside = held_out(data)
     if aside:
         others.append(f"{data.hold_out:.0%} held out for {' and '.join(aside)} (data.hold_out={data.hold_out:g})")
-    remedy = "" if by_choice else " (--recipe NAME takes another)"
+    remedy = "" if asked_for else " (--recipe NAME takes another)"
     return (
         f"{', '.join(splits['train'])}: {suited.name} ({kind.source_words:.1f} words to {kind.target_words:.1f}, columns {', '.join(columns)}); "
         f"{'; '.join([f'recipe {taken}{remedy}', *others])}"

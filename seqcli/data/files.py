@@ -156,12 +156,14 @@ def _table(cells_of: Callable[[Path], Cells]) -> Callable[[Path, Columns], Itera
 
 
 def tsv_cells(path: Path) -> Cells:
+    """The cells of each line that is not empty, with its number: what stands between tabs."""
     for number, line in numbered_lines(path):
         if line:
             yield number, line.split("\t")
 
 
 def csv_cells(path: Path) -> Cells:
+    """The cells of each row that is not empty, with the number of its first line. Raises `DataError` where quotes do not match."""
     csv.field_size_limit(2**31 - 1)
     reader = csv.reader((line for _, line in raw_lines(path)), strict=True)
     start = 1

@@ -42,11 +42,11 @@ PAIRS = (
 """What the columns of source and target are called, the likeliest first."""
 TAGS = ("features", "feature", "tags", "tag", "msd", "morphology")
 """What a column of tags is called."""
-LANGUAGES = frozenset(
-    "ar bg bn ca cs cy da de el en eo es et eu fa fi fr ga gl he hi hr hu hy id is it ja ka ko la lt lv mk ml mr ms mt nb nl nn no pl pt ro ru sa "
-    "sk sl sq sr sv sw ta te th tl tr uk ur vi zh".split()
+LANGUAGES = re.compile(
+    "ar|bg|bn|ca|cs|cy|da|de|el|en|eo|es|et|eu|fa|fi|fr|ga|gl|he|hi|hr|hu|hy|is|it|ja|ka|ko|la|lt|lv|mk|ml|mr|ms|mt|nb|nl|nn|no|pl|pt|ro|ru|sa|"
+    "sk|sl|sq|sr|sv|sw|ta|te|th|tl|tr|uk|ur|vi|zh"
 )
-"""ISO 639-1: two of them in the first line are names of columns, not words."""
+"""ISO 639-1: two of them in the first line are names of columns, not words. Indonesian is not among them: id is a number nearly always."""
 SEPARATORS = (";", "|", ",", "+")
 """What may stand between two tags, the likeliest first."""
 REPEATED = 0.7
@@ -160,7 +160,7 @@ def _named_pair(names: Sequence[str]) -> tuple[str, str] | None:
     for source, target in PAIRS:
         if source in known and target in known:
             return known[source], known[target]
-    languages = [name for name in names if _last(name) in LANGUAGES]
+    languages = [name for name in names if LANGUAGES.fullmatch(_last(name))]
     if len(set(languages)) == 2 and (len(names) == 2 or "." in languages[0]):
         return languages[0], languages[1]
     return None
