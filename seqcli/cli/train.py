@@ -73,7 +73,8 @@ def train(
     notes.quiet = quiet or int(os.environ.get("RANK", "0")) > 0
     resolved, name, seen = _resolved(recipe, overrides or [], for_data)
     folder = Path(resolved.run or f"runs/{name}")
-    if seen and not (devices > 1 and not inside_team()):
+    several = devices > 1 and not inside_team() and not dry_run
+    if seen and not several:  # of several processes the first will say it
         note(seen)
     if verify:
         _verify(resolved)
@@ -82,7 +83,7 @@ def train(
     if fresh:
         folder = _unused(folder)
         command.append(f"run={folder}")
-    if devices > 1 and not inside_team() and not dry_run:
+    if several:
         _launch(command, devices)
         return
     with WorkView("reading the data"):
