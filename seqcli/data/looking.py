@@ -210,8 +210,9 @@ def _parquet_records(file: Path) -> list[Any]:
 
 
 def _flat(record: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """A record with its nested columns beside the others, as `translation.en`."""
+    """A record with its nested columns beside the others, as `translation.en`. An image, which is nested too, stays one column."""
     flat: dict[str, Any] = {}
     for name, value in record.items():
-        flat |= _flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
+        nested = isinstance(value, Mapping) and not {"bytes", "path"} <= value.keys()
+        flat |= _flat(value, f"{before}{name}.") if nested else {f"{before}{name}": value}
     return flat

@@ -159,6 +159,12 @@ def test_columns_without_known_names() -> None:
     assert "columns 0 → 1, no header line" in choose([write("d.tsv", WORDS)]).told
 
 
+def test_images_are_no_text() -> None:
+    parquet("a.parquet", [{"image": {"bytes": b"x", "path": "1.png"}, "text": "a"}] * 3)
+    with pytest.raises(DataError, match="has one column of text, but two are needed"):
+        choose(["a.parquet"])
+
+
 @pytest.mark.parametrize("separator", [";", "|", ",", "+"])
 def test_what_stands_between_tags(separator: str) -> None:
     data = data_of(write("pairs.tsv", [(*row[:2], row[2].replace(";", separator)) for row in TAGGED]))
