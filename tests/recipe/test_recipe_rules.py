@@ -198,6 +198,11 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
         "data.hold_out",
         "leave hold_out out, or set data.validation or data.test to null",
     ),
+    "nothing to hold out for on the hub": (
+        ["data={kind: hub, name: somebody/pairs, hold_out: 0.1}"],
+        "data.hold_out",
+        "set data.splits.validation or data.splits.test to null",
+    ),
     "power of nothing": (
         ["search.length_normalization=none", "search.length_penalty=0.6"],
         "search.length_penalty",
