@@ -52,8 +52,24 @@ class ContentAttention(AttentionSection):
     kind: Literal["content"]
 
 
+class HardMonotonicAttention(Section):
+    """One place at a time, and never back: the probabilities of all ways through the source are summed up (Wu & Cotterell 2019). For words to
+    sounds, inflection, spelling; tags go before the source."""
+
+    kind: Literal["hard_monotonic"]
+    reach: Count = 5
+    """Up to how many places a step goes on is learnt for each number of places; going on by more is as likely as by these."""
+
+
 Attention = Annotated[
-    Union[NoAttention, DotAttention, MultiplicativeAttention, AdditiveAttention, ContentAttention],
+    Union[
+        NoAttention,
+        DotAttention,
+        MultiplicativeAttention,
+        AdditiveAttention,
+        ContentAttention,
+        HardMonotonicAttention,
+    ],
     Field(discriminator="kind"),
 ]
 
