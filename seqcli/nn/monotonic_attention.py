@@ -57,6 +57,5 @@ class MonotonicAttention(nn.Module):
 
     def start(self, rows: int, places: int) -> Tensor:
         """Before the first step the first place is looked at: (B,S)."""
-        looked = self.shift.new_full((rows, places), NEVER)
-        looked[:, 0] = 0.0
-        return looked
+        place = torch.arange(places, device=self.shift.device)
+        return torch.where(place == 0, 0.0, NEVER).to(self.shift.dtype).expand(rows, places)
