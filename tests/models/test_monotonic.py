@@ -57,7 +57,8 @@ def counted_out(model: Seq2Seq, one: Batch) -> float:
     def moving(step: int, start: int) -> Tensor:
         keys = decoder.attention.score.keys(memory.states)[0]
         scores = [
-            outputs[0, step] @ keys[place] + decoder.attention.shift[min(place - start, len(decoder.attention.shift) - 1)]
+            outputs[0, step] @ keys[place]
+            + decoder.attention.shift[min(place - start, len(decoder.attention.shift) - 1)]
             for place in range(start, places)
         ]
         return torch.softmax(torch.stack(scores), dim=0)
@@ -98,7 +99,9 @@ def test_what_is_shown_as_attention_never_looks_before_the_last_place_that_was_c
     """Each row adds up to 1, and the expected place never goes back while nothing is learnt from the symbols."""
     model, given = built(), batch([6], [6])
     assert isinstance(model.decoder, MonotonicDecoder)
-    nn.init.zeros_(model.decoder.projection.weight)  # every place names every symbol alike, so symbols tell nothing of places
+    nn.init.zeros_(
+        model.decoder.projection.weight
+    )  # every place names every symbol alike, so symbols tell nothing of places
     with trace_attention(model) as maps:
         model.logits(given)
     weights = maps["decoder.attention"][0, 0]
