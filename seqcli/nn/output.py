@@ -42,8 +42,8 @@ class NamedAlready(nn.Module):
         self, features: Tensor, labels: Tensor, label_smoothing: float, alpha: float, real: Tensor
     ) -> tuple[Tensor, Tensor]:
         """R-Drop's loss given the log-probabilities (2B,T,V) of two passes, and the cross-entropy, as `OutputLayer` has it."""
-        passes = [_real(each, labels, real)[0] for each in features.chunk(2)]
-        return r_drop(*passes, labels.flatten().index_select(0, real), label_smoothing, alpha)
+        first, second = (_real(each, labels, real)[0] for each in features.chunk(2))
+        return r_drop(first, second, labels.flatten().index_select(0, real), label_smoothing, alpha)
 
 
 def _real(log_probs: Tensor, labels: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
