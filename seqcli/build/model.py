@@ -252,14 +252,16 @@ def _recurrent_decoder(
             embedding, recurrence(embedded + memory), bridge, readout(hidden + memory + embedded), **dropouts
         )
     if isinstance(section.attention, recipe.HardMonotonicAttention):
+        fed = section.attention.feed_summary
         return MonotonicDecoder(
             embedding,
-            recurrence(embedded),
+            recurrence(embedded + memory if fed else embedded),
             bridge,
             MonotonicAttention(MultiplicativeScore(hidden, memory), section.attention.reach),
             nn.Linear(hidden, hidden, bias=False),
             nn.Linear(memory, hidden, bias=False),
             nn.Linear(hidden, target_size),
+            feed_summary=fed,
             **dropouts,
         )
     attention = _attention(section.attention, hidden, memory)

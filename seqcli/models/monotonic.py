@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from seqcli.models.bridge import Bridge
 from seqcli.models.recurrent import RecurrentDecoder
-from seqcli.nn.layers import by_sentence
+from seqcli.nn.layers import by_sentence, to_hypotheses
 from seqcli.nn.monotonic_attention import MonotonicAttention
 from seqcli.nn.recurrence import Recurrence
 from seqcli.types import Memory, State
@@ -43,6 +43,7 @@ class MonotonicDecoder(RecurrentDecoder):
         mix_place: nn.Linear,
         projection: nn.Linear,
         *,
+        feed_summary: bool,
         dropout: float,
         embedding_dropout: float,
     ) -> None:
@@ -51,6 +52,7 @@ class MonotonicDecoder(RecurrentDecoder):
         self.mix_state = mix_state
         self.mix_place = mix_place
         self.projection = projection
+        self.feed_summary = feed_summary
 
     def start(self, memory: Memory) -> State:
         """The state before the first symbol."""
@@ -62,14 +64,16 @@ class MonotonicDecoder(RecurrentDecoder):
         return replace(state, cache={**state.cache, LOOKED: looked, NAMED: named})
 
     def constants(self, memory: Memory) -> dict[str, Tensor]:
-        """Projected keys (B,S,A), what each place adds to the mixture (B,S,D), mask (B,S)."""
-        places = self.mix_place(memory.states)
-        return {"keys": self.attention.keys(memory.states), "places": places, "mask": memory.mask}
+        """Projected keys (B,S,A), what each place adds to the mixture (B,S,D), mask (B,S), and the top row of the summary, (B,1,D), if steps
+        read it."""
+        keys, places = self.attention.keys(memory.states), self.mix_place(memory.states)
+        fed = {"summary": memory.summary[:, -1:]} if self.feed_summary else {}
+        return {"keys": keys, "places": places, "mask": memory.mask, **fed}
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Ids (R,T) from `state` on → log-probabilities (R,T,V) of the symbols after them, and the state."""
         hidden = {name: part for name, part in state.cache.items() if name not in (LOOKED, NAMED)}
-        outputs, cache = self.recurrence(self.embedding_dropout(self.embedding(inputs)), hidden)
+        outputs, cache = self.recurrence(self._read(inputs, state), hidden)
         keys, mask, sentences = state.memory["keys"], state.memory["mask"], state.memory["mask"].shape[0]
         rows, steps, places = *inputs.shape, mask.shape[1]
         asked = by_sentence(self.dropout(outputs), sentences)
@@ -84,3 +88,10 @@ class MonotonicDecoder(RecurrentDecoder):
         mixture = torch.logsumexp(looks[..., None] + named, dim=2)
         cache = {**cache, LOOKED: looks[:, -1], NAMED: named[:, -1]}
         return mixture, replace(state, cache=cache, position=state.position + steps)
+
+    def _read(self, inputs: Tensor, state: State) -> Tensor:
+        """What the recurrence reads of ids (R,T): their embeddings, beside them the summary if steps read it."""
+        embedded: Tensor = self.embedding_dropout(self.embedding(inputs))
+        if not self.feed_summary:
+            return embedded
+        return torch.cat((embedded, to_hypotheses(state.memory["summary"], len(inputs)).expand(-1, embedded.shape[1], -1)), -1)

@@ -59,6 +59,8 @@ class HardMonotonicAttention(Section):
     kind: Literal["hard_monotonic"]
     reach: Count = 5
     """Up to how many places a step goes on is learnt for each number of places; going on by more is as likely as by these."""
+    feed_summary: bool = False
+    """Give the encoder's end to every step, as tags that stand before the source can no longer be looked at once they are passed."""
 
 
 Attention = Annotated[
