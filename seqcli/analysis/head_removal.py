@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from seqcli.analysis.attention_kinds import KINDS, KindName
 from seqcli.evaluation.attention import attention_names
 from seqcli.evaluation.translator import Translator
-from seqcli.nn.loss import projected_cross_entropy
 from seqcli.nn.trace import trace_attention
 from seqcli.symbols import Example
 from seqcli.types import Batch, Memory
@@ -54,7 +53,7 @@ def _loss(translator: Translator, batch: Batch, memory: Memory) -> float:
     """The summed cross-entropy of a batch's labels, in nats."""
     model = translator.model
     features, _ = model.decoder(batch.inputs, model.decoder.start(memory))
-    return float(projected_cross_entropy(features, model.output.weight, model.output.bias, batch.labels))
+    return float(model.output.cross_entropy(features, batch.labels, 0.0, batch.real_labels))
 
 
 def _places(translator: Translator, batch: Batch) -> dict[Place, tuple[nn.Module, int]]:

@@ -13,6 +13,7 @@ from typing_extensions import assert_never
 
 from seqcli.models.bridge import Bridge, CopyBridge, DenseBridge, ZeroBridge
 from seqcli.models.feedforward import DenseStack, FeedforwardDecoder, FeedforwardEncoder
+from seqcli.models.monotonic import MonotonicDecoder
 from seqcli.models.recurrent import (
     BahdanauDecoder,
     InputFeedingDecoder,
@@ -27,7 +28,9 @@ from seqcli.models.vision import ConvEncoder, FeaturesEncoder, ImageTextEncoder,
 from seqcli.nn.attention import AdditiveScore, Attention, ContentScore, DotScore, MultiplicativeScore, Score
 from seqcli.nn.initialization import initialize
 from seqcli.nn.layers import ACTIVATIONS, FeedForward, Readout
+from seqcli.nn.monotonic_attention import MonotonicAttention
 from seqcli.nn.multihead import CrossAttention, SelfAttention
+from seqcli.nn.output import NamedAlready, OutputLayer
 from seqcli.nn.positions import LearnedGrid, LearnedPositions, NoPositions, SinusoidalGrid, SinusoidalPositions
 from seqcli.nn.recurrence import Recurrence
 from seqcli.nn.stacked_attention import StackedAttention
@@ -56,10 +59,13 @@ def build_model(
     target_embedding = (
         source_embedding if section.tie in ("source_target", "all") else nn.Embedding(target_size, target_width)
     )
+    decoder = build_decoder(section, target_embedding, target_size)
     model = Seq2Seq(
         build_encoder(section, section.encoder, source_embedding, image_shape),
-        build_decoder(section, target_embedding),
-        nn.Linear(section.decoder.hidden_size, target_size),
+        decoder,
+        NamedAlready(target_size)
+        if isinstance(decoder, MonotonicDecoder)
+        else OutputLayer(section.decoder.hidden_size, target_size),
     )
     if fill:
         initialization = section.initialization
@@ -74,7 +80,8 @@ def build_model(
         )
     if section.tie in ("target_output", "all"):
         # after filling: the shared table keeps the embedding's distribution
-        model.output.weight = target_embedding.weight
+        projection = decoder.projection if isinstance(decoder, MonotonicDecoder) else model.output
+        projection.weight = target_embedding.weight
     return model
 
 
@@ -188,15 +195,15 @@ def _grid_positions(section: recipe.ImageEncoder, image_shape: Sequence[int]) ->
             assert_never(section.positions)
 
 
-def build_decoder(model: recipe.Model, embedding: nn.Embedding) -> Decoder:
-    """The decoder of a recipe, for the memory that its encoder gives."""
+def build_decoder(model: recipe.Model, embedding: nn.Embedding, target_size: int) -> Decoder:
+    """The decoder of a recipe, for the memory that its encoder gives, and for a vocabulary of `target_size`."""
     section, dropout = model.decoder, model.dropout
     match section:
         case recipe.FeedforwardDecoder():
             stack = _dense_stack(section, recipe.memory_width(model.encoder), dropout)
             return FeedforwardDecoder(stack, section.window, section.hidden_size)
         case recipe.RecurrentDecoder():
-            return _recurrent_decoder(section, model, embedding)
+            return _recurrent_decoder(section, model, embedding, target_size)
         case recipe.TransformerDecoder():
             layers = [
                 DecoderLayer(
@@ -226,7 +233,7 @@ def build_decoder(model: recipe.Model, embedding: nn.Embedding) -> Decoder:
 
 
 def _recurrent_decoder(
-    section: recipe.RecurrentDecoder, model: recipe.Model, embedding: nn.Embedding
+    section: recipe.RecurrentDecoder, model: recipe.Model, embedding: nn.Embedding, target_size: int
 ) -> RecurrentDecoder:
     memory, embedded, hidden = recipe.memory_width(model.encoder), section.embedding_size, section.hidden_size
     bridge = _bridge(section, memory)
@@ -243,6 +250,19 @@ def _recurrent_decoder(
             return PlainDecoder(embedding, recurrence(embedded), bridge, None, **dropouts)
         return PlainDecoder(
             embedding, recurrence(embedded + memory), bridge, readout(hidden + memory + embedded), **dropouts
+        )
+    if isinstance(section.attention, recipe.HardMonotonicAttention):
+        fed = section.attention.feed_summary
+        return MonotonicDecoder(
+            embedding,
+            recurrence(embedded + memory if fed else embedded),
+            bridge,
+            MonotonicAttention(MultiplicativeScore(hidden, memory), section.attention.reach),
+            nn.Linear(hidden, hidden, bias=False),
+            nn.Linear(memory, hidden, bias=False),
+            nn.Linear(hidden, target_size),
+            feed_summary=fed,
+            **dropouts,
         )
     attention = _attention(section.attention, hidden, memory)
     if section.order == "bahdanau":

@@ -147,25 +147,26 @@ def _graphs(model: Seq2Seq, ports: Ports, *, texts: bool, image_shape: Sequence[
 def find_ports(model: Seq2Seq, *, texts: bool, image_shape: Sequence[int] | None) -> Ports:
     """The tensors of a model's state. What changes with the length of the source, or from step to step, has an axis with a name."""
     short, long = (model.start(example_batch(2, length, image_shape)) for length in (2, 3))
-    once, twice = _after(model, long, 1), _after(model, long, 2)
+    once, twice, of_short = _after(model, long, 1), _after(model, long, 2), _after(model, short, 1)
 
-    def named(name: str, part: Tensor) -> Shape:
-        shape: Shape = ["batch", *part.shape[1:]]
-        other = short.memory[name].shape
-        for axis in range(1, part.dim()):
-            if part.shape[axis] != other[axis]:
-                shape[axis] = "source" if part.shape[axis] == 3 else "memory"
-        return shape
+    def named(part: Tensor, shorter: Tensor) -> Shape:
+        sizes = zip(part.shape[1:], shorter.shape[1:], strict=True)
+        return ["batch", *(size if size == less else "source" if size == 3 else "memory" for size, less in sizes)]
 
-    def growing(part: Tensor, later: Tensor, word: str) -> Shape:
-        lengths = zip(part.shape[1:], later.shape[1:], strict=True)
-        return ["batch", *(size if size == after else word for size, after in lengths)]
+    def growing(part: Tensor, shorter: Tensor, later: Tensor, word: str) -> Shape:
+        first, *rest = named(part, shorter)
+        lengths = zip(rest, part.shape[1:], later.shape[1:], strict=True)
+        return [first, *(name if size == after else word for name, size, after in lengths)]
 
     cache, grown = (
-        {name: growing(part, _renewed(twice)[name], word) for name, part in _renewed(once).items()}
+        {
+            name: growing(part, _renewed(of_short)[name], _renewed(twice)[name], word)
+            for name, part in _renewed(once).items()
+        }
         for word in ("position", "position_and_1")
     )
-    return Ports({name: named(name, part) for name, part in long.memory.items()}, cache, grown, tuple(once.history))
+    memory = {name: named(part, short.memory[name]) for name, part in long.memory.items()}
+    return Ports(memory, cache, grown, tuple(once.history))
 
 
 def _renewed(state: State) -> dict[str, Tensor]:

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from seqcli.errors import SeqcliError
 from seqcli.nn.doubly_stochastic import doubly_stochastic_penalty
-from seqcli.nn.loss import projected_cross_entropy
-from seqcli.nn.r_drop import projected_r_drop
+from seqcli.nn.output import NamedAlready, OutputLayer
 from seqcli.nn.trace import collect_attention, trace_attention
 from seqcli.symbols import PAD
 from seqcli.types import Batch, Memory, State
@@ -45,10 +44,10 @@ class Seq2Seq(nn.Module):
     """An encoder and a decoder joined (Sutskever et al. 2014; Cho et al. 2014).
 
     The decoder returns features; the projection to the vocabulary is a step of its own, so that training can fuse it with
-    the loss.
+    the loss. A decoder that mixes distributions has done that step already.
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, output: nn.Linear) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder, output: OutputLayer | NamedAlready) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
@@ -124,8 +123,7 @@ class Seq2Seq(nn.Module):
         `forward` is the forward pass where it is another than the model's own: its own, compiled.
         """
         features = (forward or self)(batch, teacher_forcing)
-        weight, bias = self.output.weight, self.output.bias
-        return projected_cross_entropy(features, weight, bias, batch.labels, label_smoothing, real=batch.real_labels)
+        return self.output.cross_entropy(features, batch.labels, label_smoothing, batch.real_labels)
 
     def r_drop_loss(
         self,
@@ -142,10 +140,7 @@ class Seq2Seq(nn.Module):
         The two passes, which differ in what dropout drops, go side by side, as one batch of twice the rows.
         """
         features = (forward or self)(batch.twice(), teacher_forcing)
-        weight, bias = self.output.weight, self.output.bias
-        return projected_r_drop(
-            features, weight, bias, batch.labels, label_smoothing, alpha=alpha, real=batch.real_labels
-        )
+        return self.output.r_drop(features, batch.labels, label_smoothing, alpha, batch.real_labels)
 
 
 def over_memory(maps: Mapping[str, Tensor]) -> list[Tensor]:

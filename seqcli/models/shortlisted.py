@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqcli.models.seq2seq import Seq2Seq, attentive_step
 from seqcli.nn.layers import to_hypotheses
@@ -24,6 +24,7 @@ class Shortlisted:
         self.model = model
         self.columns = columns
         self.impossible = impossible
+        assert isinstance(model.output, nn.Linear), "the rules refuse a short list where there is no output layer"
         self.output = narrowed(model.output, columns)
 
     def start(self, batch: Batch) -> State:

@@ -77,6 +77,13 @@ class _FusedCrossEntropy(torch.autograd.Function):
         return (*scaled(ctx.gradients, grad_output), None, None)
 
 
+def cross_entropy(log_probs: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """The summed loss of `labels (N,)` under `log_probs (N,V)`, smoothed as in `projected_cross_entropy`, for a model that gives
+    log-probabilities."""
+    label = -log_probs.gather(1, labels[:, None]).sum()
+    return (1 - label_smoothing) * label - label_smoothing * log_probs.mean(dim=-1).sum() if label_smoothing else label
+
+
 def perplexity(mean_loss: float) -> float:
     """e to the mean loss in nats; infinity where that is beyond a float."""
     return math.exp(mean_loss) if mean_loss < 700 else math.inf

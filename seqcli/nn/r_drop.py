@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from seqcli.nn.loss import cross_entropy
 from seqcli.nn.projection import Projection, scaled
 from seqcli.types import real_labels
 
@@ -39,6 +40,16 @@ def projected_r_drop(
         pairs.flatten(0, 1), weight, bias, labels.flatten().index_select(0, kept), label_smoothing, alpha
     )
     return objective, cross_entropy
+
+
+def r_drop(
+    first: Tensor, second: Tensor, labels: Tensor, label_smoothing: float, alpha: float
+) -> tuple[Tensor, Tensor]:
+    """R-Drop's summed loss of `labels (N,)` under the log-probabilities (N,V) of two passes, for a model that gives these; and, to be
+    reported, the mean of the two summed cross-entropies, without a gradient."""
+    entropies = cross_entropy(first, labels, label_smoothing) + cross_entropy(second, labels, label_smoothing)
+    divergences = ((first.exp() - second.exp()) * (first - second)).sum()
+    return entropies + alpha / 2 * divergences, entropies.detach() / 2
 
 
 class _FusedPair(torch.autograd.Function):

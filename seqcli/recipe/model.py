@@ -52,8 +52,26 @@ class ContentAttention(AttentionSection):
     kind: Literal["content"]
 
 
+class HardMonotonicAttention(Section):
+    """One place at a time, and never back: the probabilities of all ways through the source are summed up (Wu & Cotterell 2019). For words to
+    sounds, inflection, spelling; tags go before the source."""
+
+    kind: Literal["hard_monotonic"]
+    reach: Count = 5
+    """Up to how many places a step goes on is learnt for each number of places; going on by more is as likely as by these."""
+    feed_summary: bool = False
+    """Give the encoder's end to every step, as tags that stand before the source can no longer be looked at once they are passed."""
+
+
 Attention = Annotated[
-    Union[NoAttention, DotAttention, MultiplicativeAttention, AdditiveAttention, ContentAttention],
+    Union[
+        NoAttention,
+        DotAttention,
+        MultiplicativeAttention,
+        AdditiveAttention,
+        ContentAttention,
+        HardMonotonicAttention,
+    ],
     Field(discriminator="kind"),
 ]
 

@@ -20,6 +20,7 @@ from seqcli.recipe.image_rules import IMAGE_RULES, Broken, encoders
 from seqcli.recipe.model import (
     DotAttention,
     FeedforwardDecoder,
+    HardMonotonicAttention,
     NoAttention,
     RecurrentDecoder,
     RecurrentEncoder,
@@ -81,6 +82,22 @@ def _attention_order(recipe: Recipe) -> Broken:
         yield (
             (*path, "input_feeding"),
             "only the order luong feeds its input; bahdanau reads the context in the same step",
+        )
+
+
+def _hard_monotonic(recipe: Recipe) -> Broken:
+    decoder, path = recipe.model.decoder, ("model", "decoder")
+    if not isinstance(decoder, RecurrentDecoder) or not isinstance(decoder.attention, HardMonotonicAttention):
+        return
+    if recipe.source.image is not None:
+        yield (
+            (*path, "attention", "kind"),
+            "hard_monotonic goes through a text from its first symbol to its last, and a picture has no such order; choose additive",
+        )
+    if decoder.order != "luong" or decoder.input_feeding:
+        yield (
+            (*path, "order"),
+            "what hard_monotonic looks at enters no recurrent step; leave order and input_feeding out, or choose additive",
         )
 
 
@@ -317,6 +334,7 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _steps_or_epochs,
     _dot_widths,
     _attention_order,
+    _hard_monotonic,
     _sees_the_source,
     _bridge_copy,
     _radius_of_zeros,

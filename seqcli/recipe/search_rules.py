@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seqcli.recipe.image_rules import Broken
-from seqcli.recipe.model import FeedforwardDecoder, NoAttention, RecurrentDecoder
+from seqcli.recipe.model import FeedforwardDecoder, HardMonotonicAttention, NoAttention, RecurrentDecoder
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.search import Search
 
@@ -63,6 +63,9 @@ def _shortlist(recipe: Recipe) -> Broken:
         yield ("search", "shortlist"), "is learnt from pairs of texts, but these sources are images; leave it out"
     if recipe.search.sampling is not None:
         yield ("search", "shortlist"), "cuts what search.sampling draws from; leave one of both out"
+    decoder = recipe.model.decoder
+    if isinstance(decoder, RecurrentDecoder) and isinstance(decoder.attention, HardMonotonicAttention):
+        yield ("search", "shortlist"), "cuts an output layer, and hard_monotonic has one for each place; leave it out"
 
 
 SEARCH_RULES = (_groups, _beams_and_samples, _lengths, _coverage, _shortlist)

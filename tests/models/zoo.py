@@ -175,7 +175,7 @@ def decoders() -> list[Keys]:
 
 
 def _attends(decoder: Keys) -> bool:
-    return bool(decoder.get("attention", {"kind": "none"})["kind"] != "none")
+    return decoder.get("attention", {"kind": "none"})["kind"] not in ("none", "hard_monotonic")
 
 
 @cache

@@ -34,6 +34,26 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
         "model.decoder.input_feeding",
         "nothing to feed",
     ),
+    "hard monotonic in the wrong order": (
+        ["model.decoder.attention.kind=hard_monotonic", "model.decoder.order=bahdanau"],
+        "model.decoder.order",
+        "enters no recurrent step; leave order and input_feeding out, or choose additive",
+    ),
+    "hard monotonic over a picture": (
+        [
+            "source={image: {kind: pixels, width: 8, height: 8}}",
+            "data={kind: shapes_captions}",
+            "model.encoder={kind: conv, hidden_size: 32}",
+            "model.decoder.attention.kind=hard_monotonic",
+        ],
+        "model.decoder.attention.kind",
+        "a picture has no such order; choose additive",
+    ),
+    "hard monotonic with a short list": (
+        ["model.decoder.attention.kind=hard_monotonic", "search.shortlist={}"],
+        "search.shortlist",
+        "hard_monotonic has one for each place; leave it out",
+    ),
     "feeding in the wrong order": (
         ["model.decoder.input_feeding=true", "model.decoder.order=bahdanau"],
         "model.decoder.input_feeding",
