@@ -1,6 +1,7 @@
 """What a head is good for: by how much the loss rises without it (Michel et al. 2019, "Are sixteen heads really better than one?", §3.2).
 
 A head is removed by zeros in place of its part of the context. Attention with one head, a recurrent decoder's, is removed whole.
+Where a model copies, a head goes on pointing: it is what it brings that is missing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 from seqcli.analysis.attention_kinds import KINDS, KindName
 from seqcli.evaluation.attention import attention_names
 from seqcli.evaluation.translator import Translator
-from seqcli.nn.loss import projected_cross_entropy
 from seqcli.nn.trace import trace_attention
 from seqcli.symbols import Example
 from seqcli.types import Batch, Memory
@@ -51,10 +51,9 @@ def _batch(translator: Translator, examples: Sequence[Example]) -> Batch:
 
 
 def _loss(translator: Translator, batch: Batch, memory: Memory) -> float:
-    """The summed cross-entropy of a batch's labels, in nats."""
-    model = translator.model
-    features, _ = model.decoder(batch.inputs, model.decoder.start(memory))
-    return float(projected_cross_entropy(features, model.output.weight, model.output.bias, batch.labels))
+    """The summed cross-entropy of a batch's labels, in nats, where its sources are read already."""
+    decoder = translator.model.decoder
+    return float(translator.model.loss(batch, forward=lambda batch, _: decoder(batch.inputs, decoder.start(memory))[0]))
 
 
 def _places(translator: Translator, batch: Batch) -> dict[Place, tuple[nn.Module, int]]:

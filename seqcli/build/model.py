@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Union
 
+import torch
 from torch import nn
 from typing_extensions import assert_never
 
 from seqcli.models.bridge import Bridge, CopyBridge, DenseBridge, ZeroBridge
+from seqcli.models.copying import NOT_THERE, PointerGenerator
 from seqcli.models.feedforward import DenseStack, FeedforwardDecoder, FeedforwardEncoder
 from seqcli.models.recurrent import (
     BahdanauDecoder,
@@ -44,23 +46,31 @@ def build_model(
     target_size: int,
     *,
     image_shape: Sequence[int] | None = None,
+    copies: Sequence[int] | None = None,
     fill: bool = True,
 ) -> Seq2Seq:
     """The model of a recipe for vocabularies of the given sizes, and for images of a shape: (C,h,w), or (rows,columns,D) of features.
 
     Its weights are drawn from torch's global generator as the recipe says, unless `fill` is False: weights that will be
-    loaded need not be drawn first.
+    loaded need not be drawn first. Where it copies, `copies` has for each symbol of the source the same one of the target
+    (`data.tokenizer.same_symbols`); without, nothing can be copied until a checkpoint brings them.
     """
     reader, target_width = recipe.text_encoder(section.encoder), embedding_size(section.decoder)
     source_embedding = nn.Embedding(source_size, 1 if reader is None else embedding_size(reader))
     target_embedding = (
         source_embedding if section.tie in ("source_target", "all") else nn.Embedding(target_size, target_width)
     )
-    model = Seq2Seq(
+    hidden_size = section.decoder.hidden_size
+    parts = (
         build_encoder(section, section.encoder, source_embedding, image_shape),
         build_decoder(section, target_embedding),
-        nn.Linear(section.decoder.hidden_size, target_size),
+        nn.Linear(hidden_size, target_size),
     )
+    if section.copying:
+        same = torch.tensor([NOT_THERE] * source_size if copies is None else copies)
+        model: Seq2Seq = PointerGenerator(*parts, nn.Linear(hidden_size, 1), same)
+    else:
+        model = Seq2Seq(*parts)
     if fill:
         initialization = section.initialization
         initialize(
