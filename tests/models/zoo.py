@@ -201,21 +201,19 @@ def pairs() -> list[sections.Model]:
 
 def copying() -> list[sections.Model]:
     """A model that copies for each kind of encoder that reads text alone with each kind of decoder that attends; their variants take turns."""
-    found = []
     texts = [encoder for encoder in encoders() if _kind(encoder) not in (*IMAGE_KINDS, "image_text")]
     attending = [decoder for decoder in decoders() if _kind(decoder) == "transformer" or _attends(decoder)]
-    for turn, (reads, writes) in enumerate(
-        product(*(sorted({*map(_kind, sides)}) for sides in (texts, attending))), start=1
-    ):
-        decoder = [decoder for decoder in attending if _kind(decoder) == writes]
-        several = [
-            model
-            for encoder in texts
-            if _kind(encoder) == reads
-            for one in (decoder[turn * 5 % len(decoder)], decoder[turn * 7 % len(decoder)], decoder[turn])
-            if (model := validated({"encoder": encoder, "decoder": one, "copying": True})) is not None
-        ]
-        found.append(several[turn % len(several)])
+    found = []
+    for turn, kind in enumerate(product(*(sorted({*map(_kind, side)}) for side in (texts, attending)))):
+        readers, writers = (
+            [keys for keys in side if _kind(keys) == one] for side, one in zip((texts, attending), kind, strict=True)
+        )
+        tried = (
+            validated({"encoder": encoder, "decoder": decoder, "copying": True})
+            for encoder, decoder in product(readers, writers[turn % 7 :: 7])
+        )
+        fitting = [model for model in tried if model is not None]
+        found.append(fitting[turn % len(fitting)])
     return found
 
 
