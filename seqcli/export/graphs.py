@@ -203,7 +203,7 @@ def _nothing_yet(rows: int, shape: Shape) -> Tensor:
 
 def _write(folder: Path, graph: Graph, module: nn.Module, given: Sequence[Tensor]) -> None:
     named = {**graph.inputs, **graph.outputs}
-    with _unheard():
+    with _unheard(), _log_of_sum_known():
         torch.onnx.export(
             module,
             tuple(given),
@@ -219,6 +219,22 @@ def _write(folder: Path, graph: Graph, module: nn.Module, given: Sequence[Tensor
             # seconds for what this does in tenths.
             dynamo=False,
         )
+
+
+@contextmanager
+def _log_of_sum_known() -> Iterator[None]:
+    """A block in which the exporter knows log(eᵃ + eᵇ), which a model that copies computes, as max(a,b) + log(1 + e^-|a-b|)."""
+
+    def log_of_sum(graph: Any, a: Any, b: Any) -> Any:
+        smaller = graph.op("Exp", graph.op("Neg", graph.op("Abs", graph.op("Sub", a, b))))
+        both = graph.op("Add", smaller, graph.op("Constant", value_t=torch.tensor(1.0)))
+        return graph.op("Add", graph.op("Max", a, b), graph.op("Log", both))
+
+    torch.onnx.register_custom_op_symbolic("aten::logaddexp", log_of_sum, OPSET)
+    try:
+        yield
+    finally:
+        torch.onnx.unregister_custom_op_symbolic("aten::logaddexp", OPSET)
 
 
 @contextmanager

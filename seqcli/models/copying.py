@@ -119,7 +119,8 @@ class PointerGenerator(Seq2Seq):
 
     def _copies(self, batch: Batch, places: int) -> Tensor:
         """What can be copied from the first `places` of each source, which are those that the memory has states of: (B,S)."""
-        return self.copies[batch.source[:, :places]]
+        read = batch.source[:, :places]
+        return self.copies.index_select(0, read.flatten()).view(read.shape)
 
 
 def mixture(logits: Tensor, gate: Tensor, looked: Tensor, copies: Tensor) -> Tensor:
