@@ -134,13 +134,15 @@ def mixture(logits: Tensor, gate: Tensor, looked: Tensor, copies: Tensor) -> Ten
     there = copies >= 0
     lost = looked.masked_fill(there, 0.0).sum(dim=-1, keepdim=True)
     write, copy = F.logsigmoid(gate), F.logsigmoid(-gate)
-    # log g'; the smallest number stands for none, whose logarithm would have no gradient
-    write = torch.logaddexp(write, copy + lost.clamp_min(torch.finfo(precise).tiny).log())
-    written = write + logits.log_softmax(dim=-1)
+    written = _plus(write, copy, lost) + logits.log_softmax(dim=-1)
     pointed = torch.zeros_like(logits).scatter_add(-1, copies.clamp_min(0), looked.masked_fill(~there, 0.0))
-    copied = pointed > 0
-    both = torch.logaddexp(written, copy + pointed.masked_fill(~copied, 1.0).log())
-    return torch.where(copied, both, written)
+    return _plus(written, copy, pointed)
+
+
+def _plus(one: Tensor, other: Tensor, times: Tensor) -> Tensor:
+    """log(eᵃ + times·eᵇ); where it is 0 times, which has no logarithm to go backward through, a."""
+    some = times > 0
+    return torch.where(some, torch.logaddexp(one, other + times.masked_fill(~some, 1.0).log()), one)
 
 
 def _real(batch: Batch) -> Tensor:
