@@ -28,7 +28,7 @@ from seqcli.build.training import (
     build_spikes,
 )
 from seqcli.data.batching import Rows
-from seqcli.data.tokenizer import Tokenizer
+from seqcli.data.tokenizer import Tokenizer, same_symbols
 from seqcli.environment import environment
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.evaluate import evaluate
@@ -314,7 +314,11 @@ def initial_model(recipe: Recipe, source_tokenizer: Tokenizer, target_tokenizer:
     """The model of a recipe before its first step, its weights drawn from the recipe's seed; the same each time."""
     torch.manual_seed(recipe.seed)
     return build_model(
-        recipe.model, source_tokenizer.size, target_tokenizer.size, image_shape=image_shape(recipe.source)
+        recipe.model,
+        source_tokenizer.size,
+        target_tokenizer.size,
+        image_shape=image_shape(recipe.source),
+        copies=same_symbols(source_tokenizer, target_tokenizer) if recipe.model.copying else None,
     )
 
 

@@ -105,10 +105,10 @@ def measure_gradients(model: Seq2Seq, batch: Batch, *, step: int, jacobians: boo
 def loss_and_states(model: Seq2Seq, batch: Batch) -> tuple[Tensor, list[States]]:
     """The loss of the last target step of each row, (B,), in nats, and all states that it is made of, lowest layer first."""
     with traced(model) as states:
-        features = model(batch)[:, -1]
+        scores = model.logits(batch)[:, -1]
     if not any(each.side == "decoder" for each in states):
         raise SeqcliError("this model has no states from step to step: its decoder is feed-forward")
-    return F.cross_entropy(model.output(features), batch.labels[:, -1], reduction="none"), states
+    return F.cross_entropy(scores, batch.labels[:, -1], reduction="none"), states
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What a head is good for: by how much the loss rises without it (Michel et al. 2019, "Are sixteen heads really better than one?", §3.2).
 
 A head is removed by zeros in place of its part of the context. Attention with one head, a recurrent decoder's, is removed whole.
+Where a model copies, a head goes on pointing: it is what it brings that is missing.
 """
 
 from __future__ import annotations
@@ -50,10 +51,9 @@ def _batch(translator: Translator, examples: Sequence[Example]) -> Batch:
 
 
 def _loss(translator: Translator, batch: Batch, memory: Memory) -> float:
-    """The summed cross-entropy of a batch's labels, in nats."""
+    """The summed cross-entropy of a batch's labels, in nats, where its sources are read already."""
     model = translator.model
-    features, _ = model.decoder(batch.inputs, model.decoder.start(memory))
-    return float(model.output.cross_entropy(features, batch.labels, 0.0, batch.real_labels))
+    return float(model.loss(batch, forward=lambda batch, _: model.decoder(batch.inputs, model.begin(batch, memory))[0]))
 
 
 def _places(translator: Translator, batch: Batch) -> dict[Place, tuple[nn.Module, int]]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Union
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from typing_extensions import assert_never
 
 from seqcli.models.bridge import Bridge, CopyBridge, DenseBridge, ZeroBridge
+from seqcli.models.copying import Copying, PointerGenerator
 from seqcli.models.feedforward import DenseStack, FeedforwardDecoder, FeedforwardEncoder
 from seqcli.models.monotonic import MonotonicDecoder
 from seqcli.models.recurrent import (
@@ -31,6 +33,7 @@ from seqcli.nn.layers import ACTIVATIONS, FeedForward, Readout
 from seqcli.nn.monotonic_attention import MonotonicAttention
 from seqcli.nn.multihead import CrossAttention, SelfAttention
 from seqcli.nn.output import NamedAlready, OutputLayer
+from seqcli.nn.pointer import NOT_THERE
 from seqcli.nn.positions import LearnedGrid, LearnedPositions, NoPositions, SinusoidalGrid, SinusoidalPositions
 from seqcli.nn.recurrence import Recurrence
 from seqcli.nn.stacked_attention import StackedAttention
@@ -47,26 +50,24 @@ def build_model(
     target_size: int,
     *,
     image_shape: Sequence[int] | None = None,
+    copies: Sequence[int] | None = None,
     fill: bool = True,
 ) -> Seq2Seq:
     """The model of a recipe for vocabularies of the given sizes, and for images of a shape: (C,h,w), or (rows,columns,D) of features.
 
     Its weights are drawn from torch's global generator as the recipe says, unless `fill` is False: weights that will be
-    loaded need not be drawn first.
+    loaded need not be drawn first. Where it copies, `copies` has for each symbol of the source the same one of the target
+    (`data.tokenizer.same_symbols`); without, nothing can be copied until a checkpoint brings them.
     """
     reader, target_width = recipe.text_encoder(section.encoder), embedding_size(section.decoder)
     source_embedding = nn.Embedding(source_size, 1 if reader is None else embedding_size(reader))
     target_embedding = (
         source_embedding if section.tie in ("source_target", "all") else nn.Embedding(target_size, target_width)
     )
+    encoder = build_encoder(section, section.encoder, source_embedding, image_shape)
     decoder = build_decoder(section, target_embedding, target_size)
-    model = Seq2Seq(
-        build_encoder(section, section.encoder, source_embedding, image_shape),
-        decoder,
-        NamedAlready(target_size)
-        if isinstance(decoder, MonotonicDecoder)
-        else OutputLayer(section.decoder.hidden_size, target_size),
-    )
+    same = torch.tensor([NOT_THERE] * source_size if copies is None else copies)
+    model = _joined(section, encoder, decoder, target_size, same)
     if fill:
         initialization = section.initialization
         initialize(
@@ -83,6 +84,18 @@ def build_model(
         projection = decoder.projection if isinstance(decoder, MonotonicDecoder) else model.output
         projection.weight = target_embedding.weight
     return model
+
+
+def _joined(section: recipe.Model, encoder: Encoder, decoder: Decoder, target_size: int, copies: Tensor) -> Seq2Seq:
+    """Encoder and decoder with the last layer that they need, and with what they can copy where they do."""
+    if isinstance(decoder, MonotonicDecoder):
+        named = NamedAlready(target_size)
+        return Copying(encoder, decoder, named, copies) if section.copying else Seq2Seq(encoder, decoder, named)
+    hidden_size = section.decoder.hidden_size
+    output = OutputLayer(hidden_size, target_size)
+    if section.copying:
+        return PointerGenerator(encoder, decoder, output, nn.Linear(hidden_size, 1), copies)
+    return Seq2Seq(encoder, decoder, output)
 
 
 def embedding_size(section: recipe.TextEncoder | recipe.Decoder) -> int:
@@ -261,6 +274,7 @@ def _recurrent_decoder(
             nn.Linear(hidden, hidden, bias=False),
             nn.Linear(memory, hidden, bias=False),
             nn.Linear(hidden, target_size),
+            nn.Linear(hidden, 1) if model.copying else None,
             feed_summary=fed,
             **dropouts,
         )

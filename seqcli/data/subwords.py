@@ -83,6 +83,11 @@ class SubwordTokenizer:
         """A label for each id; ▁ stands for the space before a word."""
         return [self._label(i) for i in ids]
 
+    def texts(self) -> list[str | None]:
+        """The pieces, ▁ for a space, and None for the special symbols among them and the features."""
+        pieces = [self._label(i) for i in range(len(SPECIAL), self._pieces)]
+        return [*[None] * len(SPECIAL), *pieces, *[None] * len(self.features)]
+
     def words(self, ids: Sequence[int]) -> list[tuple[int, int]]:
         """The pieces up to the next ▁ together."""
         spans: list[tuple[int, int]] = []

@@ -47,6 +47,9 @@ class Tokenizer(Protocol):
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """One label for each id, for people and pictures."""
 
+    def texts(self) -> list[str | None]:
+        """Of each id the text that it stands for, as its label has it; None for special symbols and features, which stand for none."""
+
     def words(self, ids: Sequence[int]) -> list[tuple[int, int]]:
         """The positions [start, end) of the words that the ids make up; a special symbol or feature is a word of its own."""
 
@@ -67,6 +70,14 @@ def load_tokenizer(folder: Path, name: str) -> Tokenizer:
         return VocabularyTokenizer.from_record(record)
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}: is no tokenizer that this version of seqcli knows ({error})") from error
+
+
+def same_symbols(source: Tokenizer, target: Tokenizer) -> list[int]:
+    """For each id of the source's tokenizer the target's of the same text, -1 where there is none; the end of the one is that of the other."""
+    ids = {text: i for i, text in enumerate(target.texts()) if text is not None}
+    same = [-1 if text is None else ids.get(text, -1) for text in source.texts()]
+    same[EOS] = EOS
+    return same
 
 
 def encode_source(tokenizer: Tokenizer, text: str, features: Sequence[str] = (), *, reverse: bool = False) -> list[int]:

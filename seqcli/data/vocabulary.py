@@ -72,6 +72,10 @@ class VocabularyTokenizer:
         """A label for each id."""
         return [self._labels[i] for i in ids]
 
+    def texts(self) -> list[str | None]:
+        """The symbols, and None for all before them."""
+        return [*[None] * self._first_symbol, *self.symbols]
+
     def words(self, ids: Sequence[int]) -> list[tuple[int, int]]:
         """Each symbol by itself; characters up to the next white space together."""
         if self.kind != "characters":

@@ -8,6 +8,8 @@ from functools import cached_property
 
 from torch import Tensor
 
+from seqcli.errors import RecipeError
+from seqcli.models.copying import Copying
 from seqcli.models.ensemble import Ensemble, Predictor
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.models.shortlisted import Shortlisted
@@ -53,5 +55,10 @@ def shortened(predictor: Predictor, shortlist: Shortlist, batch: Batch, demands:
     parts: list[Shortlisted] = []
     for member in members:
         assert isinstance(member, Seq2Seq)
+        if isinstance(member, Copying):
+            # the recipe's own rules know nothing of the other members of an ensemble
+            raise RecipeError(
+                "search.shortlist: a member of the ensemble copies, from sources that no list knows; leave shortlist out"
+            )
         parts.append(Shortlisted(member, columns, impossible))
     return Shortened(Ensemble(parts) if isinstance(predictor, Ensemble) else parts[0], columns)

@@ -41,6 +41,10 @@ def refuse_inexpressible(model: Model) -> None:
                 f"model.{side}.kind: CTranslate2 runs Transformers from text to text, and this is {section.kind}; "
                 "export it to onnx, or use the native engine"
             )
+    if model.copying:
+        raise RecipeError(
+            "model.copying: CTranslate2's Transformer only generates; export it to onnx, or use the native engine"
+        )
 
 
 def export_ctranslate2(place: Path, exported: Exported, quantization: str = "float32") -> None:

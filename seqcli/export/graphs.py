@@ -90,9 +90,9 @@ class StepGraph(nn.Module):
         # a tensor for once, so that it is an input of the graph and no constant
         state = State(memory, cache, cast(int, position), history)
         with _first_symbol_begun(self.model.decoder, memory, position):
-            features, state = self.model.decoder(ids[:, None], state)
+            scores, state = self.model.step(ids, state)
         renewed = _renewed(state)
-        return (self.model.output(features[:, 0]), *(renewed[name] for name in self.ports.grown))
+        return (scores, *(renewed[name] for name in self.ports.grown))
 
 
 @contextmanager

@@ -5,6 +5,8 @@
     p(y_t | a_t) = softmax(O·tanh(W h_t + U m_{a_t}) + b)
     p(y_t | y_<t) = Σ_j p(a_t = j | y_<t) p(y_t | a_t = j)
 
+A place can also copy: p(y_t | a_t = j) is then the mixture of `nn/pointer.py` of the softmax and the symbol that stands at j.
+
 Exact hard monotonic attention of first order (Wu & Cotterell 2019, "Exact hard monotonic attention for character-level transduction").
 A symbol is named from one place, not from an average of places; which place that was is never decided but summed over, by the forward
 algorithm of hidden Markov models, so the likelihood is exact and needs no alignment to learn from.
@@ -21,6 +23,7 @@ from seqcli.models.bridge import Bridge
 from seqcli.models.recurrent import RecurrentDecoder
 from seqcli.nn.layers import by_sentence, to_hypotheses
 from seqcli.nn.monotonic_attention import MonotonicAttention
+from seqcli.nn.pointer import COPIES, mixture
 from seqcli.nn.recurrence import Recurrence
 from seqcli.types import Memory, State
 
@@ -42,6 +45,7 @@ class MonotonicDecoder(RecurrentDecoder):
         mix_state: nn.Linear,
         mix_place: nn.Linear,
         projection: nn.Linear,
+        gate: nn.Linear | None,
         *,
         feed_summary: bool,
         dropout: float,
@@ -52,6 +56,7 @@ class MonotonicDecoder(RecurrentDecoder):
         self.mix_state = mix_state
         self.mix_place = mix_place
         self.projection = projection
+        self.gate = gate
         self.feed_summary = feed_summary
 
     def start(self, memory: Memory) -> State:
@@ -79,8 +84,7 @@ class MonotonicDecoder(RecurrentDecoder):
         asked = by_sentence(self.dropout(outputs), sentences)
         moves = self.attention(asked, keys, mask).view(rows, steps, places, places)
         mixed = torch.tanh(self.mix_state(asked)[:, :, None] + state.memory["places"][:, None])
-        scores = self.projection(self.dropout(mixed)).view(rows, steps, places, -1)
-        named = scores.log_softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+        named = self._name(self.dropout(mixed), state).view(rows, steps, places, -1)
         # what each step reads was named by the step before
         earlier = torch.cat((state.cache[NAMED][:, None], named[:, :-1]), dim=1)
         fit = earlier.gather(3, inputs[:, :, None, None].expand(-1, -1, places, 1)).squeeze(3)
@@ -94,4 +98,15 @@ class MonotonicDecoder(RecurrentDecoder):
         embedded: Tensor = self.embedding_dropout(self.embedding(inputs))
         if not self.feed_summary:
             return embedded
-        return torch.cat((embedded, to_hypotheses(state.memory["summary"], len(inputs)).expand(-1, embedded.shape[1], -1)), -1)
+        return torch.cat(
+            (embedded, to_hypotheses(state.memory["summary"], len(inputs)).expand(-1, embedded.shape[1], -1)), -1
+        )
+
+    def _name(self, mixed: Tensor, state: State) -> Tensor:
+        """How likely each place makes each symbol: from (A,K·T,S,D) log-probabilities (A,K·T,S,V). With a gate, a place can also make the
+        symbol that stands there itself."""
+        scores: Tensor = self.projection(mixed)
+        if self.gate is None:
+            return scores.log_softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+        copies = state.memory[COPIES][:, None, :, None].expand(*scores.shape[:3], 1)
+        return mixture(scores, self.gate(mixed), torch.ones_like(scores[..., :1]), copies)

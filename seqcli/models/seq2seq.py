@@ -55,12 +55,16 @@ class Seq2Seq(nn.Module):
 
     def start(self, batch: Batch) -> State:
         """Read the sources of `batch`: the decoder's state before the first symbol."""
-        return self.decoder.start(self.encoder(batch))
+        return self.begin(batch, self.encoder(batch))
+
+    def begin(self, batch: Batch, memory: Memory) -> State:
+        """As `start`, where the sources of `batch` are read already."""
+        return self.decoder.start(memory)
 
     def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """The last symbols (R,) → raw scores (R,V) of the next ones, and the state after them."""
-        features, state = self.decoder(ids[:, None], state)
-        return self.output(features[:, 0]), state
+        features, state, looked = self._read(ids[:, None], state)
+        return self._scores(features, looked, state)[:, 0], state
 
     def step_with_attention(self, ids: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
         """As `step`, and the attention (R,S) over the memory, that of the last layer, or hop, in the mean over its heads.
@@ -85,7 +89,7 @@ class Seq2Seq(nn.Module):
         """
         memory = self.encoder(batch)
         with collect_attention(self) as maps:
-            features = self._walk(batch, self.decoder.start(memory), teacher_forcing)
+            features = self._walk(batch, self.begin(batch, memory), teacher_forcing)
         return features, doubly_stochastic_penalty(over_memory(maps), batch.labels != PAD, memory.mask, memory.grid)
 
     def _walk(self, batch: Batch, state: State, teacher_forcing: float) -> Tensor:
@@ -93,22 +97,32 @@ class Seq2Seq(nn.Module):
             return self.decoder(batch.inputs, state)[0]
         given = (torch.rand(batch.inputs.shape[1]) < teacher_forcing).tolist()
         features: list[Tensor] = []
+        looked: Tensor | None = None
         for position, symbols in enumerate(torch.split(batch.inputs, 1, dim=1)):
-            ids = symbols if position == 0 or given[position] else self._last_word(features[-1])
-            feature, state = self.decoder(ids, state)
+            ids = symbols if position == 0 or given[position] else self._last_word(features[-1], looked, state)
+            feature, state, looked = self._read(ids, state)
             features.append(feature)
         return torch.cat(features, dim=1)
 
+    def _read(self, ids: Tensor, state: State) -> tuple[Tensor, State, Tensor | None]:
+        """Ids (R,T) from `state` on → features (R,T,D), the state after them, and, of a model whose scores need it, the attention (R,T,S)
+        over the memory."""
+        return *self.decoder(ids, state), None
+
+    def _scores(self, features: Tensor, looked: Tensor | None, state: State) -> Tensor:
+        """The scores (R,T,V) of every symbol, from what `_read` has given."""
+        scores: Tensor = self.output(features)
+        return scores
+
     @torch.no_grad()
-    def _last_word(self, feature: Tensor) -> Tensor:
-        """The symbol (B,1) that the features (B,1,D) of the step before make most likely."""
-        word: Tensor = self.output(feature).argmax(dim=-1)
-        return word
+    def _last_word(self, feature: Tensor, looked: Tensor | None, state: State) -> Tensor:
+        """The symbol (B,1) that the step before, which has given this, makes most likely."""
+        return self._scores(feature, looked, state).argmax(dim=-1)
 
     def logits(self, batch: Batch) -> Tensor:
         """The scores (B,T,V) of every symbol at every label of `batch`, under teacher forcing."""
-        scores: Tensor = self.output(self(batch))
-        return scores
+        features, state, looked = self._read(batch.inputs, self.start(batch))
+        return self._scores(features, looked, state)
 
     def loss(
         self,

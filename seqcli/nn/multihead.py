@@ -103,7 +103,7 @@ def attend(
     knows no dropout.
     """
     rate = dropout if module.training else 0.0
-    if not tracing() and (rate == 0.0 or query.device.type != "cpu"):
+    if not tracing(module) and (rate == 0.0 or query.device.type != "cpu"):
         return F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=rate)
     scores = query @ keys.transpose(2, 3) / math.sqrt(query.shape[-1])
     if mask is not None:

@@ -262,6 +262,13 @@ def image_encoder(encoder: Encoder) -> ImageEncoder | None:
     return encoder if isinstance(encoder, (ConvEncoder, PatchEncoder, FeaturesEncoder)) else None
 
 
+def attends(decoder: Decoder) -> bool:
+    """Whether the decoder has attention over the memory."""
+    if isinstance(decoder, RecurrentDecoder):
+        return not isinstance(decoder.attention, NoAttention)
+    return isinstance(decoder, TransformerDecoder)
+
+
 def memory_width(encoder: Encoder) -> int:
     """How wide the encoder's states are: its hidden_size, twice that if it reads from both ends."""
     if isinstance(encoder, ImageTextEncoder):
@@ -308,6 +315,9 @@ class Model(Section):
     """The same on the Transformer's attention weights."""
     activation_dropout: Probability = 0.0
     """The same inside feed-forward sublayers."""
+    copying: bool = False
+    """Mix what the decoder would write with the symbols of the source that it attends to, in shares that each step chooses: a
+    pointer-generator (See et al. 2017, §2.2). For texts, where the target repeats symbols of its source."""
     tie: Literal["none", "target_output", "source_target", "all"] = "none"
     """Which tables are one: the target's embeddings and the output layer (Press & Wolf 2017), the two sides' embeddings, or all three."""
     initialization: Initialization = Initialization()

@@ -28,6 +28,8 @@ from seqcli.recipe.model import (
     TransformerEncoder,
     TransformerSection,
     TransformerStack,
+    attends,
+    image_encoder,
     memory_width,
     text_encoder,
 )
@@ -255,9 +257,7 @@ def _doubly_stochastic(recipe: Recipe) -> Broken:
     decoder, training = recipe.model.decoder, recipe.training
     if training.doubly_stochastic is None:
         return
-    if isinstance(decoder, FeedforwardDecoder) or (
-        isinstance(decoder, RecurrentDecoder) and isinstance(decoder.attention, NoAttention)
-    ):
+    if not attends(decoder):
         yield (
             ("training", "doubly_stochastic"),
             "is about what the decoder attends to, and it has no attention; choose one, or set it to null",
@@ -267,6 +267,29 @@ def _doubly_stochastic(recipe: Recipe) -> Broken:
             ("training", "compile"),
             "a compiled model does not show the attention that doubly_stochastic is about; set compile: false or "
             "doubly_stochastic: null",
+        )
+
+
+def _copying(recipe: Recipe) -> Broken:
+    if not recipe.model.copying:
+        return
+    if not attends(recipe.model.decoder):
+        yield (
+            ("model", "copying"),
+            "takes what the decoder attends to, and it has no attention; choose one, or set copying to false",
+        )
+    if image_encoder(recipe.model.encoder) is not None:
+        yield ("model", "copying"), "takes symbols of a text, and an image has none; set copying to false"
+    if recipe.training.compile:
+        yield (
+            ("training", "compile"),
+            "a compiled model does not show the attention that model.copying takes symbols by; set compile: false or "
+            "model.copying: false",
+        )
+    if recipe.search.shortlist is not None:
+        yield (
+            ("search", "shortlist"),
+            "scores a list of symbols alone, and what model.copying finds may not be on it; leave it out, or set model.copying to false",
         )
 
 
@@ -348,6 +371,7 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _teacher_forcing,
     _r_drop,
     _doubly_stochastic,
+    _copying,
     _sharding,
     _string_lengths,
     _numbered_columns,

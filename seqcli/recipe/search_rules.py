@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seqcli.recipe.image_rules import Broken
-from seqcli.recipe.model import FeedforwardDecoder, HardMonotonicAttention, NoAttention, RecurrentDecoder
+from seqcli.recipe.model import HardMonotonicAttention, RecurrentDecoder, attends
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.search import Search
 
@@ -48,11 +48,7 @@ def _lengths(recipe: Recipe) -> Broken:
 
 
 def _coverage(recipe: Recipe) -> Broken:
-    decoder = recipe.model.decoder
-    blind = isinstance(decoder, FeedforwardDecoder) or (
-        isinstance(decoder, RecurrentDecoder) and isinstance(decoder.attention, NoAttention)
-    )
-    if recipe.search.coverage_penalty and blind:
+    if recipe.search.coverage_penalty and not attends(recipe.model.decoder):
         yield ("search", "coverage_penalty"), "counts attention, and this decoder has none; leave it out"
 
 

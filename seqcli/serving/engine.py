@@ -87,12 +87,14 @@ class RunEngine:
 
 
 def _about(run: Run) -> str:
-    """The kinds of its encoder, decoder and attention, in a few words."""
+    """The kinds of its encoder, decoder and attention, and whether it copies, in a few words."""
     model = run.recipe.model
     attention = getattr(model.decoder, "attention", None)
     kinds = [f"{model.encoder.kind} encoder", f"{model.decoder.kind} decoder"]
     if attention is not None and attention.kind != "none":
         kinds.append(f"{attention.kind} attention")
+    if model.copying:
+        kinds.append("copying")
     return ", ".join(kinds).replace("_", " ") + f"; checkpoint {run.checkpoint.name}"
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqcli.data.subwords import learn_subwords
-from seqcli.data.tokenizer import Tokenizer, encode_source, load_tokenizer
+from seqcli.data.tokenizer import Tokenizer, encode_source, load_tokenizer, same_symbols
 from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words
 from seqcli.errors import DataError, StorageError
 from seqcli.symbols import BOS, EOS, PAD, SPECIAL, UNK
@@ -82,6 +82,27 @@ def test_features_are_symbols_of_their_own(learn: Learn) -> None:
     assert tokenizer.decode(ids[:2] + ids[3:]) == TEXTS[0]
     assert tokenizer.words(ids)[:2] == [(0, 1), (1, 2)]
     assert encode_source(tokenizer, TEXTS[0], ["N"], reverse=True) == [*tokenizer.encode(TEXTS[0])[::-1], ids[1], EOS]
+
+
+@every_kind
+def test_each_symbol_has_its_text_and_no_other_id_has_one(learn: Learn) -> None:
+    tokenizer = learn(TEXTS, FEATURES)
+    texts = tokenizer.texts()
+    assert len(texts) == tokenizer.size
+    written = {i for i in range(tokenizer.size) if i >= len(SPECIAL) and i not in tokenizer.encode("", FEATURES)}
+    assert {i for i, text in enumerate(texts) if text is not None} == written
+    labels = tokenizer.tokens(range(tokenizer.size))
+    assert all(text == label for text, label in zip(texts, labels, strict=True) if text is not None)
+
+
+def test_the_same_symbols_of_two_tokenizers() -> None:
+    """By their text: neither a tag that is called like a word nor what stands for no text is anything's like."""
+    source = learn_words(["a b c", "b c", "c"], features=["a", "V"])
+    target = learn_words(["b a x", "V b", "b"])
+    assert source.tokens(range(9)) == [*SPECIAL, "V", "a", "c", "b", "a"]
+    assert target.tokens(range(8)) == [*SPECIAL, "b", "V", "a", "x"]
+    assert same_symbols(source, target) == [-1, -1, EOS, -1, -1, -1, -1, 4, 6]
+    assert same_symbols(target, target) == [-1, -1, EOS, -1, 4, 5, 6, 7]
 
 
 @every_kind

@@ -18,7 +18,7 @@ from seqcli.engine import load_on_ctranslate2
 from seqcli.errors import RecipeError, SeqcliError
 from seqcli.evaluation.translator import SearchSettings, Translation
 from seqcli.evaluation.wishes import Wishes
-from seqcli.export.ctranslate2 import QUANTIZATIONS, symbol_names, transformer_spec
+from seqcli.export.ctranslate2 import QUANTIZATIONS, refuse_inexpressible, symbol_names, transformer_spec
 from seqcli.export.engine import refuse_settings
 from seqcli.run import Run, Translates
 from seqcli.symbols import BOS, EOS, PAD, SPECIAL, UNK, Example
@@ -27,7 +27,9 @@ from seqcli.types import State
 ctranslate2 = pytest.importorskip("ctranslate2")
 
 NAMES = [*SPECIAL, *(f"symbol-{i}" for i in range(len(SPECIAL), VOCABULARY))]
-TRANSFORMERS = [one for one in models_with("transformer") if one.section.decoder.kind == "transformer"]
+TRANSFORMERS = [
+    one for one in models_with("transformer") if one.section.decoder.kind == "transformer" and not one.section.copying
+]
 
 
 @pytest.fixture(autouse=True)
@@ -228,6 +230,14 @@ def test_what_it_cannot_do_is_refused(native: Run, copy_run: Path, transformer_r
     with pytest.raises(RecipeError, match="runs on the CPU"):
         load_on_ctranslate2(transformer_run, ["device=cuda"])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_copies_is_refused(native: Run) -> None:
+    refuse_inexpressible(native.recipe.model)
+    with pytest.raises(
+        RecipeError, match=r"model.copying: .* only generates; export it to onnx, or use the native engine"
+    ):
+        refuse_inexpressible(native.recipe.model.model_copy(update={"copying": True}))
 
 
 def test_a_damaged_model_is_told(native: Run, tmp_path: Path) -> None:

@@ -93,9 +93,10 @@ def check(specimen: Specimen, folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", ENCODER_KINDS)
 def test_each_kind_of_encoder_with_each_kind_of_decoder(kind: str, tmp_path: Path) -> None:
-    """One model of each pair that the zoo has; all models are exported under the mark `real`."""
-    met = {one.section.decoder.kind: one for one in models_with(kind)}
+    """One model of each pair that the zoo has, and one that copies; all models are exported under the mark `real`."""
+    met = {(one.section.decoder.kind, one.section.copying): one for one in models_with(kind)}
     assert len(met) >= 4
+    assert any(copies for _, copies in met) == (kind not in (*IMAGE_KINDS, "image_text"))
     for specimen in met.values():
         check(specimen, tmp_path)
 

@@ -11,6 +11,7 @@ from models.zoo import VOCABULARY, alone, batch
 from torch import Tensor, nn
 
 from seqcli.build.model import build_model
+from seqcli.models.copying import Copying
 from seqcli.models.monotonic import MonotonicDecoder
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.nn.loss import projected_cross_entropy
@@ -21,7 +22,7 @@ from seqcli.symbols import PAD
 from seqcli.types import Batch
 
 
-def built(reach: int = 2, **keys: object) -> Seq2Seq:
+def built(reach: int = 2, feed_summary: bool = False, **keys: object) -> Seq2Seq:
     """A small model in float64 whose shifts are not all alike."""
     torch.manual_seed(5)
     section = {
@@ -30,12 +31,14 @@ def built(reach: int = 2, **keys: object) -> Seq2Seq:
             "kind": "lstm",
             "hidden_size": 8,
             "embedding_size": 8,
-            "attention": {"kind": "hard_monotonic", "reach": reach},
+            "attention": {"kind": "hard_monotonic", "reach": reach, "feed_summary": feed_summary},
         },
         "initialization": {"weights": "normal", "scale": 0.7},
         **keys,
     }
-    model = build_model(Model.model_validate(section), VOCABULARY, VOCABULARY).double().eval()
+    # two symbols change places, and one cannot be copied
+    copies = [-1, -1, -1, -1, 5, 4, -1, *range(7, VOCABULARY)]
+    model = build_model(Model.model_validate(section), VOCABULARY, VOCABULARY, copies=copies).double().eval()
     assert isinstance(model.decoder, MonotonicDecoder)
     nn.init.normal_(model.decoder.attention.shift)
     return model
@@ -46,13 +49,24 @@ def counted_out(model: Seq2Seq, one: Batch) -> float:
     decoder = model.decoder
     assert isinstance(decoder, MonotonicDecoder)
     memory = model.encoder(one)
-    state = decoder.bridge(memory)
-    outputs, _ = decoder.recurrence(decoder.embedding(one.inputs), state)
+    inputs = decoder.embedding(one.inputs)
+    if decoder.feed_summary:
+        inputs = torch.cat((inputs, memory.summary[:, -1:].expand(-1, inputs.shape[1], -1)), dim=-1)
+    outputs, _ = decoder.recurrence(inputs, decoder.bridge(memory))
     places, labels = memory.mask.shape[1], one.labels[0].tolist()
 
     def likely(step: int, place: int) -> Tensor:
         mixed = decoder.mix_state.weight @ outputs[0, step] + decoder.mix_place.weight @ memory.states[0, place]
-        return torch.softmax(decoder.projection(torch.tanh(mixed)), dim=-1)
+        features = torch.tanh(mixed)
+        own = torch.softmax(decoder.projection(features), dim=-1)
+        if decoder.gate is None:
+            return own
+        assert isinstance(model, Copying)
+        copied = int(model.copies[one.source[0, place]])
+        if copied < 0:
+            return own
+        share = torch.sigmoid(decoder.gate(features))
+        return share * own + (1 - share) * nn.functional.one_hot(torch.tensor(copied), VOCABULARY)
 
     def moving(step: int, start: int) -> Tensor:
         keys = decoder.attention.score.keys(memory.states)[0]
@@ -75,8 +89,9 @@ def counted_out(model: Seq2Seq, one: Batch) -> float:
 
 @torch.no_grad()
 @pytest.mark.parametrize("reach", [1, 3, 9])
-def test_the_likelihood_is_the_sum_over_all_ways_that_never_go_back(reach: int) -> None:
-    model, given = built(reach), batch([4, 2, 5], [3, 4, 2])
+@pytest.mark.parametrize("copying", [False, True])
+def test_the_likelihood_is_the_sum_over_all_ways_that_never_go_back(reach: int, copying: bool) -> None:
+    model, given = built(reach, feed_summary=reach == 3, copying=copying), batch([4, 2, 5], [3, 4, 2])
     for row in range(3):
         one = alone(given, row, int(given.source_mask[row].sum()))
         length = int((given.labels[row] != PAD).sum())

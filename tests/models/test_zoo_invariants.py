@@ -14,6 +14,7 @@ from models.zoo import (
     TURNS,
     Specimen,
     batch,
+    copying,
     decoders,
     encoders,
     models_with,
@@ -65,7 +66,8 @@ def test_the_zoo_is_whole() -> None:
     without_attention = 2 * 3 - 1  # feed_summary × bridges, but for the one that never sees the source
     with_attention = 5 * 3 * 3  # scores × (luong, luong with input feeding, bahdanau) × bridges
     assert len(decoders()) == 4 + 3 * (without_attention + with_attention) + 2 * 3 * 2
-    assert len(pairs()) == 5 * (of_text + of_image) + 5 * 3 + len(decoders())
+    assert len(copying()) == 5 * 4  # kinds of encoders of text × kinds of decoders that attend
+    assert len(pairs()) == 5 * (of_text + of_image) + 5 * 3 + len(decoders()) + len(copying())
     assert sum(len(models_with(kind)) for kind in ENCODER_KINDS) == len(pairs())
 
 
@@ -352,7 +354,8 @@ def test_teacher_forcing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
             same(model(given), model(given, teacher_forcing=0.999), specimen)
         state, ids, walked = model.start(given), given.inputs[:, 0], []
         for _ in range(6):
-            feature, state = model.decoder(ids[:, None], state)
-            ids = model.output(feature[:, 0]).argmax(dim=-1)
+            feature, _ = model.decoder(ids[:, None], state)
+            scores, state = model.step(ids, state)
+            ids = scores.argmax(dim=-1)
             walked.append(feature)
         same(torch.cat(walked, dim=1), model(given, teacher_forcing=0.0), specimen)

@@ -46,6 +46,8 @@ TURNS: list[Keys] = [{}, {"gate": True}, {}, {"hops": 2}, {}, {"gate": True, "ho
 STEMS: list[list[int]] = [[], [6]]
 """What may stand below patches; they take turns too, as do a stage's norms."""
 VOCABULARY = 20
+COPIES = [-1, -1, EOS, -1, -1, *range(len(SPECIAL) + 1, VOCABULARY)]
+"""The same symbol of the target for each of the source; the first word is one that only sources have."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Specimen:
     model: Seq2Seq
 
     def __str__(self) -> str:
-        return f"encoder {self.section.encoder!r}, decoder {self.section.decoder!r}"
+        return f"encoder {self.section.encoder!r}, decoder {self.section.decoder!r}, copying {self.section.copying}"
 
 
 def variants(section: type[Section], sizes: Keys) -> Iterator[Keys]:
@@ -154,7 +156,7 @@ def _image_source(encoder: str) -> Keys:
 
 def built(section: sections.Model) -> Seq2Seq:
     """A new model of the zoo, for its vocabulary and its images."""
-    return build_model(section, VOCABULARY, VOCABULARY, image_shape=IMAGE)
+    return build_model(section, VOCABULARY, VOCABULARY, image_shape=IMAGE, copies=COPIES)
 
 
 @cache
@@ -181,7 +183,7 @@ def _attends(decoder: Keys) -> bool:
 @cache
 def pairs() -> list[sections.Model]:
     """Every encoder with a decoder of each kind (of one kind, where it is made of two encoders), and every decoder with some encoder that
-    reads text, so that there is padding: the partners take turns."""
+    reads text, so that there is padding: the partners take turns. Then those that copy."""
     found = []
     for turn, encoder in enumerate(encoders()):
         fitting = [decoder for decoder in decoders() if _fit(encoder, decoder)]
@@ -194,7 +196,25 @@ def pairs() -> list[sections.Model]:
     for turn, decoder in enumerate(decoders()):
         fitting = [encoder for encoder in encoders() if _kind(encoder) not in IMAGE_KINDS and _fit(encoder, decoder)]
         found.append(_fit(fitting[turn * 13 % len(fitting)], decoder))
-    return [model for model in found if model is not None]
+    return [*(model for model in found if model is not None), *copying()]
+
+
+def copying() -> list[sections.Model]:
+    """A model that copies for each kind of encoder that reads text alone with each kind of decoder that attends; their variants take turns."""
+    texts = [encoder for encoder in encoders() if _kind(encoder) not in (*IMAGE_KINDS, "image_text")]
+    attending = [decoder for decoder in decoders() if _kind(decoder) == "transformer" or _attends(decoder)]
+    found = []
+    for turn, kind in enumerate(product(*(sorted({*map(_kind, side)}) for side in (texts, attending)))):
+        readers, writers = (
+            [keys for keys in side if _kind(keys) == one] for side, one in zip((texts, attending), kind, strict=True)
+        )
+        tried = (
+            validated({"encoder": encoder, "decoder": decoder, "copying": True})
+            for encoder, decoder in product(readers, writers[turn % 7 :: 7])
+        )
+        fitting = [model for model in tried if model is not None]
+        found.append(fitting[turn % len(fitting)])
+    return found
 
 
 _fitting: dict[str, sections.Model | None] = {}

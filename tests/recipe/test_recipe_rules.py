@@ -173,6 +173,36 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
         "training.compile",
         "set compile: false or doubly_stochastic: null",
     ),
+    "copying without attention": (
+        ["model.copying=true", "model.decoder.attention.kind=none"],
+        "model.copying",
+        "it has no attention; choose one, or set copying to false",
+    ),
+    "copying in a feed-forward decoder": (
+        ["model.copying=true", "model.decoder={kind: feedforward}"],
+        "model.copying",
+        "it has no attention",
+    ),
+    "copying from an image": (
+        [
+            "model.copying=true",
+            "data={kind: shapes_questions}",
+            "source.image={kind: pixels, width: 64, height: 64}",
+            "model.encoder={kind: image_text, image: {kind: conv, hidden_size: 16}, text: {kind: gru, hidden_size: 16}}",
+        ],
+        "model.copying",
+        "an image has none; set copying to false",
+    ),
+    "copying, compiled": (
+        ["model.copying=true", "training.compile=true"],
+        "training.compile",
+        "set compile: false or model.copying: false",
+    ),
+    "copying over a list": (
+        ["model.copying=true", "search.shortlist={}"],
+        "search.shortlist",
+        "may not be on it; leave it out, or set model.copying to false",
+    ),
     "lengths": (["data={kind: copy, shortest: 5, longest: 4}"], "data.shortest", "5 is more than longest, 4"),
     "numbered columns of the hub": (
         ["data={kind: hub, name: x, columns: {source: 0, target: x}}"],
@@ -265,6 +295,8 @@ KEPT = [
     ["training.doubly_stochastic=1", "training.r_drop=5", "training.teacher_forcing=0.5"],
     ["training.doubly_stochastic=0.5", f"model.decoder={TRANSFORMER}"],
     ["model.decoder.attention={kind: additive, gate: true, hops: 2}"],
+    ["model.copying=true", "training.r_drop=5", "training.teacher_forcing=0.5", "training.doubly_stochastic=1"],
+    ["model.copying=true", f"model.decoder={TRANSFORMER}", "training.precision=bf16"],
     ["data={kind: sort, shortest: 4, longest: 4}"],
     ["model.initialization={recurrent: normal, recurrent_radius: 1.5}"],
     [FILES],

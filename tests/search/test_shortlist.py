@@ -9,6 +9,7 @@ import torch
 from evaluation.zoo_translators import WORDS, examples_for, translator_of
 from models.zoo import VOCABULARY, Specimen, models_with
 
+from seqcli.errors import RecipeError
 from seqcli.evaluation.ensemble import EnsembleTranslator
 from seqcli.evaluation.translator import SearchSettings, Translation, Translator
 from seqcli.evaluation.wishes import Wishes
@@ -45,6 +46,11 @@ def test_each_sentence_has_its_own_list() -> None:
     assert columns[impossible[1] == 0].tolist() == [0, 1, 2, 3, 6, 8, 15]
 
 
+def listed(kind: str) -> list[Specimen]:
+    """The models of the zoo that a list can be for: those that do not copy."""
+    return [one for one in models_with(kind) if not one.section.copying]
+
+
 def same(left: list[list[Translation]], right: list[list[Translation]]) -> None:
     assert [[one.ids for one in several] for several in left] == [[one.ids for one in several] for several in right]
     for one, other in zip(sum(left, []), sum(right, []), strict=True):
@@ -62,14 +68,14 @@ def translated(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_list_of_everything_changes_nothing(kind: str) -> None:
-    for specimen in models_with(kind)[::4]:
+    for specimen in listed(kind)[::4]:
         same(translated(specimen, replace(SETTINGS, shortlist=EVERYTHING)), translated(specimen, SETTINGS))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_what_is_listed_is_written_and_batch_mates_do_not_matter(kind: str) -> None:
     settings = replace(SETTINGS, shortlist=SOME)
-    for specimen in models_with(kind)[::4]:
+    for specimen in listed(kind)[::4]:
         translator = translator_of(specimen)
         examples = examples_for(translator)
         together = translator.translate(examples, settings)
@@ -84,7 +90,7 @@ def test_only_what_is_listed_is_written_and_batch_mates_do_not_matter(kind: str)
 def test_the_rest_of_the_search_is_the_same_over_a_list(kind: str) -> None:
     """Wishes, penalties and traces tell of symbols, not of places on the list."""
     wishes = Wishes(prefix=WORDS[13], constraints=(WORDS[2],), avoid=(f"{WORDS[1]} {WORDS[5]}",), min_length=4)
-    for specimen in [one for one in models_with(kind)[::5] if one.model.decoder]:
+    for specimen in [one for one in listed(kind)[::5] if one.model.decoder]:
         for more in ({"wishes": wishes}, {"repetition_penalty": 1.5, "no_repeat_ngram": 2}, {"diverse_groups": 2}):
             settings = replace(SETTINGS, **more)
             same(translated(specimen, replace(settings, shortlist=EVERYTHING)), translated(specimen, settings))
@@ -108,6 +114,15 @@ def test_a_trace_tells_of_symbols() -> None:
     assert {row: [node.id for node in nodes] for row, nodes in plain.items()} == {
         row: [node.id for node in nodes] for row, nodes in short.items()
     }
+
+
+def test_a_member_that_copies_is_refused() -> None:
+    first = translator_of(listed("lstm")[0])
+    copies = translator_of(next(one for one in models_with("lstm") if one.section.copying))
+    joint = EnsembleTranslator(first, [copies])
+    with pytest.raises(RecipeError, match=r"search.shortlist: a member of the ensemble copies.*leave shortlist out"):
+        joint.translate(examples_for(joint), replace(SETTINGS, shortlist=SOME))
+    assert joint.translate(examples_for(joint), SETTINGS)
 
 
 def test_an_ensemble_has_lists_too() -> None:

@@ -180,6 +180,17 @@ def test_doubly_stochastic_attention(overrides: tuple[str, ...], sharding: str, 
 
 
 @pytest.mark.real
+@pytest.mark.parametrize("sharding", ["none", "full"])
+@pytest.mark.parametrize("overrides", [TRANSFORMER, LSTM], ids=["transformer", "lstm"])
+def test_copying(overrides: tuple[str, ...], sharding: str, tmp_path: Path) -> None:
+    """What can be copied is whole everywhere."""
+    overrides = (*overrides, "model.copying=true")
+    check_same(
+        train_two(tmp_path / "two", *overrides, f"training.sharding={sharding}"), train(tmp_path / "one", *overrides)
+    )
+
+
+@pytest.mark.real
 @pytest.mark.parametrize("overrides", [TRANSFORMER, LSTM], ids=["transformer", "lstm"])
 def test_going_on_with_another_number_and_without_stripes(overrides: tuple[str, ...], tmp_path: Path) -> None:
     broken = train_two(tmp_path / "broken", *overrides, "training.steps=5", "training.sharding=full")

@@ -1,0 +1,35 @@
+"""The mixture of words of one's own with those that stand in the source (see `models/copying.py`)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+COPIES = "copies"
+"""What the memory of a state calls the symbols that can be copied from each place of a source, (A,S)."""
+NOT_THERE = -1
+"""What is copied from where nothing can be."""
+
+
+def mixture(logits: Tensor, gate: Tensor, looked: Tensor, copies: Tensor) -> Tensor:
+    """The log-probabilities (…,V) of what is written or copied: `logits (…,V)` and `gate (…,1)` before softmax and σ, attention `looked (…,S)`,
+    and the symbols `copies (…,S)` that stand there, -1 where there is none. In float32 at least.
+
+    No symbol's is -inf, and no gradient is: those that cannot be copied have what the softmax gives them.
+    """
+    precise = torch.promote_types(logits.dtype, torch.float32)
+    logits, gate, looked = (part.to(precise) for part in (logits, gate, looked))
+    there = copies >= 0
+    lost = looked.masked_fill(there, 0.0).sum(dim=-1, keepdim=True)
+    write, copy = F.logsigmoid(gate), F.logsigmoid(-gate)
+    written = _plus(write, copy, lost) + logits.log_softmax(dim=-1)
+    pointed = torch.zeros_like(logits).scatter_add(-1, copies.clamp_min(0), looked.masked_fill(~there, 0.0))
+    return _plus(written, copy, pointed)
+
+
+def _plus(one: Tensor, other: Tensor, times: Tensor) -> Tensor:
+    """log(eᵃ + times·eᵇ); where it is 0 times, which has no logarithm to go backward through, a."""
+    some = times > 0
+    both = torch.stack((one, other + times.masked_fill(~some, 1.0).log()))
+    return torch.where(some, both.logsumexp(dim=0), one)
