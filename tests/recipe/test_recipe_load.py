@@ -12,7 +12,7 @@ from seqcli.errors import RecipeError
 from seqcli.recipe.load import load_recipe, recipe_name
 from seqcli.recipe.shipped import shipped_recipes
 
-ATTENTIONS = "none, dot, scaled_dot, multiplicative, additive, content"
+ATTENTIONS = "none, dot, scaled_dot, multiplicative, additive, content, hard_monotonic"
 SOURCES = "hub, disk, files, text, lines, dates, copy, reverse, sort, shapes_captions, shapes_questions"
 KIND = "r.yaml:7:59  model.decoder.attention.kind"
 
