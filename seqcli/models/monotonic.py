@@ -23,7 +23,7 @@ from seqcli.models.bridge import Bridge
 from seqcli.models.recurrent import RecurrentDecoder
 from seqcli.nn.layers import by_sentence, to_hypotheses
 from seqcli.nn.monotonic_attention import MonotonicAttention
-from seqcli.nn.pointer import COPIES, mixture
+from seqcli.nn.pointer import COPIES, mixture_of_one
 from seqcli.nn.recurrence import Recurrence
 from seqcli.types import Memory, State
 
@@ -109,4 +109,4 @@ class MonotonicDecoder(RecurrentDecoder):
         if self.gate is None:
             return scores.log_softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
         copies = state.memory[COPIES][:, None, :, None].expand(*scores.shape[:3], 1)
-        return mixture(scores, self.gate(mixed), torch.ones_like(scores[..., :1]), copies)
+        return mixture_of_one(scores, self.gate(mixed), copies)

@@ -6,10 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from seqcli.nn.attention import Score
+from seqcli.nn.pointer import NEVER
 from seqcli.nn.trace import record
-
-NEVER = -1e9
-"""The log-probability of what cannot be: small enough to be nothing, and large enough to be added and differentiated."""
 
 
 class MonotonicAttention(nn.Module):

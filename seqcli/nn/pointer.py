@@ -10,6 +10,8 @@ COPIES = "copies"
 """What the memory of a state calls the symbols that can be copied from each place of a source, (A,S)."""
 NOT_THERE = -1
 """What is copied from where nothing can be."""
+NEVER = -1e9
+"""The log-probability of what cannot be: small enough to be nothing, and large enough to be added and differentiated."""
 
 
 def mixture(logits: Tensor, gate: Tensor, looked: Tensor, copies: Tensor) -> Tensor:
@@ -26,6 +28,17 @@ def mixture(logits: Tensor, gate: Tensor, looked: Tensor, copies: Tensor) -> Ten
     written = _plus(write, copy, lost) + logits.log_softmax(dim=-1)
     pointed = torch.zeros_like(logits).scatter_add(-1, copies.clamp_min(0), looked.masked_fill(~there, 0.0))
     return _plus(written, copy, pointed)
+
+
+def mixture_of_one(logits: Tensor, gate: Tensor, copies: Tensor) -> Tensor:
+    """The `mixture` where all attention is on one place, that of the symbol `copies (…,1)`: only that symbol's probability is a sum."""
+    precise = torch.promote_types(logits.dtype, torch.float32)
+    logits, gate = logits.to(precise), gate.to(precise)
+    there = copies >= 0
+    written = logits.log_softmax(dim=-1) + F.logsigmoid(gate).masked_fill(~there, 0.0)
+    place = copies.clamp_min(0)
+    both = torch.cat((written.gather(-1, place), F.logsigmoid(-gate).masked_fill(~there, NEVER)), dim=-1)
+    return written.scatter(-1, place, both.logsumexp(dim=-1, keepdim=True))
 
 
 def _plus(one: Tensor, other: Tensor, times: Tensor) -> Tensor:
