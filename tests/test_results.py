@@ -83,7 +83,6 @@ def test_multi30k_is_searched_greedily_on_files_that_are_tokenised_already() -> 
     assert recipe.data.train.target == "$SEQCLI_TEST_DATA/multi30k/train.tok.en"
 
 
-@pytest.mark.real
 @ROWS
 def test_the_files_of_a_row_are_read(row: Any, shared_data: Path) -> None:
     recipe = row.resolved(str(shared_data))
@@ -111,7 +110,16 @@ def test_where_and_with_which_seed_a_recipe_is_trained_changes_no_digest(same: s
     assert results.digest(ICE.resolved("/data", same)) == results.digest(ICE.resolved())
 
 
-@pytest.mark.parametrize("other", ["model.dropout=0.41", "data.limit=100", "search.beam_size=2", "training.epochs=31"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "model.dropout=0.41",
+        "model.decoder.attention.kind=additive",
+        "data.limit=100",
+        "search.beam_size=2",
+        "training.epochs=31",
+    ],
+)
 def test_what_is_learnt_and_how_it_is_written_changes_the_digest(other: str) -> None:
     assert results.digest(ICE.resolved("/data", other)) != results.digest(ICE.resolved())
 
@@ -302,7 +310,7 @@ def test_a_record_says_what_was_measured_with_what_and_not_where(row: Any, stub:
     files = {"evaluation.bleu_tokenize": "13a"}
     results.measure(replace(row, seeds=(1,), ensemble=False), tmp_path, results.Store(path), stub)
     [kept] = json.loads(path.read_text())
-    weights = load_file(stub.run / "checkpoints" / "best" / "weights.safetensors")
+    weights = load_file(stub.run / "checkpoints" / "best" / "model.safetensors")
     environment = json.loads((stub.run / "environment.json").read_text())
     records = [json.loads(line) for line in (stub.run / "metrics.jsonl").read_text().splitlines()]
     assert kept["seconds"] == round(sum(one["seconds"] for one in records if one["event"] == "train"))
