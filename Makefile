@@ -73,6 +73,9 @@ references: setup  ## Make the references in docs/ from the schema and the comma
 lecture: setup  ## Run the chapters of the lecture (LESSONS="3 gates"; all: 20 minutes) and keep their pictures
 	$(BIN)/python scripts/make_lecture.py $(LESSONS)
 
+results: setup  ## Train and score what RESULTS names ("g2p scan-rnn"; all: many hours), and write docs/results.md
+	$(BIN)/python scripts/make_results.py $(RESULTS)
+
 lock: setup  ## Resolve the newest versions that go together into constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	(echo '# The versions that make uses, for every Python and system that seqcli runs on; made by `make lock`.'; \
@@ -83,4 +86,4 @@ lock: setup  ## Resolve the newest versions that go together into constraints.tx
 clean:  ## Remove .venv and everything made from the code (runs stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
-.PHONY: help setup run test test-real test-docs bench-train bench-translate alignment lint types dates frames docs references lecture lock clean
+.PHONY: help setup run test test-real test-docs bench-train bench-translate alignment lint types dates frames docs references lecture results lock clean
