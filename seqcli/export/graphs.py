@@ -230,11 +230,13 @@ def _log_of_sum_known() -> Iterator[None]:
         both = graph.op("Add", smaller, graph.op("Constant", value_t=torch.tensor(1.0)))
         return graph.op("Add", graph.op("Max", a, b), graph.op("Log", both))
 
-    torch.onnx.register_custom_op_symbolic("aten::logaddexp", log_of_sum, OPSET)
+    from torch.onnx.utils import register_custom_op_symbolic, unregister_custom_op_symbolic
+
+    register_custom_op_symbolic("aten::logaddexp", log_of_sum, OPSET)
     try:
         yield
     finally:
-        torch.onnx.unregister_custom_op_symbolic("aten::logaddexp", OPSET)
+        unregister_custom_op_symbolic("aten::logaddexp", OPSET)
 
 
 @contextmanager
