@@ -14,7 +14,7 @@ LAYER = re.compile(r"\blayers\.(\d+)\.|_l(\d+)(?:_reverse)?$")
 """A layer's number in a parameter's name: of a Transformer or a feed-forward stack, or as torch writes it in recurrent ones."""
 
 SIDE = re.compile(r"encoder\.(?:image|text)(?=\.)|[^.]+")
-"""The encoder, or each of two, the decoder, the output layer."""
+"""The encoder, or each of two, the decoder, the output layer, the gate between writing and copying."""
 
 
 def part_of(name: str) -> str:

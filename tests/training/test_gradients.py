@@ -69,7 +69,7 @@ def test_the_parts_of_all_models() -> None:
         assert found == alone.get(kind, both), kind
     assert set().union(*parts.values()) - both - set().union(*alone.values()) == {
         *("decoder.layers.0", "decoder.layers.1", "decoder.embedding", "decoder.positions", "decoder.norm"),
-        *("decoder.bridge", "decoder.attention", "decoder.readout", "output"),
+        *("decoder.bridge", "decoder.attention", "decoder.readout", "output", "gate"),
     }
 
 
