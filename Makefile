@@ -42,6 +42,9 @@ bench-train: setup  ## Time training beside plain PyTorch, on Multi30k in the fo
 bench-translate: setup  ## Time translating beside CTranslate2, on the same data
 	$(BIN)/python benchmarks/translate.py
 
+bench-positions: setup  ## Draw what a symbol costs by its place in the translation, on the same data
+	$(BIN)/python benchmarks/positions.py
+
 alignment: setup  ## Train each attention on dates, and print how right it is as an alignment
 	for order in luong bahdanau; do for kind in $(SCORES); do \
 	  $(BIN)/seqcli train recipes/dates.yaml training.steps=300 model.decoder.order=$$order \
@@ -86,4 +89,4 @@ lock: setup  ## Resolve the newest versions that go together into constraints.tx
 clean:  ## Remove .venv and everything made from the code (runs stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
-.PHONY: help setup run test test-real test-docs bench-train bench-translate alignment lint types dates frames docs references lecture results lock clean
+.PHONY: help setup run test test-real test-docs bench-train bench-translate bench-positions alignment lint types dates frames docs references lecture results lock clean
