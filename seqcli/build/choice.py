@@ -36,13 +36,13 @@ RECIPES = (
         lambda kind: kind.source_words >= SENTENCE and kind.target_words >= SENTENCE,
         "translation/bpe-transformer",
     ),
-    Suited("words and tags to words", lambda kind: kind.tagged, "inflection/attention-lstm"),
+    Suited("words and tags to words", lambda kind: kind.tagged, "inflection/monotonic-lstm"),
     Suited(
         "words to symbols with spaces between",
         lambda kind: kind.source_words < SENTENCE and kind.target_parts >= 2 and kind.part_length <= 3,
-        "g2p/attention-lstm",
+        "g2p/monotonic-lstm",
     ),
-    Suited("characters to characters", lambda kind: True, "words/attention-lstm"),
+    Suited("characters to characters", lambda kind: True, "words/monotonic-lstm"),
 )
 """The first that fits is taken."""
 SPLITS = {"validation": {"dev", "val", "valid", "validation"}, "test": {"test"}}

@@ -74,18 +74,18 @@ def data_of(*files: str, overrides: tuple[str, ...] = ()) -> FilesData:
     ("rows", "recipe"),
     [
         (SENTENCES, "translation/bpe-transformer"),
-        (PHONEMES, "g2p/attention-lstm"),
-        (TAGGED, "inflection/attention-lstm"),
-        (WORDS, "words/attention-lstm"),
-        ([("3. Mai 2011", "2011-05-03"), ("4. Juni", "06-04"), ("1999", "1999")], "words/attention-lstm"),
+        (PHONEMES, "g2p/monotonic-lstm"),
+        (TAGGED, "inflection/monotonic-lstm"),
+        (WORDS, "words/monotonic-lstm"),
+        ([("3. Mai 2011", "2011-05-03"), ("4. Juni", "06-04"), ("1999", "1999")], "words/monotonic-lstm"),
         ([("我们今天去北京看朋友", "we go to see friends"), ("他昨天晚上没有回家", "he did not come home")], "translation/bpe-transformer"),
-        ([("さくら", "s a k ɯ r a"), ("ひと", "ç i t o")], "g2p/attention-lstm"),
+        ([("さくら", "s a k ɯ r a"), ("ひと", "ç i t o")], "g2p/monotonic-lstm"),
         # remarks, numbers and shares are no tags
         ([(*pair, f"CC-BY 2.0 #{n}") for n, pair in enumerate(SENTENCES)], "translation/bpe-transformer"),
         ([(*pair, "formal") for pair in SENTENCES], "translation/bpe-transformer"),
-        ([(*pair, str(n % 2)) for n, pair in enumerate(WORDS)], "words/attention-lstm"),
-        ([(*pair, f"id{n}") for n, pair in enumerate(WORDS)], "words/attention-lstm"),
-        ([(*pair, "two words") for pair in WORDS], "words/attention-lstm"),
+        ([(*pair, str(n % 2)) for n, pair in enumerate(WORDS)], "words/monotonic-lstm"),
+        ([(*pair, f"id{n}") for n, pair in enumerate(WORDS)], "words/monotonic-lstm"),
+        ([(*pair, "two words") for pair in WORDS], "words/monotonic-lstm"),
     ],
 )  # fmt: skip
 def test_the_recipe_that_suits(rows: Rows, recipe: str) -> None:
@@ -176,7 +176,7 @@ def test_what_stands_between_tags(separator: str) -> None:
 def test_columns_that_are_given_are_those_looked_at() -> None:
     file = write("pairs.tsv", [(str(row), *PHONEMES[row]) for row in range(3)])
     chosen = choose([file], ["data.columns.source=1", "data.columns.target=2"])
-    assert "recipe g2p/attention-lstm" in chosen.told
+    assert "recipe g2p/monotonic-lstm" in chosen.told
     assert "columns 1 → 2" in chosen.told
 
 
@@ -231,7 +231,7 @@ def test_train_eval_and_on_again(call: Callable[..., Any]) -> None:
     assert ended.out == ""
     told = [line for line in ended.err.splitlines() if line.startswith("pairs.tsv: ")]
     assert told == [
-        "pairs.tsv: characters to characters (1.0 words to 1.0, columns 0 → 1, no header line); recipe words/attention-lstm "
+        "pairs.tsv: characters to characters (1.0 words to 1.0, columns 0 → 1, no header line); recipe words/monotonic-lstm "
         "(--recipe NAME takes another); 10% held out for validation and test (data.hold_out=0.1)"
     ]
     assert "done: 2 steps; next: seqcli eval runs/pairs" in ended.err
@@ -250,9 +250,9 @@ def test_train_eval_and_on_again(call: Callable[..., Any]) -> None:
 
 def test_another_recipe(call: Callable[..., Any]) -> None:
     write("pairs.tsv", words(40))
-    ended = call("train", "pairs.tsv", "--recipe", "g2p/attention-lstm", "--dry-run")
+    ended = call("train", "pairs.tsv", "--recipe", "g2p/monotonic-lstm", "--dry-run")
     assert ended.code == 0
-    assert "recipe g2p/attention-lstm; 10% held out" in ended.err
+    assert "recipe g2p/monotonic-lstm; 10% held out" in ended.err
     assert call("train", "pairs.tsv", "--recipe", "g2p/attention", "--dry-run").code == 2
     refused = call("train", "copy", "--recipe", "dates")
     assert refused.code == 2
