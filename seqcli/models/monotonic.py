@@ -34,7 +34,10 @@ NAMED = "named"
 
 
 class MonotonicDecoder(RecurrentDecoder):
-    """Its features are log-probabilities, since it mixes distributions over the vocabulary."""
+    """Its features are log-probabilities, since it mixes distributions over the vocabulary.
+
+    `mix_state`, `mix_place` and `projection` are the W, U and O of the formulas; with a `gate`, a linear layer from the width to 1, places copy.
+    """
 
     def __init__(
         self,
