@@ -124,7 +124,7 @@ GROUPS = {
     ),
     "multi30k": Group(
         "Multi30k",
-        "German → English, task 1, 29,000 sentences, test_2016_flickr (research use); lower-cased and tokenised files",
+        "German and English, task 1, 29,000 sentences, test_2016_flickr (research use); lower-cased and tokenised files",
     ),
 }
 
@@ -133,6 +133,10 @@ ASHBY = "Ashby et al. 2021, the second SIGMORPHON shared task on multilingual gr
 BOLLMANN = "Bollmann 2019, A large-scale comparison of historical text normalization systems, table 6 (github.com/coastalcph/histnorm)"
 LAKE = "the usual score on this split, at least; it is that of experiment 1 of Lake & Baroni 2018, Generalization without systematicity"
 TREVETT = "github.com/bentrevett/pytorch-seq2seq, notebook 6"
+WU = (
+    "Wu et al. 2021, Good for misconceived reasons: An empirical revisiting on the need for visual context in multimodal machine translation "
+    "(github.com/LividWo/Revisit-MMT)"
+)
 
 
 def table_files(train: str, validation: str, test: str) -> dict[str, str]:
@@ -150,17 +154,19 @@ HISTNORM = table_files(*(f"histnorm/german-ridges.{split}.tsv" for split in ("tr
 SELDOM = "training.validate_every=1000"
 SCAN = {"data.train": "scan/simple_train.txt", "data.test": "scan/simple_test.txt"}
 TENFOLD = "The published figure is of ten models together."
-MULTI30K = {
-    f"data.{split}.{side}": f"multi30k/{name}.tok.{language}"
-    for split, name in (("train", "train"), ("validation", "val"), ("test", "test_2016_flickr"))
-    for side, language in (("source", "de"), ("target", "en"))
-}
-TOKENISED = (
-    "data={kind: text}",
-    "source.tokenizer.split=whitespace",
-    "target.tokenizer.split=whitespace",
-    "evaluation.bleu_tokenize=none",
-)
+
+
+def multi30k(source: str, target: str) -> dict[str, str]:
+    """The files of a direction."""
+    return {
+        f"data.{split}.{side}": f"multi30k/{name}.tok.{language}"
+        for split, name in (("train", "train"), ("validation", "val"), ("test", "test_2016_flickr"))
+        for side, language in (("source", source), ("target", target))
+    }
+
+
+TOKENISED = ("data={kind: text}", "evaluation.bleu_tokenize=none")
+WORDS = ("source.tokenizer.split=whitespace", "target.tokenizer.split=whitespace")
 
 RESULTS = (
     Result(
@@ -286,9 +292,19 @@ RESULTS = (
         "multi30k-transformer",
         "de → en",
         "multi30k/transformer",
-        MULTI30K,
+        multi30k("de", "en"),
         "bleu",
         Published("Transformer 3 + 3, width 256, greedy", 36.5, TREVETT),
+        overrides=(*TOKENISED, *WORDS),
+    ),
+    Result(
+        "multi30k",
+        "multi30k-tiny",
+        "en → de",
+        "multi30k/tiny",
+        multi30k("en", "de"),
+        "bleu",
+        Published("Transformer-Tiny 4 + 4, width 128, beam 5", 41.02, WU),
         overrides=TOKENISED,
     ),
 )

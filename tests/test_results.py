@@ -83,6 +83,15 @@ def test_multi30k_is_searched_greedily_on_files_that_are_tokenised_already() -> 
     assert recipe.data.train.target == "$SEQCLI_TEST_DATA/multi30k/train.tok.en"
 
 
+def test_the_tiny_transformer_goes_the_other_way_and_is_searched_as_published() -> None:
+    recipe = next(row for row in results.RESULTS if row.label == "multi30k-tiny").resolved()
+    assert recipe.search.beam_size == 5
+    assert recipe.evaluation.bleu_tokenize == "none"
+    assert recipe.training.average == 10
+    assert recipe.data.train.source == "$SEQCLI_TEST_DATA/multi30k/train.tok.en"
+    assert recipe.data.test.target == "$SEQCLI_TEST_DATA/multi30k/test_2016_flickr.tok.de"
+
+
 @ROWS
 def test_the_files_of_a_row_are_read(row: Any, shared_data: Path) -> None:
     recipe = row.resolved(str(shared_data))

@@ -50,7 +50,7 @@ def build_schedule(section: recipe.Schedule, steps: int) -> Schedule:
         case recipe.DecaySchedule():
             decay = schedule.linear(after, section.final)
         case recipe.ExponentialSchedule():
-            decay = schedule.exponential(section.factor, section.every)
+            decay = schedule.exponential(section.factor, section.every, section.hold)
         case _:
             assert_never(section)
     return schedule.with_warmup(section.warmup, decay)

@@ -77,6 +77,8 @@ class ExponentialSchedule(ScheduleSection):
     """What the learning rate is multiplied by."""
     every: Count = 1000
     """After how many steps."""
+    hold: Annotated[int, Field(ge=0)] = 0
+    """How many steps the learning rate stays the highest for before these are counted."""
 
 
 class PlateauSchedule(ScheduleSection):

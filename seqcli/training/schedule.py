@@ -33,6 +33,6 @@ def linear(steps: int, final: float) -> Schedule:
     return lambda step: 1 - (1 - final) * min(step / steps, 1.0)
 
 
-def exponential(factor: float, every: int) -> Schedule:
-    """`factor` once more after each `every` steps."""
-    return lambda step: math.pow(factor, max(step - 1, 0) // every)
+def exponential(factor: float, every: int, hold: int = 0) -> Schedule:
+    """1 for `hold` steps, then `factor` once more after each `every` steps."""
+    return lambda step: math.pow(factor, max(step - 1 - hold, 0) // every)

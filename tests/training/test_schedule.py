@@ -44,6 +44,16 @@ def test_exponential() -> None:
     assert rates(exponential(0.5, 3), 1, 2, 3, 4, 6, 7) == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
     # with a warm-up of 2 the third step is the first after it
     assert rates(with_warmup(2, exponential(0.5, 3)), 1, 2, 3, 5, 6, 9) == [0.5, 1.0, 1.0, 1.0, 0.5, 0.25]
+    # held for 4 steps, then as if begun there
+    assert rates(exponential(0.5, 3, 4), 1, 4, 5, 7, 8, 11) == [1.0, 1.0, 1.0, 1.0, 0.5, 0.25]
+
+
+def test_a_learning_rate_is_held_and_then_halved_as_tensorflow_nmt_does() -> None:
+    # luong234 of its model.py over 12,000 steps, which it counts from 0: from 8,000 on 0.5^((step - 8000) // 1000)
+    section = sections.ExponentialSchedule(kind="exponential", factor=0.5, every=1000, hold=8000)
+    schedule = build_schedule(section, steps=12000)
+    theirs = [1.0 if step < 8000 else 0.5 ** ((step - 8000) // 1000) for step in range(12000)]
+    assert rates(schedule, *range(1, 12001)) == theirs
 
 
 SECTIONS = [
