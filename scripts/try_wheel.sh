@@ -24,7 +24,7 @@ installed() {
 }
 
 try_with() {
-  home=$work/$(basename "$(dirname "$(dirname "$1")")")
+  home=$work/home
   "$1" -m venv "$home/env"
   bin=$home/env/bin
   site=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
