@@ -33,9 +33,9 @@ try_with() {
   cd "$home/empty"
 
   "$bin/pip" install torch
-  read -r packages megabytes < <(installed)
+  read -r torch_packages torch_megabytes < <(installed)
   "$bin/pip" install "$wheel"
-  read -r all_packages all_megabytes < <(installed)
+  read -r packages megabytes < <(installed)
   "$bin/pip" check
 
   test -f "$site/seqcli/py.typed"
@@ -71,6 +71,7 @@ END
   test "$code" = 2
   test "$(cat refusal)" = "visualize attention needs matplotlib, which is not installed; pip install 'seqcli[plots]'"
   "$bin/pip" install "$wheel[plots]"
+  read -r plots_packages plots_megabytes < <(installed)
   "$bin/seqcli" "${picture[@]}"
   test -s m.png
 
@@ -83,5 +84,6 @@ for python in "${@:-python3}"; do
   version=$("$python" -c 'import platform; print(platform.python_version())')
   echo "$version: trying" >&2
   try_with "$python" > "$log" 2>&1
-  echo "$version: works; $((all_packages - packages)) packages and $((all_megabytes - megabytes)) MB beside torch"
+  echo "$version: works; beside torch $((packages - torch_packages)) packages, $((megabytes - torch_megabytes)) MB;" \
+    "plots: $((plots_packages - packages)) more, $((plots_megabytes - megabytes)) MB"
 done
