@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$project/constraints.txt
 builder=$(command -v python)
 {
   (cd "$project" && "$builder" -m hatchling build -t sdist -d "$work/dist")
-  PIP_CONSTRAINT= "$builder" -m pip wheel --no-deps --no-build-isolation --wheel-dir "$work/dist" "$work"/dist/seqcli-*.tar.gz
+  PIP_CONSTRAINT= "$builder" -m pip wheel --no-deps --no-cache-dir --no-build-isolation --wheel-dir "$work/dist" "$work"/dist/seqcli-*.tar.gz
 } > "$log" 2>&1
 wheel=$(echo "$work"/dist/seqcli-*.whl)
 
