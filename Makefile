@@ -6,6 +6,7 @@ BIN := .venv/bin
 RUN := runs/dates
 TORCH := 2.13.0
 TEXT := samstag, 5. märz 2011
+PYTHONS := python3
 SCORES := dot scaled_dot multiplicative additive content
 STACK := hidden_size: 128, heads: 4, feedforward_size: 256
 # one thread a test worker: more would fight for the cores
@@ -61,6 +62,9 @@ lint: setup  ## Check style and format
 types: setup  ## Check types
 	$(BIN)/mypy
 
+try-wheel: setup  ## Build the wheel and try it in an empty environment for each Python named (PYTHONS="…")
+	PATH=$(CURDIR)/$(BIN):$$PATH scripts/try_wheel.sh $(PYTHONS)
+
 dates: setup  ## Make the shipped dates anew from CLDR
 	$(BIN)/python scripts/make_dates.py
 
@@ -89,4 +93,4 @@ lock: setup  ## Resolve the newest versions that go together into constraints.tx
 clean:  ## Remove .venv and everything made from the code (runs stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
-.PHONY: help setup run test test-real test-docs bench-train bench-translate bench-positions alignment lint types dates frames docs references lecture results lock clean
+.PHONY: help setup run test test-real test-docs bench-train bench-translate bench-positions alignment lint types try-wheel dates frames docs references lecture results lock clean

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +68,41 @@ def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
 def test_the_probe_sees_heavy_imports() -> None:
     code = "import seqcli, sys; seqcli.load; sys.exit('torch' not in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+TEXTS = """
+import io, json, sys
+from seqcli.__main__ import main
+from seqcli.extras import EXTRAS
+data = "data={kind: copy, alphabet: 4, longest: 5, examples: 100}"
+quick = ["training.steps=2", "training.validate_every=2", "search.beam_size=2", "threads=1"]
+for command in (
+    ["train", "copy", data, *quick, "run=run"],
+    ["eval", "run"],
+    ["translate", "run", "--input", "words.txt"],
+    ["score", "run", "words.txt", "words.txt"],
+    ["recipe", "ls"],
+):
+    sys.argv = ["seqcli", *command]
+    try:
+        main()
+    except SystemExit as ending:
+        assert not ending.code, (command, ending.code)
+modules = sorted({module for packages in EXTRAS.values() for module in packages})
+print(json.dumps([modules, [module for module in modules if module in sys.modules]]))
+"""
+
+
+def test_texts_are_trained_on_and_translated_without_any_extra(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("a b c\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", TEXTS], capture_output=True, text=True, timeout=120, cwd=tmp_path, env=environment
+    )
+    assert ended.returncode == 0, ended.stderr
+    looked_for, imported = json.loads(ended.stdout.splitlines()[-1])
+    assert {"matplotlib", "PIL", "starlette", "onnx"} <= set(looked_for)
+    assert imported == []
 
 
 def test_help_is_instant() -> None:

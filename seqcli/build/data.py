@@ -24,6 +24,7 @@ from seqcli.data.subwords import learn_subwords
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words, no_words
 from seqcli.errors import DataError, RecipeError
+from seqcli.extras import require
 from seqcli.recipe import data as recipe
 from seqcli.recipe import sides
 from seqcli.recipe.model import Model, TransformerSection, text_encoder
@@ -124,11 +125,12 @@ def _encode(
 
 
 def image_reader(source: sides.Source) -> ImageReader | None:
-    """How the source's images are read; None where it has none."""
+    """How the source's images are read; None where it has none. RecipeError where what reads them is not installed."""
     match source.image:
         case None:
             return None
         case sides.Pixels(width=width, height=height, channels=channels, fit=fit):
+            require("images", "source.image")
             return PixelReader(width, height, channels, fit)
         case sides.FeatureGrid(rows=rows, columns=columns, size=size):
             return FeatureReader(rows, columns, size)
@@ -194,8 +196,10 @@ def _open(section: recipe.Data, split: Split) -> Corpus | None:
                 examples=section.examples,
             )
         case recipe.ShapeCaptionsData():
+            require("images", f"data.kind {section.kind}")
             return read_shape_captions(split, seed=section.seed, size=section.size, examples=section.examples)
         case recipe.ShapeQuestionsData():
+            require("images", f"data.kind {section.kind}")
             return read_shape_questions(split, seed=section.seed, size=section.size, scenes=section.scenes)
         case _:
             assert_never(section)

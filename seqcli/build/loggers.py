@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
-from seqcli.errors import RecipeError
+from seqcli.extras import EXTRAS, require
 from seqcli.recipe.loggers import Loggers as Section
 from seqcli.recipe.schema import Recipe
 from seqcli.training.loggers import Logger, TensorBoard, Trackio, WeightsAndBiases
 
 
 def refuse_missing_packages(section: Section) -> None:
-    """Raise `RecipeError` if a logger is asked for whose package, which its key is called after, is not installed."""
-    for name in (name for name in Section.model_fields if getattr(section, name)):
-        spec = find_spec(name)
-        # a folder of that name that happens to lie here is found too, but comes from no file
-        if spec is None or spec.origin is None:
-            raise RecipeError(f"loggers.{name} needs a package that is not installed; pip install 'seqcli[{name}]'")
+    """Raise `RecipeError` if a logger is asked for whose package, of the extra that its key is called after, is not installed."""
+    for extra in EXTRAS:
+        if getattr(section, extra, None):
+            require(extra, f"loggers.{extra}")
 
 
 def build_loggers(recipe: Recipe, folder: Path, step: int) -> dict[str, Callable[[str], Logger]]:

@@ -52,11 +52,13 @@ def activations(
     from seqcli.analysis.activations import shown_layers
     from seqcli.cli.console import note, notes, print_json
     from seqcli.errors import RecipeError
+    from seqcli.extras import require
     from seqcli.figures.activations import activations_figure
     from seqcli.figures.saving import save_figures
     from seqcli.inspection import is_run, recipe_activities, run_activities
 
     notes.quiet = quiet
+    require("plots", "visualize activations")
     given = overrides or []
     if is_run(subject):
         if initialization or steps:

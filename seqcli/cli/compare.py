@@ -66,8 +66,11 @@ def compare(
     from seqcli.cli.console import note, notes, warn
     from seqcli.cli.evaluate import metric_names
     from seqcli.comparison import compare as compare_runs
+    from seqcli.extras import require
 
     notes.quiet = quiet
+    if output is not None:
+        require("plots", f"--output {output}")
     with notes.status("comparing"):
         loaded = load_all(runs, checkpoint)
         found = compare_runs(

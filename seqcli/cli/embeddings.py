@@ -32,11 +32,13 @@ def embeddings(
     """Draw words on the first two principal components of their embeddings, and print each one's neighbours by cosine."""
     from seqcli.cli.console import data, note, notes, print_json, table, tell_missing_fonts
     from seqcli.errors import RecipeError
+    from seqcli.extras import require
     from seqcli.figures.embeddings import embeddings_figure
     from seqcli.figures.saving import save_figures
     from seqcli.inspection import embedding_tables, open_subject, side_embeddings
 
     notes.quiet = quiet
+    require("plots", "visualize embeddings")
     if side not in ("source", "target", "both"):
         raise RecipeError(f"--side {side}: there are source, target and both")
     chosen = [word.strip() for word in words.split(",") if word.strip()] if words else []

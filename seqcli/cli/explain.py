@@ -50,11 +50,15 @@ def explain(
     quiet: Quiet = False,
 ) -> None:
     """Tell how sure a model is of each symbol, what it would write else, what it looks at, and what its beam prunes."""
+    from seqcli.cli.beam_tree import PAGES, draw
     from seqcli.cli.console import note, notes, print_json, tell_cut
     from seqcli.errors import RecipeError
+    from seqcli.extras import require
     from seqcli.run import load
 
     notes.quiet = quiet
+    if output is not None and output.suffix.lower() not in PAGES:
+        require("plots", f"--output {output}")
     texts, images = text or [], [str(path) for path in image or []]
     count = max(len(texts), len(images))
     if not count:
@@ -69,8 +73,6 @@ def explain(
         for number, one in enumerate(explanations):
             _print(one, first=number == 0)
     if output is not None:
-        from seqcli.cli.beam_tree import draw
-
         for path in draw(explanations, output, dark=dark):
             note(f"wrote {path}")
 

@@ -64,11 +64,13 @@ def gates(
     from seqcli.build.data import named_split
     from seqcli.cli.console import data, note, notes, print_json, table, tell_missing_fonts
     from seqcli.errors import RecipeError
+    from seqcli.extras import require
     from seqcli.figures.gates import gates_figure, saturation_figure
     from seqcli.figures.saving import save_figures
     from seqcli.inspection import open_subject
 
     notes.quiet = quiet
+    require("plots", "visualize gates")
     if bool(text) == (saturation is not None):
         raise RecipeError("give --text SENTENCE, or --saturation N, to look at many examples")
     refuse_uneven(len(text or []), target)

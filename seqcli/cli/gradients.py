@@ -76,10 +76,12 @@ def gradients(
     """
     from seqcli.cli.console import data, note, notes, print_json, table
     from seqcli.errors import RecipeError
+    from seqcli.extras import require
     from seqcli.figures.saving import picture_ending
 
     notes.quiet = quiet
     picture_ending(output)  # before minutes of training, not after
+    require("plots", "visualize gradients")
     wanted = _steps(steps)
     asked = _variants(_asked(sources)) if cells else _asked(sources)
     if label and len(label) != len(asked):

@@ -34,8 +34,11 @@ def heads(
     the mean of the largest weight, and removal by how much the loss rises without the head, in nats a symbol: dead is below 0.001.
     """
     from seqcli.cli.console import note, notes, print_json
+    from seqcli.extras import require
 
     notes.quiet = quiet
+    if output is not None:
+        require("plots", f"--output {output}")
     part = checked_split(split)
     with notes.status("measuring"):
         from seqcli.run import load

@@ -63,11 +63,13 @@ def lengths(
     from seqcli.cli.recipe import split_overrides
     from seqcli.errors import RecipeError
     from seqcli.evaluation.metrics import higher_is_better
+    from seqcli.extras import require
     from seqcli.figures.lengths import lengths_figure
     from seqcli.figures.saving import save_figures
     from seqcli.run import load
 
     notes.quiet = quiet
+    require("plots", "visualize lengths")
     if unit not in get_args(Unit):
         raise RecipeError(f"--unit {unit}: there are {', '.join(get_args(Unit))}")
     part = checked_split(split)

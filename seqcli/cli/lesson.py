@@ -97,7 +97,9 @@ def _run(lesson: Lesson, commands: Sequence[list[str]], output: Path) -> None:
     from rich.markdown import Markdown
 
     from seqcli.cli.console import data, notes
+    from seqcli.extras import require
 
+    require("plots", "seqcli lesson")
     data.print(Markdown(f"# {lesson.number}. {lesson.title}\n\n{lesson.claim}"))
     with _inside(output):
         for words in commands:

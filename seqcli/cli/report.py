@@ -39,9 +39,11 @@ def report(
     from seqcli.cli.console import note, notes
     from seqcli.cli.evaluate import metric_names
     from seqcli.errors import RecipeError
+    from seqcli.extras import require
     from seqcli.report.write import write_report
 
     notes.quiet = quiet
+    require("plots", "seqcli report")
     with notes.status("reporting"):
         loaded = load_all(runs, checkpoint)
         if not loaded:

@@ -9,8 +9,6 @@ import typer
 
 from seqcli.cli.arguments import Checkpoint, Overrides, Quiet, RunFolder
 
-EXTRA = ("starlette", "uvicorn", "python_multipart")
-"""The modules of the extra `serve`."""
 Bytes = Annotated[int | None, typer.Option("--max-body", min=1024, metavar="BYTES", help="Bytes of one request.")]
 
 
@@ -63,11 +61,13 @@ def serve(
     POST /translate and /attention (and /overlay, for images) take JSON or forms; GET /health, /metrics (Prometheus) and /openapi.json tell of
     the server. Ctrl-C, or SIGTERM, ends it when all that was asked is answered.
     """
-    refuse_missing_packages()
     from seqcli.cli.console import note, notes
-    from seqcli.serving.server import address_of, bind
+    from seqcli.extras import require
 
     notes.quiet = quiet
+    require("serve", "seqcli serve")
+    from seqcli.serving.server import address_of, bind
+
     bound = bind(host, port)  # before anything slow
     with bound:
         from seqcli.run import load
@@ -98,16 +98,3 @@ def serve(
             stopping=lambda under_way: note(f"finishing {under_way} requests, then ending; the next signal kills"),
         )
         note(f"ended after {answered:,} requests")
-
-
-def refuse_missing_packages() -> None:
-    """RecipeError where the extra is not installed."""
-    from importlib.util import find_spec
-
-    from seqcli.errors import RecipeError
-
-    for name in EXTRA:
-        spec = find_spec(name)
-        # a folder of that name that happens to lie here is found too, but comes from no file
-        if spec is None or spec.origin is None:
-            raise RecipeError("seqcli serve needs packages that are not installed; pip install 'seqcli[serve]'")

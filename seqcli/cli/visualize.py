@@ -102,9 +102,13 @@ def attention(
     from seqcli.cli.attention import as_json as measured
     from seqcli.cli.console import note, notes, print_json, tell_cut
     from seqcli.errors import RecipeError
+    from seqcli.extras import require
     from seqcli.run import load
 
     notes.quiet = quiet
+    picture = None if as_json and output is None else output or DEFAULT_PICTURE
+    if picture is not None and picture.suffix.lower() != ".html":
+        require("plots", "visualize attention")
     texts, images = [*(text or []), *_lines(input_file)], [str(path) for path in image or []]
     if not texts and not images and not example:
         raise RecipeError("nothing to look at; give --text SENTENCE, --image FILE, --example NUMBER or --input FILE")
@@ -126,8 +130,8 @@ def attention(
     look = Look(sheet, words, tuple(kind) if kind else None, dark, measure)
     if as_json:
         print_json(measured(sentences, look))
-    if output is not None or not as_json:
-        for path in draw_all(sentences, output or DEFAULT_PICTURE, look):
+    if picture is not None:
+        for path in draw_all(sentences, picture, look):
             note(f"wrote {path}")
     if arrays is not None:
         for path in save_all_arrays(sentences, arrays):
@@ -156,10 +160,12 @@ def curves(
     """
     from seqcli.cli.console import note, notes
     from seqcli.cli.groups import group_runs
+    from seqcli.extras import require
     from seqcli.figures.curves import curves_figure, read_records
     from seqcli.figures.saving import save_figures
 
     notes.quiet = quiet
+    require("plots", "visualize curves")
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     records = {str(run): read_records(run / "metrics.jsonl") for run in runs}
     groups = None if each else group_runs(runs)

@@ -1,29 +1,23 @@
-"""Images as arrays: pixels brought to one size with Pillow, or grids of features computed beforehand.
+"""Images as arrays: pixels brought to one size, or grids of features computed beforehand.
 
-Nothing here needs torch, so that the processes that decode images start at once.
+Nothing here needs torch, so that the processes that decode images start at once; and Pillow, an extra, is needed for pixels alone.
 """
 
 from __future__ import annotations
 
 import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags
-from PIL import Image as pillow
 
 from seqcli.errors import DataError
+from seqcli.extras import require
 from seqcli.symbols import Box, Image
 
 Boxes = tuple[Box | None, ...]
 
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""What files may hold. Pillow knows more, some of which it hands to other programs (EPS), which is not for files of unknown origin."""
 MOST_PIXELS = 100_000_000
 """A file that claims to hold more would take gigabytes to decode, whatever its own size."""
 
@@ -69,13 +63,18 @@ class PixelReader:
         return np.uint8
 
     def read(self, image: Image, origin: str) -> NDArray[np.uint8]:
-        """Decoded, upright, in the right colours, and at the right size."""
+        """Decoded, upright, in the right colours, and at the right size. RecipeError where Pillow is not installed."""
         if isinstance(image, np.ndarray):
             _check_pixels(image, origin)
             if image.shape == self.shape:
                 return image
-        decoded = _from_array(image) if isinstance(image, np.ndarray) else _decode(image, origin)
-        pixels = np.asarray(self._resized(decoded.convert("L" if self.channels == 1 else "RGB")))
+        require("images", "an image")
+        from seqcli.data.pixels import decode, from_array, resized
+
+        decoded = from_array(image) if isinstance(image, np.ndarray) else decode(image, _named(image, origin))
+        frame = (self.width, self.height)
+        whole = frame if self.fit == "stretch" else self._whole(*decoded.size)
+        pixels = resized(decoded.convert("L" if self.channels == 1 else "RGB"), whole, frame)
         return pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
     def framed(self, boxes: Boxes, image: Image) -> Boxes:
@@ -91,16 +90,6 @@ class PixelReader:
         """How large an image is when it is as large as fits, in its own proportions."""
         scale = min(self.width / width, self.height / height)
         return max(1, round(width * scale)), max(1, round(height * scale))
-
-    def _resized(self, image: pillow.Image) -> pillow.Image:
-        if image.size == (self.width, self.height):
-            return image
-        if self.fit == "stretch":
-            return image.resize((self.width, self.height), pillow.Resampling.BILINEAR)
-        size = self._whole(image.width, image.height)
-        pixels = np.asarray(image.resize(size, pillow.Resampling.BILINEAR))
-        missing = ((0, self.height - size[1]), (0, self.width - size[0]), *[(0, 0)] * (pixels.ndim - 2))
-        return pillow.fromarray(np.pad(pixels, missing, mode="edge"))
 
 
 @dataclass(frozen=True)
@@ -145,85 +134,10 @@ def image_size(image: Image) -> tuple[int, int] | None:
     if isinstance(image, np.ndarray):
         return (image.shape[2], image.shape[1]) if image.dtype == np.uint8 and image.ndim == 3 else None
     try:
-        with _quiet(), _opened(image) as opened:
-            width, height = opened.size
-            # Pillow turns a TIFF by itself
-            sideways = opened.format != "TIFF" and _orientation(opened) >= 5
-            return (height, width) if sideways else (width, height)
-    # decoders raise all sorts of errors for damaged files
-    except Exception:
+        from seqcli.data.pixels import file_size
+    except ImportError:  # whoever wants the pixels themselves will be told
         return None
-
-
-def _decode(image: bytes | str, origin: str) -> pillow.Image:
-    """The pixels of a file, upright, in a mode whose colours Pillow converts without a choice to make."""
-    try:
-        with _quiet(), _opened(image) as opened:
-            if opened.width * opened.height > MOST_PIXELS:
-                raise DataError(
-                    f"{_named(image, origin)}: {opened.width} × {opened.height} pixels are too many to decode"
-                )
-            opened.load()
-            return _in_colours(_upright(opened))
-    except DataError:
-        raise
-    # decoders raise all sorts of errors for damaged files
-    except Exception as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else _first_line(error)
-        raise DataError(f"{_named(image, origin)}: the image cannot be read ({reason})") from error
-
-
-def _upright(image: pillow.Image) -> pillow.Image:
-    """As the camera saw it, however it was held."""
-    turned = TURNS.get(_orientation(image))
-    return image if turned is None else image.transpose(turned)
-
-
-TURNS = {
-    2: pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: pillow.Transpose.ROTATE_180,
-    4: pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: pillow.Transpose.TRANSPOSE,
-    6: pillow.Transpose.ROTATE_270,
-    7: pillow.Transpose.TRANSVERSE,
-    8: pillow.Transpose.ROTATE_90,
-}
-"""What sets an image upright, by its orientation (Exif 2.32, §4.6.4); 5 and above exchange rows and columns."""
-
-
-def _orientation(image: pillow.Image) -> int:
-    """1, which is upright, where nothing is said: damaged metadata leave the pixels what they are."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        return orientation if isinstance(orientation, int) and orientation in TURNS else 1
-    # Pillow raises all sorts of errors for damaged metadata
-    except Exception:
-        return 1
-
-
-def _in_colours(image: pillow.Image) -> pillow.Image:
-    """Shades of grey in 8 bits, or colours; what is transparent lies on white."""
-    # Pillow would clip numbers of more than 8 bits; what 16 bits mean is known, what a float means is not
-    if image.mode.startswith("I"):
-        return pillow.fromarray((np.asarray(image).astype(np.float64) / 257).round().clip(0, 255).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, whose white is not known")
-    if not image.has_transparency_data:
-        return image.convert("L" if image.mode in ("1", "L") else "RGB")
-    layered = image.convert("RGBA")
-    return pillow.alpha_composite(pillow.new("RGBA", layered.size, "white"), layered).convert("RGB")
-
-
-def _opened(image: bytes | str) -> pillow.Image:
-    return pillow.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Pillow's own warnings about large images and odd metadata."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    return file_size(image)
 
 
 def _check_pixels(image: NDArray[Any], origin: str) -> None:
@@ -235,16 +149,12 @@ def _check_pixels(image: NDArray[Any], origin: str) -> None:
         )
 
 
-def _from_array(image: NDArray[np.uint8]) -> pillow.Image:
-    return pillow.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
-
-
 def _load_array(image: bytes | str, origin: str) -> NDArray[Any]:
     try:
         return np.asarray(np.load(io.BytesIO(image) if isinstance(image, bytes) else image, allow_pickle=False))
     # besides its own errors those of `zipfile` and of Python's tokenizer, and of memory for a shape that is a lie
     except Exception as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else _first_line(error)
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else first_line(error)
         raise DataError(f"{_named(image, origin)}: is no array of features ({reason})") from error
 
 
@@ -260,7 +170,6 @@ def _named(image: Image, origin: str) -> str:
     return image if isinstance(image, str) else origin
 
 
-def _first_line(error: Exception) -> str:
-    # Pillow names the stream object that it could not identify
-    text = str(error).partition("\n")[0].partition(" <_io")[0]
-    return text or type(error).__name__
+def first_line(error: Exception) -> str:
+    """What a decoder complains of, without the stream object that Pillow names where it could not identify it."""
+    return str(error).partition("\n")[0].partition(" <_io")[0] or type(error).__name__

@@ -9,14 +9,17 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from seqcli.data.builtin import Split, split_of
 from seqcli.errors import DataError
 from seqcli.symbols import Box
+
+if TYPE_CHECKING:
+    from PIL import ImageDraw
 
 VERSION = 1
 """Part of every digest: to be raised when the same parameters give other scenes or other pixels."""
@@ -134,6 +137,8 @@ def _free_place(
 
 def draw_scene(scene: Scene) -> NDArray[np.uint8]:
     """The pixels of a scene, uint8 (3,h,w). Edges are smooth: every pixel is the mean of `GRID`×`GRID` smaller ones."""
+    from PIL import Image, ImageDraw
+
     side = scene.size * GRID
     image = Image.new("RGB", (side, side), BACKGROUND)
     pen = ImageDraw.Draw(image)

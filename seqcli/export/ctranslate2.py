@@ -18,7 +18,8 @@ from typing_extensions import assert_never
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import RecipeError
 from seqcli.evaluation.translator import LONGEST_SOURCE
-from seqcli.export.folder import Exported, export_folder, require
+from seqcli.export.folder import Exported, export_folder
+from seqcli.extras import require
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.nn.positions import sinusoidal
 from seqcli.recipe.model import Model, TransformerDecoder, TransformerEncoder, TransformerSection
@@ -49,7 +50,7 @@ def refuse_inexpressible(model: Model) -> None:
 
 def export_ctranslate2(place: Path, exported: Exported, quantization: str = "float32") -> None:
     """Write a folder that `ctranslate2.Translator` opens. Raises `RecipeError` for a model, or a quantization, that it does not know."""
-    require("ctranslate2", "ctranslate2")
+    require("ctranslate2", "an export to ctranslate2")
     refuse_inexpressible(exported.recipe.model)
     if quantization not in QUANTIZATIONS:
         raise RecipeError(f"quantization {quantization!r}: there are {', '.join(QUANTIZATIONS)}")

@@ -19,7 +19,7 @@ from seqcli.errors import RecipeError, SeqcliError
 from seqcli.evaluation.translator import Reader, SearchSettings, Translation, longest_hypothesis
 from seqcli.evaluation.wishes import Asked
 from seqcli.export.ctranslate2 import POSITIONS, symbol_names
-from seqcli.export.folder import require
+from seqcli.extras import require
 from seqcli.search.trace import BeamTrace
 from seqcli.symbols import BOS, PAD, SPECIAL, Example
 
@@ -49,7 +49,7 @@ class CTranslate2Reader(Reader):
             longest_source=longest_source,
             longest_target=min(longest_target or POSITIONS, POSITIONS),
         )
-        require("ctranslate2", "ctranslate2")
+        require("ctranslate2", "the engine ctranslate2")
         from ctranslate2 import Translator  # type: ignore[import-untyped]
 
         try:

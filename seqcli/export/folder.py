@@ -15,7 +15,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +121,3 @@ def export_safetensors(place: Path, exported: Exported) -> None:
     """The weights alone, as a run directory that can be loaded but not trained on."""
     with export_folder(place, exported, "safetensors", {}) as folder:
         save_weights(folder / "checkpoints" / exported.name, weights_of(exported.translator.model), exported.known)
-
-
-def require(package: str, extra: str) -> None:
-    """Raise `RecipeError` if a package is not installed."""
-    spec = find_spec(package)
-    # a folder of that name that happens to lie here is found too, but comes from no file
-    if spec is None or spec.origin is None:
-        raise RecipeError(f"this needs {package}, which is not installed; pip install 'seqcli[{extra}]'")

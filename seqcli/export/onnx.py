@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from seqcli.data.tokenizer import Tokenizer
-from seqcli.export.folder import Exported, export_folder, require
+from seqcli.export.folder import Exported, export_folder
 from seqcli.export.graphs import OPSET, write_graphs
+from seqcli.extras import require
 from seqcli.recipe.sides import Side, Source
 from seqcli.storage import write_file
 from seqcli.symbols import BOS, EOS, PAD, UNK
@@ -28,7 +29,7 @@ HOW = (
 
 def export_onnx(place: Path, exported: Exported) -> None:
     """Write a folder with `encoder.onnx`, `step.onnx` and `model.json`."""
-    require("onnx", "onnx")
+    require("onnx", "an export to onnx")
     recipe, translator = exported.recipe, exported.translator
     with export_folder(place, exported, "onnx", {"opset": OPSET}) as folder:
         reader = translator.image_reader

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
+from seqcli.extras import require
 from seqcli.figures.fonts import font_families
 
 DPI = 200
@@ -43,7 +44,11 @@ DARK = Theme(paper="#16181d", ink="#e8e8e8", faint="#9a9a9a", mark="#0072B2", li
 
 @contextmanager
 def drawing(theme: Theme, texts: Sequence[str]) -> Iterator[None]:
-    """Within this block new figures wear `theme`, and their text is set in fonts that have the characters of `texts`."""
+    """Within this block new figures wear `theme`, and their text is set in fonts that have the characters of `texts`.
+
+    RecipeError where matplotlib is not installed.
+    """
+    require("plots", "a picture")
     import matplotlib
 
     look: dict[Any, object] = {

@@ -11,7 +11,7 @@ import torch
 
 import seqcli
 from seqcli.errors import RecipeError, SeqcliError, StorageError
-from seqcli.export.folder import read_export, require
+from seqcli.export.folder import read_export
 from seqcli.recipe.load import load_recipe
 from seqcli.training.checkpoint import step_folders
 
@@ -114,12 +114,6 @@ def test_a_damaged_description_is_told(copy_run: Path, tmp_path: Path) -> None:
         (tmp_path / "small" / "export.json").write_text(content)
         with pytest.raises(SeqcliError, match="is damaged"):
             seqcli.load(tmp_path / "small")
-
-
-def test_a_missing_package_is_told_with_its_remedy() -> None:
-    require("torch", "nothing")
-    with pytest.raises(RecipeError, match=r"no_such_package, which is not installed; pip install 'seqcli\[onnx\]'"):
-        require("no_such_package", "onnx")
 
 
 def test_quantization_is_ctranslate2s(copy_run: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from PIL import Image
 from served import Served
 from test_serve_malformed import part
 
+from seqcli.errors import SeqcliError
 from seqcli.run import load
+from seqcli.serving.overlay import draw_overlay
 
 FORM = "multipart/form-data; boundary=X"
 
@@ -96,6 +99,17 @@ def test_overlays(captions: Served, figure: str, kind: str) -> None:
     dark = part("image", png(), file="a.png") + part("dark", b"true") + part("target", b"a red star")
     corner = Image.open(io.BytesIO(captions.ask("POST", "/overlay", dark + b"--X--\r\n", Content_Type=FORM)[2]))
     assert corner.convert("L").getpixel((0, 0)) < 60  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("figure", ["panels", "sheet", "animation"])
+def test_what_is_drawn_without_matplotlib_is_an_error_that_can_be_told(
+    captions_run: Path, figure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (maps,) = load(captions_run).attention(images=[png()], targets=["a red star"])
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(SeqcliError) as raised:  # whose text is the answer to the request
+        draw_overlay(maps, figure=figure, words=False, dark=False)
+    assert str(raised.value) == "a picture needs matplotlib, which is not installed; pip install 'seqcli[plots]'"
 
 
 @pytest.fixture
