@@ -86,7 +86,7 @@ def test_the_kinds_are_those_of_the_schema() -> None:
     assert ENCODERS == ["feedforward", "rnn", "lstm", "gru", "transformer"]
     assert DECODERS == ENCODERS
     assert kinds(model.Encoder) == [*ENCODERS, *IMAGES]
-    assert ATTENTIONS == ["none", "dot", "scaled_dot", "multiplicative", "additive", "content"]
+    assert ATTENTIONS == ["none", "dot", "scaled_dot", "multiplicative", "additive", "content", "hard_monotonic"]
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -141,6 +141,7 @@ def test_every_encoder_of_images_with_every_decoder(encoder: str, decoder: str, 
         np.testing.assert_allclose(together, 1, atol=1e-5)
 
 
+SOFT = [kind for kind in ATTENTIONS if kind not in ("none", "hard_monotonic")]
 ORDERS = ("order: luong", "order: bahdanau", "input_feeding: true")
 
 
@@ -149,7 +150,9 @@ ORDERS = ("order: luong", "order: bahdanau", "input_feeding: true")
     [
         "attention: {kind: none}",
         "attention: {kind: none, feed_summary: true}",
-        *(f"attention: {{kind: {kind}}}, {order}" for kind in ATTENTIONS if kind != "none" for order in ORDERS),
+        "attention: {kind: hard_monotonic}",
+        "attention: {kind: hard_monotonic, feed_summary: true}",
+        *(f"attention: {{kind: {kind}}}, {order}" for kind in SOFT for order in ORDERS),
     ],
 )
 def test_every_attention_in_every_order(looking: str, tmp_path: Path) -> None:

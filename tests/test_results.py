@@ -123,10 +123,10 @@ def test_where_and_with_which_seed_a_recipe_is_trained_changes_no_digest(same: s
     "other",
     [
         "model.dropout=0.41",
-        "model.decoder.attention.kind=additive",
+        "model.decoder.attention.reach=4",
         "data.limit=100",
         "search.beam_size=2",
-        "training.epochs=31",
+        "training.steps=4001",
     ],
 )
 def test_what_is_learnt_and_how_it_is_written_changes_the_digest(other: str) -> None:

@@ -13,6 +13,7 @@ from seqcli.models.copying import Copying
 from seqcli.models.ensemble import Ensemble, Predictor
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.models.shortlisted import Shortlisted
+from seqcli.nn.output import NamedAlready
 from seqcli.search.demands import Demands
 from seqcli.search.shortlist import Shortlist
 from seqcli.types import Batch, Hypotheses
@@ -55,10 +56,10 @@ def shortened(predictor: Predictor, shortlist: Shortlist, batch: Batch, demands:
     parts: list[Shortlisted] = []
     for member in members:
         assert isinstance(member, Seq2Seq)
-        if isinstance(member, Copying):
+        if isinstance(member, Copying) or isinstance(member.output, NamedAlready):
             # the recipe's own rules know nothing of the other members of an ensemble
             raise RecipeError(
-                "search.shortlist: a member of the ensemble copies, from sources that no list knows; leave shortlist out"
+                "search.shortlist: a member of the ensemble copies, or attends by hard_monotonic, which no list can be for; leave shortlist out"
             )
         parts.append(Shortlisted(member, columns, impossible))
     return Shortened(Ensemble(parts) if isinstance(predictor, Ensemble) else parts[0], columns)

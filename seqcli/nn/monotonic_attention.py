@@ -32,7 +32,7 @@ class MonotonicAttention(nn.Module):
         scores = self.score(query, keys)
         places = torch.arange(keys.shape[1], device=keys.device)
         ahead = places[None, :] - places[:, None]
-        shift = self.shift[ahead.clamp(0, len(self.shift) - 1)]
+        shift = self.shift.index_select(0, ahead.clamp(0, len(self.shift) - 1).flatten()).view_as(ahead)
         allowed = (ahead >= 0) & mask[:, None, None, :]
         moves = (scores[:, :, None, :] + shift).masked_fill(~allowed, NEVER)
         return torch.log_softmax(moves, dim=-1, dtype=torch.promote_types(moves.dtype, torch.float32))

@@ -65,7 +65,8 @@ def test_the_zoo_is_whole() -> None:
     assert len(encoders()) == of_text + of_image + 5 * 3
     without_attention = 2 * 3 - 1  # feed_summary × bridges, but for the one that never sees the source
     with_attention = 5 * 3 * 3  # scores × (luong, luong with input feeding, bahdanau) × bridges
-    assert len(decoders()) == 4 + 3 * (without_attention + with_attention) + 2 * 3 * 2
+    hard_monotonic = 2 * 3  # feed_summary × bridges
+    assert len(decoders()) == 4 + 3 * (without_attention + with_attention + hard_monotonic) + 2 * 3 * 2
     assert len(copying()) == 5 * 4  # kinds of encoders of text × kinds of decoders that attend
     assert len(pairs()) == 5 * (of_text + of_image) + 5 * 3 + len(decoders()) + len(copying())
     assert sum(len(models_with(kind)) for kind in ENCODER_KINDS) == len(pairs())
@@ -198,8 +199,8 @@ def expected_maps(section: sections.Model) -> set[str]:
     if isinstance(decoder, sections.TransformerDecoder):
         names |= self_attention("decoder", decoder)
         names |= {f"decoder.layers.{layer}.cross_attention" for layer in range(decoder.layers)}
-    if isinstance(decoder, sections.RecurrentDecoder) and isinstance(decoder.attention, sections.AttentionSection):
-        hops = decoder.attention.hops
+    if isinstance(decoder, sections.RecurrentDecoder) and not isinstance(decoder.attention, sections.NoAttention):
+        hops = getattr(decoder.attention, "hops", 1)
         names |= {"decoder.attention"} if hops == 1 else {f"decoder.attention.hops.{hop}" for hop in range(hops)}
     return names
 

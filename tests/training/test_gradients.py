@@ -70,6 +70,7 @@ def test_the_parts_of_all_models() -> None:
     assert set().union(*parts.values()) - both - set().union(*alone.values()) == {
         *("decoder.layers.0", "decoder.layers.1", "decoder.embedding", "decoder.positions", "decoder.norm"),
         *("decoder.bridge", "decoder.attention", "decoder.readout", "output", "gate"),
+        *("decoder.mix_state", "decoder.mix_place", "decoder.projection"),
     }
 
 
