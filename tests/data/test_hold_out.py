@@ -100,7 +100,7 @@ def test_it_follows_from_the_sources_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("count", "share", "sizes"),
-    [(10, 0.01, [8, 1, 1]), (3, 0.9, [1, 1, 1]), (1000, 0.1, [900, 50, 50]), (50_000, 0.5, [46_000, 2000, 2000])],
+    [(10, 0.01, [8, 1, 1]), (3, 0.9, [1, 1, 1]), (1000, 0.1, [900, 50, 50]), (8000, 0.9, [4000, 2000, 2000])],
 )
 def test_sizes(count: int, share: float, sizes: list[int], tmp_path: Path) -> None:
     found = parts(section(tmp_path, "files", pairs_of(count), hold_out=share))

@@ -14,7 +14,7 @@ from seqcli.recipe.keys import spots
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.shipped import shipped_recipes
 
-EXAMPLES = int(os.environ.get("SEQCLI_TEST_EXAMPLES", 300))
+EXAMPLES = int(os.environ.get("SEQCLI_TEST_EXAMPLES", 100))
 """For each of three tests; `make test-real` tries many more."""
 
 QUICK = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -55,7 +55,7 @@ def hooks(run: Run, checkpoints: Path, stop_at: int | None = None) -> Hooks:
     )
 
 
-@pytest.mark.parametrize("decay", [None, 0.9])
+@pytest.mark.parametrize("decay", [pytest.param(None, marks=pytest.mark.real), 0.9])
 @every_encoder_kind
 def test_resuming_from_any_checkpoint(kind: str, decay: float | None, tmp_path: Path) -> None:
     for number, section in enumerate(sections_with(kind)):
