@@ -182,35 +182,18 @@ RESULTS = (
         note="Of 100 test words one is a whole point, and the standard error of a single run's WER is 4. From the same source: GRU with attention "
         "29, LSTM without 85, Transformer 39, with rotary positions 18. Ten transducers together: 12 (Ashby et al. 2021).",
     ),
-    Result(
-        "g2p",
-        "g2p-fre",
-        "French",
-        "g2p/monotonic-lstm",
-        g2p("fre"),
-        "wer",
-        Published("ten transducers together", 8.5, ASHBY),
-        note=TENFOLD,
-    ),
-    Result(
-        "g2p",
-        "g2p-hun",
-        "Hungarian",
-        "g2p/monotonic-lstm",
-        g2p("hun"),
-        "wer",
-        Published("ten transducers together", 1.8, ASHBY),
-        note=TENFOLD,
-    ),
-    Result(
-        "g2p",
-        "g2p-kor",
-        "Korean",
-        "g2p/monotonic-lstm",
-        g2p("kor"),
-        "wer",
-        Published("ten transducers together", 16.3, ASHBY),
-        note=TENFOLD,
+    *(
+        Result(
+            "g2p",
+            f"g2p-{code}",
+            language,
+            "g2p/monotonic-lstm",
+            g2p(code),
+            "wer",
+            Published("ten transducers together", figure, ASHBY),
+            note=TENFOLD,
+        )
+        for code, language, figure in (("fre", "French", 8.5), ("hun", "Hungarian", 1.8), ("kor", "Korean", 16.3))
     ),
     Result(
         "inflection",

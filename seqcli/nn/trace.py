@@ -31,13 +31,14 @@ _recording: ContextVar[_Recording | None] = ContextVar("recording", default=None
 
 
 def tracing(module: nn.Module) -> bool:
-    """Whether somebody wants to see the weights of this attention now; never of what is compiled, which could not look here."""
-    return not torch.compiler.is_compiling() and bool(_recordings_of(module))
+    """Whether somebody wants to see the weights of this attention now."""
+    return bool(_recordings_of(module))
 
 
 def _recordings_of(module: nn.Module) -> list[_Recording]:
-    """The recordings that a module's weights belong to, the innermost first."""
-    found, recording = [], _recording.get()
+    """The recordings that a module's weights belong to, the innermost first; none of what is compiled, which could not look here."""
+    found: list[_Recording] = []
+    recording = None if torch.compiler.is_compiling() else _recording.get()
     while recording is not None:
         if recording.only is None or recording.only is module:
             found.append(recording)
@@ -47,8 +48,6 @@ def _recordings_of(module: nn.Module) -> list[_Recording]:
 
 def record(module: nn.Module, weights: Tensor) -> None:
     """Keep `weights (B,H,T,S)` of one call of `module`, if somebody is tracing."""
-    if not tracing(module):
-        return
     for recording in _recordings_of(module):
         recording.weights.setdefault(module, []).append(weights if recording.attached else weights.detach())
 

@@ -8,13 +8,11 @@ from seqcli.recipe.data import DiskData, FilesData, HubData, ShapeCaptionsData, 
 from seqcli.recipe.model import (
     ConvEncoder,
     FeaturesEncoder,
-    FeedforwardDecoder,
     ImageEncoder,
     ImageTextEncoder,
-    NoAttention,
     PatchEncoder,
-    RecurrentDecoder,
     TextEncoder,
+    attends,
     blocks_of,
     halved,
     image_encoder,
@@ -103,8 +101,7 @@ def _image_text(recipe: Recipe) -> Broken:
             ("model", "encoder", "image", "hidden_size"),
             f"image and text go into one memory, but their states are {wide} and {long} wide; set this to {long}",
         )
-    blind = isinstance(decoder, RecurrentDecoder) and isinstance(decoder.attention, NoAttention)
-    if blind or isinstance(decoder, FeedforwardDecoder):
+    if not attends(decoder):
         yield (
             ("model", "decoder"),
             "starts from the text's summary and has no attention, so it never sees the image; choose an attention",
