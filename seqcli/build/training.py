@@ -9,7 +9,7 @@ from seqcli.recipe import training as recipe
 from seqcli.training import schedule
 from seqcli.training.loop import Limits, Plateau
 from seqcli.training.moving_average import MovingAverage
-from seqcli.training.optim import Adam, Optimizer, Sgd
+from seqcli.training.optim import Adam, Muon, Optimizer, Sgd
 from seqcli.training.schedule import Schedule
 from seqcli.training.spikes import Spikes
 from seqcli.training.step import Objective
@@ -25,6 +25,14 @@ def build_optimizer(section: recipe.Optimizer, model: nn.Module) -> Optimizer:
                 epsilon=section.epsilon,
                 weight_decay=section.weight_decay,
                 decoupled=section.kind == "adamw",
+            )
+        case recipe.MuonSection():
+            return Muon(
+                model.named_parameters(),
+                momentum=section.momentum,
+                betas=(section.betas[0], section.betas[1]),
+                epsilon=section.epsilon,
+                weight_decay=section.weight_decay,
             )
         case recipe.SgdSection():
             return Sgd(

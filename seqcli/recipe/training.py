@@ -23,6 +23,22 @@ class AdamSection(Section):
     """Pull of the weights towards 0; biases, norms and embeddings are left alone."""
 
 
+class MuonSection(Section):
+    """Muon (Jordan et al. 2024) for the matrices between embeddings and output, AdamW for everything else."""
+
+    kind: Literal["muon"]
+    learning_rate: Annotated[float, Field(gt=0.0)] = 2e-3
+    """The highest learning rate, of both: a step of Muon is made as long as AdamW's usual one (Liu et al. 2025); the schedule scales it."""
+    momentum: Probability = 0.95
+    """Share of a matrix's last direction that is carried on."""
+    betas: Annotated[list[Probability], Field(min_length=2, max_length=2)] = [0.9, 0.98]
+    """AdamW's: how slowly the running means of the gradient and of its square forget."""
+    epsilon: Annotated[float, Field(gt=0.0)] = 1e-9
+    """AdamW's: added to the denominator."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Pull of the weights towards 0; biases, norms and embeddings are left alone."""
+
+
 class SgdSection(Section):
     """Stochastic gradient descent, with momentum if wanted."""
 
@@ -37,7 +53,7 @@ class SgdSection(Section):
     """Pull of the weights towards 0; biases, norms and embeddings are left alone."""
 
 
-Optimizer = Annotated[Union[AdamSection, SgdSection], Field(discriminator="kind")]
+Optimizer = Annotated[Union[AdamSection, MuonSection, SgdSection], Field(discriminator="kind")]
 
 
 class ScheduleSection(Section):

@@ -1,4 +1,4 @@
-"""AdamW, Adam and SGD over torch's fused kernels.
+"""AdamW, Adam and SGD over torch's fused kernels, and Muon.
 
 The kernels are those behind `torch.optim`'s `fused=True`, and the results are equal to the last bit (tested). They are called
 directly because importing `torch.optim` optimizers also imports torch's compiler, seconds that every command would pay.
@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from seqcli.training.sharding import laid_out, local
+from seqcli.training.sharding import laid_out, local, whole
 
 
 class Optimizer(Protocol):
@@ -161,6 +161,100 @@ class Sgd:
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up a kept state."""
         _restore(self.slots, state)
+
+
+class Muon:
+    """Momentum whose directions are all equally long (Jordan et al. 2024, "Muon"), for the matrices between embeddings and output;
+    AdamW for everything else.
+
+    A step changes a matrix by 0.2 √max(rows, columns) of the learning rate, as much as AdamW's usual step does (Liu et al. 2025, "Muon is
+    scalable for LLM training", §2.2), so that one learning rate serves both.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[tuple[str, nn.Parameter]],
+        *,
+        momentum: float,
+        betas: tuple[float, float],
+        epsilon: float,
+        weight_decay: float,
+    ) -> None:
+        self.momentum = momentum
+        named = list(parameters)
+        self.adam = Adam(
+            [(name, parameter) for name, parameter in named if not inner_matrix(name, parameter)],
+            betas=betas,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            decoupled=True,
+        )
+        self.slots = [
+            Slot(name, parameter, weight_decay, {"momentum": torch.zeros_like(parameter.data)})
+            for name, parameter in named
+            if inner_matrix(name, parameter)
+        ]
+
+    def step(self, learning_rate: float, divisor: Tensor | None = None, skip: Tensor | None = None) -> None:
+        """One update of all parameters that have a gradient."""
+        self.adam.step(learning_rate, divisor, skip)
+        # matrices of one shape go through the products together
+        shapes: dict[torch.Size, list[Slot]] = {}
+        for slot in self.slots:
+            if slot.parameter.grad is not None:
+                shapes.setdefault(slot.parameter.shape, []).append(slot)
+        for shape, slots in shapes.items():
+            directions = orthogonalised(torch.stack([self._direction(slot, divisor, skip) for slot in slots]))
+            length: float | Tensor = learning_rate * 0.2 * max(shape) ** 0.5
+            decay: float | Tensor = learning_rate * slots[0].weight_decay
+            if skip is not None:
+                length, decay = length * ~skip, decay * ~skip
+            for slot, direction in zip(slots, directions, strict=True):
+                weight = local(slot.parameter.data)
+                weight.mul_(1 - decay).sub_(local(laid_out(direction, slot.parameter.data)) * length)
+
+    def _direction(self, slot: Slot, divisor: Tensor | None, skip: Tensor | None) -> Tensor:
+        """Nesterov's momentum, the whole matrix of it; what is remembered moves on, but for a step that is skipped."""
+        gradient, remembered = _gradient(slot), local(slot.memory["momentum"])
+        if divisor is not None:
+            gradient = gradient / divisor
+        moved = remembered.lerp(gradient, 1 - self.momentum)
+        if skip is not None:
+            # not by a product: what is skipped may be infinite
+            moved, gradient = torch.where(skip, remembered, moved), torch.where(skip, remembered, gradient)
+        remembered.copy_(moved)
+        ahead = torch.empty_like(slot.memory["momentum"])
+        local(ahead).copy_(gradient.lerp(moved, self.momentum))
+        return whole(ahead)
+
+    def state(self) -> dict[str, Tensor]:
+        """The momentum of the matrices, and what Adam remembers of the rest."""
+        return {**self.adam.state(), **_state(self.slots)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up a kept state."""
+        self.adam.restore(state)
+        _restore(self.slots, state)
+
+
+LAST_LAYERS = ("output.weight", "decoder.projection.weight")
+
+
+def inner_matrix(name: str, parameter: nn.Parameter) -> bool:
+    """Whether this is a matrix that maps features to features: neither embeddings, nor the last layer, nor a vector."""
+    return decayed(name, parameter) and parameter.ndim == 2 and min(parameter.shape) > 1 and name not in LAST_LAYERS
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """About U·Vᵀ of each U·S·Vᵀ in `matrices (N,A,B)`: five steps of Jordan's quintic Newton–Schulz iteration, after which the singular
+    values that are not tiny are between 0.7 and 1.2."""
+    wide = matrices.mT if matrices.size(-2) > matrices.size(-1) else matrices
+    # the spectral norm is at most Frobenius's
+    wide = wide / wide.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
+    for _ in range(5):
+        gram = wide @ wide.mT
+        wide = torch.baddbmm(wide, torch.baddbmm(gram, gram, gram, beta=-4.775, alpha=2.0315), wide, beta=3.4445)
+    return wide.mT if matrices.size(-2) > matrices.size(-1) else wide
 
 
 def _by_decay(slots: list[Slot]) -> list[tuple[float, list[Slot]]]:

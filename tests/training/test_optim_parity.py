@@ -1,4 +1,4 @@
-"""The optimizers ≡ torch's fused ones, to the last bit, over steps with changing learning rates.
+"""The optimizers ≡ torch's fused ones, to the last bit, over steps with changing learning rates; Muon ≈ torch's, which rounds more.
 
 The only test module that imports an optimizer of torch's: that costs seconds.
 """
@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from seqcli.training.optim import Adam, Optimizer, Sgd, decayed
+from seqcli.build.model import build_model
+from seqcli.recipe.load import load_recipe
+from seqcli.training.optim import Adam, Muon, Optimizer, Sgd, decayed, inner_matrix, orthogonalised
 
 DECAY = 0.1
 RATES = [0.1, 0.05, 0.2, 0.0, 0.01]
@@ -87,11 +89,135 @@ def test_decay_pulls_at_matrices_only() -> None:
     assert pulled == {"linear.weight", "unused.weight"}
 
 
-@pytest.mark.parametrize("momentum", [None, 0.9], ids=["adam", "sgd"])
-def test_a_kept_state_goes_on_to_the_last_bit(momentum: float | None) -> None:
+class Deep(nn.Module):
+    """Matrices of several shapes, two of them alike, between embeddings and output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(7, 8)
+        self.inner = nn.ModuleList([nn.Linear(8, 24), nn.Linear(24, 8), nn.Linear(8, 24)])
+        self.vector = nn.Linear(8, 1)
+        self.output = nn.Linear(8, 7)
+
+
+def muon(model: nn.Module) -> Muon:
+    return Muon(model.named_parameters(), momentum=0.9, betas=(0.9, 0.98), epsilon=1e-9, weight_decay=DECAY)
+
+
+def fill(model: nn.Module, seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=draw)
+
+
+def test_muon() -> None:
+    torch.manual_seed(0)
+    ours, theirs = Deep(), Deep()
+    theirs.load_state_dict(ours.state_dict())
+    inner = [
+        parameter for name, parameter in theirs.named_parameters() if name.startswith("inner") and "weight" in name
+    ]
+    rest = {
+        name: parameter for name, parameter in theirs.named_parameters() if all(parameter is not one for one in inner)
+    }
+    pulled = [parameter for name, parameter in rest.items() if name in {"vector.weight", "output.weight"}]
+    free = [parameter for parameter in rest.values() if all(parameter is not one for one in pulled)]
+    torchs = [
+        torch.optim.Muon(inner, weight_decay=DECAY, momentum=0.9, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(
+            [{"params": pulled, "weight_decay": DECAY}, {"params": free, "weight_decay": 0.0}],
+            betas=(0.9, 0.98),
+            eps=1e-9,
+            fused=True,
+        ),
+    ]
+    mine = muon(ours)
+    assert [slot.name for slot in mine.slots] == [f"inner.{index}.weight" for index in range(3)]
+    for step, rate in enumerate(RATES):
+        fill(ours, step)
+        fill(theirs, step)
+        before = {name: parameter.detach().clone() for name, parameter in ours.named_parameters()}
+        mine.step(rate)
+        for optimizer in torchs:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+        for name, left in ours.named_parameters():
+            right = theirs.get_parameter(name)
+            if name in {slot.name for slot in mine.slots}:
+                # torch iterates in bfloat16, of three digits
+                assert (left - right).norm() <= 0.04 * (left - before[name]).norm() + 1e-7, (name, rate)
+                right.data.copy_(left.data)
+            else:
+                assert torch.equal(left, right), (name, rate)
+
+
+@pytest.mark.parametrize("shape", [(3, 20, 50), (3, 50, 20), (2, 16, 16)])
+def test_orthogonalised(shape: tuple[int, int, int]) -> None:
+    """The singular vectors stay, and the values are about 1, whatever the length."""
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+    found = left.mT @ orthogonalised(matrices) @ right.mT
+    values = found.diagonal(dim1=-2, dim2=-1)
+    # the smallest of a square matrix are far below the others, and not quite there after five steps
+    assert values.max() < 1.25
+    assert values.min() > (0.3 if shape[1] == shape[2] else 0.65)
+    assert (found - torch.diag_embed(values)).abs().max() < 1e-9
+    torch.testing.assert_close(orthogonalised(1e4 * matrices), orthogonalised(matrices))
+    assert not orthogonalised(torch.zeros(shape)).any()
+
+
+def test_muon_skips_a_step_whole() -> None:
+    """Infinite gradients included; and divides as Adam does."""
+    torch.manual_seed(0)
+    model, twin = Deep(), Deep()
+    twin.load_state_dict(model.state_dict())
+    using, plain = muon(model), muon(twin)
+    for step, skip in enumerate([False, True, False]):
+        fill(model, step)
+        fill(twin, step)
+        for parameter in model.parameters():
+            assert parameter.grad is not None
+            parameter.grad.mul_(float("inf") if skip else 4.0)
+        using.step(0.1, torch.tensor(4.0), torch.tensor(skip))
+        if not skip:
+            plain.step(0.1)
+        for left, right in zip(model.parameters(), twin.parameters(), strict=True):
+            torch.testing.assert_close(left, right)
+
+
+def test_what_muon_moves() -> None:
+    """Matrices from features to features: of every kind of model all but embeddings, last layers and vectors."""
+    for lines, expected in (
+        (
+            ["model.tie=none"],
+            {"encoder.layers.0.attention.query_key_value.weight", "decoder.layers.0.cross_attention.query.weight"},
+        ),
+        (
+            ["model.encoder.kind=gru", "model.decoder={kind: gru, attention: {kind: additive}}"],
+            {"encoder.recurrence.stack.weight_hh_l0"},
+        ),
+        (
+            ["model.encoder.kind=gru", "model.decoder={kind: gru, attention: {kind: hard_monotonic}}"],
+            {"decoder.attention.score.project.weight"},
+        ),
+    ):
+        section = load_recipe(
+            "reverse", ["model.encoder={kind: transformer}", "model.decoder={kind: transformer}", *lines]
+        ).model
+        model = build_model(section, 11, 13)
+        moved = {name for name, parameter in model.named_parameters() if inner_matrix(name, parameter)}
+        assert expected <= moved
+        assert not {11, 13, 1} & {size for name in moved for size in model.get_parameter(name).shape}
+
+
+@pytest.mark.parametrize("momentum", [None, 0.9, "muon"], ids=["adam", "sgd", "muon"])
+def test_a_kept_state_goes_on_to_the_last_bit(momentum: float | str | None) -> None:
     def optimizer(model: Small) -> Optimizer:
         if momentum is None:
             return Adam(model.named_parameters(), betas=(0.9, 0.98), epsilon=1e-9, weight_decay=DECAY, decoupled=True)
+        if isinstance(momentum, str):
+            return muon(model)
         return Sgd(model.named_parameters(), momentum=momentum, nesterov=False, weight_decay=DECAY)
 
     straight, resumed = twins()

@@ -140,6 +140,14 @@ def test_two_with_stripes_make_the_run_of_one(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.real
+def test_muon_sees_whole_matrices(tmp_path: Path) -> None:
+    overrides = (*TRANSFORMER, "training.optimizer={kind: muon, epsilon: 1e-4, weight_decay: 0.1}")
+    check_same(
+        train_forked(tmp_path / "two", *overrides, "training.sharding=full"), train(tmp_path / "one", *overrides)
+    )
+
+
 @pytest.mark.parametrize("sharding", ["none", "full"])
 def test_two_look_at_pictures_as_one_does(sharding: str, tmp_path: Path) -> None:
     """Kernels lie in stripes too, and what they average to is the mean of two whole checkpoints."""
