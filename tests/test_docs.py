@@ -30,7 +30,7 @@ from seqcli.recipe.load import load_recipe
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-SHORT = "training.steps=4 training.epochs=null training.batch_tokens=256 search.max_length=8 data.limit=100"
+SHORT = "training.steps=4 training.batch_tokens=256 search.max_length=8 data.limit=100"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: .+ -->\n\n?$")
 LANGUAGES = {"sh", "console", "python", "yaml", "diff", "text"}

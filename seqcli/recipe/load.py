@@ -32,6 +32,7 @@ def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(str(unreadable)) from None
     for number, override in enumerate(overrides, start=1):
         mistakes += _write_override(tree, number, override)
+    _choose(tree, overrides)
     recipe, found = check(tree)
     mistakes += [one for one in found if not _told(one.path, mistakes)]
     if recipe is not None:
@@ -127,6 +128,18 @@ def _write(tree: Node, path: list[str], value: Node, place: Place) -> list[Mista
             return [Mistake(place, tuple(path[:depth]), f"{shown(node.plain())} has no {dotted((key,))}")]
         node = below
     return []
+
+
+def _choose(tree: Node, overrides: Sequence[str]) -> None:
+    """Takes out of the tree what an override replaces by its alternative: steps given on the command line count, not the file's epochs."""
+    given = {override.partition("=")[0] for override in overrides}
+    training = tree.child("training")
+    for one, other in (("steps", "epochs"), ("epochs", "steps")):
+        chosen = f"training.{one}" in given and f"training.{other}" not in given
+        if chosen and training is not None and isinstance(training.value, dict):
+            number = training.value[one]
+            if number.value is not None:
+                training.value.pop(other, None)
 
 
 def _one_line(override: str) -> str:

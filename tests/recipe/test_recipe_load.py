@@ -325,3 +325,20 @@ def test_the_command_for_local_files_in_the_header_is_right(name: str, keys: int
     recipe = load_recipe(f"multi30k/{name}", overrides)
     assert (program, verb, len(overrides)) == ("seqcli", "train", keys)
     assert (recipe.data.kind, recipe.evaluation.bleu_tokenize) == ("text", "none")
+
+
+@pytest.mark.parametrize(("given", "found"), [("epochs=3", (None, 3)), ("steps=7", (7, None))])
+def test_steps_or_epochs_of_the_command_line_count(given: str, found: tuple[int | None, int | None]) -> None:
+    """Whichever of both the recipe has."""
+    for name in ("dates", "multi30k/gru"):
+        training = load_recipe(name, [f"training.{given}"]).training
+        assert (training.steps, training.epochs) == found
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [["training.epochs=null"], ["training={epochs: 2, steps: 3}"], ["training.steps=3", "training.epochs=2"]],
+)
+def test_neither_or_both_of_steps_and_epochs_are_refused(overrides: list[str]) -> None:
+    with pytest.raises(RecipeError, match="give"):
+        load_recipe("multi30k/gru", overrides)

@@ -12,7 +12,11 @@ FILES = "data={kind: files, train: a.tsv, columns: {source: 0, target: 1}}"
 LINES = "data={kind: lines, train: a, pattern: '%s'}"
 
 BROKEN: dict[str, tuple[list[str], str, str]] = {
-    "steps and epochs": (["training.epochs=1"], "training.epochs", "steps is given too; give one of them"),
+    "steps and epochs": (
+        ["training.steps=1", "training.epochs=1"],
+        "training.epochs",
+        "steps is given too; give one of them",
+    ),
     "neither": (["training.steps=null"], "training.steps", "is missing; give steps, or epochs"),
     "dot of two widths": (
         ["model.encoder.bidirectional=true"],
