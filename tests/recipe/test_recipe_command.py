@@ -54,7 +54,7 @@ def test_ls_lists_every_recipe_with_its_header() -> None:
 def test_every_header_says_what_how_and_after_whom() -> None:
     for name, file in shipped_recipes().items():
         text = file.read_text(encoding="utf-8")
-        assert f"\n# command: seqcli train recipes/{name}.yaml" in text
+        assert f"\n# command: seqcli train {name}" in text
         assert "\n# paper: " in text
         assert read_header(file).expected
 

@@ -327,6 +327,17 @@ def test_the_command_for_local_files_in_the_header_is_right(name: str, keys: int
     assert (recipe.data.kind, recipe.evaluation.bleu_tokenize) == ("text", "none")
 
 
+@pytest.mark.parametrize("name", ["coco", "flickr8k", "flickr30k", "vqa-v2"])
+def test_the_command_for_grids_of_features_in_the_header_is_right(name: str) -> None:
+    text = shipped_recipes()[f"vision/{name}"].read_text(encoding="utf-8")
+    command = re.search(r"#   (seqcli train(?:.*\\\n)+.*)", text)
+    assert command is not None
+    program, verb, recipe, *overrides = shlex.split(command[1].replace("\\\n#", ""))
+    loaded = load_recipe(recipe, overrides)
+    assert (program, verb, recipe, len(overrides)) == ("seqcli", "train", f"vision/{name}", 3)
+    assert (loaded.data.kind, loaded.source.image.kind) == ("files", "features")
+
+
 @pytest.mark.parametrize(("given", "found"), [("epochs=3", (None, 3)), ("steps=7", (7, None))])
 def test_steps_or_epochs_of_the_command_line_count(given: str, found: tuple[int | None, int | None]) -> None:
     """Whichever of both the recipe has."""
