@@ -33,7 +33,7 @@ from seqcli.environment import environment
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.evaluate import evaluate
 from seqcli.evaluation.metrics import worth
-from seqcli.identity import fingerprint, refuse_changes, refuse_other_data
+from seqcli.identity import fingerprint, refuse_changes, refuse_other_data, refuse_other_start
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.dump import dump_recipe
 from seqcli.recipe.model import text_encoder
@@ -45,6 +45,7 @@ from seqcli.run import (
     METRICS,
     RECIPE,
     SENT,
+    find_checkpoint,
     make_translator,
     read_recipe,
     search_settings,
@@ -55,6 +56,7 @@ from seqcli.training.checkpoint import (
     Position,
     finish_replacing,
     load_checkpoint,
+    load_weights,
     save_checkpoint,
     save_weights,
     step_folder,
@@ -290,11 +292,14 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     lstm = "lstm" in (reader and reader.kind, recipe.model.decoder.kind)
     refuse_missing(recipe.training.precision, device, lstm=lstm)
     team = join_team(recipe.seed)
+    symbols = _symbols(recipe, folder)
     with team.leader_first():
-        data = prepare_data(recipe)
+        data = prepare_data(recipe, symbols)
     if resuming:
         refuse_other_data(data, folder)
-    model = initial_model(recipe, data.source_tokenizer, data.target_tokenizer).to(device)
+    # a run that has checkpoints no longer needs the one that it was begun with
+    begun = bool(step_folders(folder / CHECKPOINTS))
+    model = initial_model(recipe, data.source_tokenizer, data.target_tokenizer, begun=begun).to(device)
     choice = None
     if recipe.training.batch_tokens == "auto":
         probed = build_optimizer(recipe.training.optimizer, model)
@@ -310,16 +315,34 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     return experiment
 
 
-def initial_model(recipe: Recipe, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer) -> Seq2Seq:
-    """The model of a recipe before its first step, its weights drawn from the recipe's seed; the same each time."""
+def _symbols(recipe: Recipe, folder: Path) -> Path | None:
+    """The run whose symbols training takes: none, or of a run that is fine-tuned the one it begins with, and itself once it is there.
+    Raises `RecipeError` where that one has another model or other symbols."""
+    if recipe.training.start_from is None:
+        return None
+    if (folder / RECIPE).is_file():
+        return folder
+    start = Path(recipe.training.start_from)
+    refuse_other_start(recipe, start)
+    return start
+
+
+def initial_model(
+    recipe: Recipe, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer, *, begun: bool = False
+) -> Seq2Seq:
+    """The model of a recipe before its first step, the same each time: its weights are drawn from the recipe's seed, or those of the run
+    that `training.start_from` names. If it is `begun`, and other weights will be put in, that run is not read."""
     torch.manual_seed(recipe.seed)
-    return build_model(
+    model = build_model(
         recipe.model,
         source_tokenizer.size,
         target_tokenizer.size,
         image_shape=image_shape(recipe.source),
         copies=same_symbols(source_tokenizer, target_tokenizer) if recipe.model.copying else None,
     )
+    if recipe.training.start_from is not None and not begun:
+        load_weights(find_checkpoint(Path(recipe.training.start_from) / CHECKPOINTS, "auto"), model)
+    return model
 
 
 def _take_up_newest(experiment: Experiment) -> None:

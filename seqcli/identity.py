@@ -11,7 +11,7 @@ from seqcli.build.data import PreparedData
 from seqcli.data.tokenizer import load_tokenizer
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.recipe.schema import Recipe
-from seqcli.run import DATA
+from seqcli.run import DATA, RECIPE, read_recipe
 
 MAY_CHANGE = ("run", "device", "threads", "loggers", "search", "evaluation")
 """Sections that may differ when a run goes on."""
@@ -29,6 +29,29 @@ def refuse_changes(recipe: Recipe, before: Recipe, folder: Path) -> None:
         raise RecipeError(
             f"{folder} holds a run of another recipe: {'; '.join(differing)}. "
             "Go on with the old recipe, or train elsewhere with run=… or --fresh"
+        )
+
+
+FREE_WHEN_FINE_TUNED = ("dropout", "initialization", "max_length", "corrupt_limit")
+"""Keys of source, target and model that leave symbols and weights as they are; of dropout all that end so."""
+
+
+def refuse_other_start(recipe: Recipe, start: Path) -> None:
+    """Raise `RecipeError` where weights and symbols of the run in `start` cannot be those that `recipe` begins with."""
+    try:
+        before = read_recipe(start)
+    except RecipeError as error:
+        raise RecipeError(f"training.start_from: {error}") from None
+    sections = {"source", "target", "model"}
+    differing = [
+        f"{path} is {old!r} there and {new!r} here"
+        for path, old, new in differences(before.model_dump(include=sections), recipe.model_dump(include=sections))
+        if not path.split(".")[-1].endswith(FREE_WHEN_FINE_TUNED) and path.split(".")[1] not in FREE_WHEN_FINE_TUNED
+    ]
+    if differing:
+        raise RecipeError(
+            f"training.start_from: {start} has another model or other symbols: {'; '.join(differing)}. "
+            f"Begin with its recipe: seqcli train {start}/{RECIPE} training.start_from={start} run=…"
         )
 
 

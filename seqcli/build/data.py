@@ -74,13 +74,19 @@ def named_split(section: recipe.Data, split: Split) -> Corpus:
     return corpus
 
 
-def prepare_data(recipe_: Recipe) -> PreparedData:
-    """Read, learn and encode what training needs, or find it in the cache, which is keyed by the data's content."""
+def prepare_data(recipe_: Recipe, symbols: Path | None = None) -> PreparedData:
+    """Read, learn and encode what training needs, or find it in the cache, which is keyed by the data's content.
+
+    The symbols are those of the run in the folder `symbols`, if one is given.
+    """
     train = open_split(recipe_.data, "train")
     assert train is not None
     validation = open_split(recipe_.data, "validation")
     cache = cache_folder()
-    source_tokenizer, target_tokenizer = _tokenizers(recipe_, train, cache)
+    if symbols is None:
+        source_tokenizer, target_tokenizer = _tokenizers(recipe_, train, cache)
+    else:
+        source_tokenizer, target_tokenizer = load_tokenizer(symbols, "source"), load_tokenizer(symbols, "target")
 
     def encode(corpus: Corpus, *, limited: bool) -> EncodedCorpus:
         return _encode(recipe_, corpus, source_tokenizer, target_tokenizer, limited=limited)

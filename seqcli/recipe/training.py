@@ -154,6 +154,9 @@ class Training(Section):
     share_images: Count | None = None
     """Put so many examples that look at the same image (its questions, its captions) into the same batch, where it is read once for all of
     them; null means that examples come in any order."""
+    start_from: str | None = None
+    """A run directory, to fine-tune: training starts from its weights, with its symbols, in place of weights drawn from the seed and symbols
+    learnt from the data. The sections source, target and model must be its own, but for dropout and lengths."""
     curriculum: Curriculum | None = None
     """Which groups of examples the first epochs are made of; null means that every epoch sees everything."""
     accumulation: Count = 1
