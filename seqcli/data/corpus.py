@@ -26,6 +26,8 @@ def _what_is_asked(example: Example) -> tuple[object, str]:
     return (image.tobytes() if isinstance(image, np.ndarray) else image, example.source)
 
 
+ROWS_AT_ONCE = 1000
+"""Rows of a Parquet file that are in memory."""
 COLUMNS = Columns()
 """A column called source and one called target."""
 
@@ -151,7 +153,10 @@ def read_parquet(paths: Sequence[str], columns: Columns) -> Corpus:
 
     def open_file(path: Path) -> Any:
         # Streamed, because the cache of `datasets` knows a file by size and time only and can give an older text back.
-        return _datasets().load_dataset("parquet", data_files=[str(path)], split="train", streaming=True)
+        # Its own batches are row groups, and one of no rows it refuses.
+        return _datasets().load_dataset(
+            "parquet", data_files=[str(path)], split="train", streaming=True, batch_size=ROWS_AT_ONCE
+        )
 
     def read() -> Iterator[Example]:
         index = 0
@@ -190,7 +195,8 @@ def _datasets() -> Any:
     import datasets
 
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()
+    # what it logs of an error stands in ours
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     return datasets
 
 

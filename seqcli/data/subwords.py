@@ -151,7 +151,7 @@ def learn_subwords(
     """A tokenizer of at most `vocabulary_size` subwords, special symbols counted; the same texts give the same bytes.
 
     Every character of `texts` is kept, so that what was learnt from can be written, but for three that sentencepiece uses
-    itself: tab and ▅ (a text with it is passed over), and ▁, which comes back as a space. Raises `DataError` if there is no text,
+    itself: NUL, ▅ (a text with it is passed over), and ▁, which comes back as a space. Raises `DataError` if there is no text,
     or too small a vocabulary for its characters.
     """
     normalizer = Normalizer(lowercase, normalize)
