@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from seqcli.data.columns import Columns
 from seqcli.data.lines import digest_files, existing, find_files
 from seqcli.errors import DataError
 from seqcli.symbols import Example
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+"""The three parts of a data set: what is learnt from, what is watched while learning, what is scored at the end."""
 
 
 def _what_is_asked(example: Example) -> tuple[object, str]:

@@ -49,15 +49,7 @@ def read_lines(paths: Sequence[str], pattern: str, *, features_separator: str = 
 
     It must match the line from end to end. Empty lines are passed over.
     """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise DataError(f"the pattern {pattern!r} is no regular expression ({error})") from error
-    if not {"source", "target"} <= expression.groupindex.keys():
-        raise DataError(f"the pattern {pattern!r} lacks a group: it needs (?P<source>…) and (?P<target>…)")
-    columns = Columns(
-        "source", "target", "features" if "features" in expression.groupindex else None, features_separator
-    )
+    columns, expression = pattern_columns(pattern, features_separator), re.compile(pattern)
 
     def examples(path: Path) -> Iterator[Example]:
         for number, line in numbered_lines(path):
@@ -68,6 +60,17 @@ def read_lines(paths: Sequence[str], pattern: str, *, features_separator: str = 
                 raise DataError(f"{path}:{number}: the pattern {pattern!r} does not match {line[:80]!r}")
 
     return _one_by_one(paths, examples, "lines", pattern, columns)
+
+
+def pattern_columns(pattern: str, features_separator: str = ";") -> Columns:
+    """The groups of a regular expression as columns. Raises `DataError` where it is none, or has no source or target."""
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise DataError(f"the pattern {pattern!r} is no regular expression ({error})") from error
+    if not {"source", "target"} <= groups.keys():
+        raise DataError(f"the pattern {pattern!r} lacks a group: it needs (?P<source>…) and (?P<target>…)")
+    return Columns("source", "target", "features" if "features" in groups else None, features_separator)
 
 
 def read_text(source_paths: Sequence[str], target_paths: Sequence[str]) -> Corpus:

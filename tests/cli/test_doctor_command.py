@@ -153,7 +153,7 @@ def test_what_cannot_be_read_is_listed(call: Callable[..., Any]) -> None:
         # the columns are those that `seqcli train` would take
         ("a.tsv", "de\ten\nein Hund\ta dog\n", 1, []),
         ("a.csv", "word,tags,pronunciation\na,b,c\n", 1, []),
-        ("a.jsonl", '{"de": "ein Hund", "en": "a dog"}\n{"de": 1}\n', 2, [(2, "unreadable")]),
+        ("a.jsonl", '{"de": "ein Hund", "en": "a dog"}\n{"de"\n', 2, [(2, "unreadable")]),
         ("a.csv", 'de,en\na,b\n"c" d,e\n', 2, [(3, "unreadable")]),
         # and where it would refuse the file, the first two
         ("a.tsv", b"Stra\xdfe\tstreet\nHund\tdog\n", 2, [(1, "bytes")]),
