@@ -254,7 +254,7 @@ def _tell_cleaned(cleaned: list[Cleaned], folder: Path | None) -> None:
         removed = ", ".join(f"{count:,} {kind}" for kind, count in one.removed.most_common()) or "none"
         mended = ", ".join(f"{count:,} {kind}" for kind, count in one.mended.most_common()) or "none"
         left = ", ".join(f"{count:,} {kind}" for kind, count in one.unmended.most_common())
-        beside = f"; not mended, since the text is one of several in its cell: {left}" if left else ""
+        beside = f"; not mended, since the text cannot be changed by itself: {left}" if left else ""
         note(f"wrote {files}: {one.kept:,} rows of {one.split}; removed: {removed}; mended: {mended}{beside}")
     if cleaned:
         note(f"every change stands in {folder}/changes.jsonl")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Union, cast
 
 from seqcli.data.parquet import Change, rewrite_parquet
-from seqcli.diagnosis.encoding import findings, mended
+from seqcli.diagnosis.encoding import findings, form, mended
 from seqcli.diagnosis.examine import SIDES, Diagnosis, SplitDiagnosis, nothing_on_a_side
 from seqcli.diagnosis.faults import KINDS, Side
 from seqcli.diagnosis.rows import Bytes, Row, Rows
@@ -182,6 +182,8 @@ class _Cleaning:
             if text == before:
                 return text
             found = {kind for kind, _ in findings(text) if KINDS[kind].action == "mend"}
+            if self.forms[side] is not None and form(text) not in (None, self.forms[side]):
+                found.add("normalization")
             kinds |= found - set(self.split.usual)
 
     def _counted(self, row: Row, verdict: _Verdict) -> _Changed:

@@ -176,7 +176,7 @@ def test_what_cannot_be_mended_is_told(call: Callable[..., Any]) -> None:
     rows[5]["target"] = ["A dog &amp; a man", "two"]
     Path("train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     ended = call("doctor", "train.jsonl", "--columns", "source,target", "--clean", "clean")
-    assert "mended: none; not mended, since the text is one of several in its cell: 1 entity" in ended.err
+    assert "mended: none; not mended, since the text cannot be changed by itself: 1 entity" in ended.err
 
 
 def test_what_is_printed(call: Callable[..., Any]) -> None:

@@ -75,6 +75,7 @@ def test_lists_and_nested_columns_of_parquet(tmp_path: Path) -> None:
         ("Ein Hund &lt;b&gt;&amp;amp; ein Mann&lt;/b&gt; am Strand", "Ein Hund & ein Mann am Strand"),
         ("Ein &am\x07p; Mann am Strand", "Ein & Mann am Strand"),
         ("Ein Mann &amp;Ã¤hnlich am Strand", "Ein Mann &ähnlich am Strand"),
+        ("Ein Cafe&#769; und ein Mann am Strand", "Ein Café und ein Mann am Strand"),
         # nothing is left of it
         ("<br>", None),
         ("&nbsp;&nbsp;", None),
