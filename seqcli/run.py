@@ -463,7 +463,7 @@ def read_recipe(folder: Path, overrides: Sequence[str] = ()) -> Recipe:
     path = folder / RECIPE
     if not path.is_file():
         raise RecipeError(f"{folder} is no run directory: it has no {RECIPE}; `seqcli train` makes one")
-    return load_recipe(str(path), overrides)
+    return load_recipe(str(path), overrides, of_run=True)
 
 
 def find_checkpoint(checkpoints: Path, wanted: str) -> Path:

@@ -7,6 +7,7 @@ was due then: the newest one is that of step 270, in the middle of an epoch and 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 
 import seqcli
 from seqcli.averaging import average_checkpoints
+from seqcli.errors import RecipeError
 from seqcli.experiment import prepare
+from seqcli.recipe.load import load_recipe
 from seqcli.run import read_recipe
 from seqcli.training.checkpoint import FORMAT_VERSION, READABLE_VERSIONS
 
@@ -47,6 +50,19 @@ def test_the_stored_run_is_of_its_version(version: int, run: Path) -> None:
 @pytest.mark.parametrize("checkpoint", [None, "best", "last", "270"])
 def test_it_translates(checkpoint: str | None, run: Path) -> None:
     assert seqcli.load(run, checkpoint=checkpoint).translate(TEXTS) == TEXTS
+
+
+def test_a_rule_that_came_later_refuses_no_run(run: Path) -> None:
+    recipe = (run / "recipe.yaml").read_text(encoding="utf-8")
+    target = re.search(r"(?ms)^target:.*?(?=^model)", recipe)
+    assert target is not None
+    changed = recipe.replace(target[0], "target: {tokenizer: {kind: shared}, lowercase: true}\n")
+    (run / "recipe.yaml").write_text(changed, encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"target\.lowercase"):
+        load_recipe(str(run / "recipe.yaml"))
+    assert read_recipe(run).target.lowercase
+    with pytest.raises(RecipeError, match="search.max_length"):
+        read_recipe(run, ["search.min_length=9", "search.max_length=8"])
 
 
 def test_it_goes_on(run: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqcli.build.data import open_split
+from seqcli.data.corpus import SPLITS
 from seqcli.data.looking import Kind, Layout, find_layout, look
 from seqcli.errors import DataError, RecipeError
 from seqcli.recipe.data import FilesData, held_out
@@ -45,7 +46,7 @@ RECIPES = (
     Suited("characters to characters", lambda kind: True, "words/monotonic-lstm"),
 )
 """The first that fits is taken."""
-SPLITS = {"validation": {"dev", "val", "valid", "validation"}, "test": {"test"}}
+WORDS = {"validation": {"dev", "val", "valid", "validation"}, "test": {"test"}}
 """Words in the name of a file, of several, that say which split it is."""
 
 
@@ -87,12 +88,10 @@ def choose(files: Sequence[str], overrides: Sequence[str] = (), recipe: str | No
 
 def _splits(files: Sequence[str]) -> dict[str, list[str]]:
     """The files of each split, by their names; one alone is to learn from."""
-    found: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    found: dict[str, list[str]] = {split: [] for split in SPLITS}
     for file in files:
         words = set(re.split(r"[^a-z]+", Path(file).name.lower()))
-        found[next((split for split, names in SPLITS.items() if len(files) > 1 and words & names), "train")].append(
-            file
-        )
+        found[next((split for split, names in WORDS.items() if len(files) > 1 and words & names), "train")].append(file)
     if not found["train"]:
         raise DataError(
             f"{', '.join(files)}: by their names these are for validation and test; give a file to learn from too"

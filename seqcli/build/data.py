@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 from typing_extensions import assert_never
 
@@ -14,23 +14,23 @@ from seqcli.data.builtin import read_algorithmic, read_dates
 from seqcli.data.cache import cache_folder, cache_key
 from seqcli.data.columns import Columns
 from seqcli.data.corpus import Corpus, read_disk, read_hub
+from seqcli.data.corpus import Split as Split  # for those that open one
 from seqcli.data.encoded import EncodedCorpus, encode_corpus
-from seqcli.data.files import read_files, read_lines, read_text
+from seqcli.data.files import pattern_columns, read_files, read_lines, read_text
 from seqcli.data.hold_out import hold_out
 from seqcli.data.images import FeatureReader, ImageReader, PixelReader
 from seqcli.data.shape_captions import read_shape_captions
 from seqcli.data.shape_questions import read_shape_questions
 from seqcli.data.subwords import learn_subwords
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
-from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words, no_words
+from seqcli.data.vocabulary import CannotLearn, learn_characters, learn_symbols, learn_words, no_words
 from seqcli.errors import DataError, RecipeError
 from seqcli.extras import require
 from seqcli.recipe import data as recipe
 from seqcli.recipe import sides
 from seqcli.recipe.model import Model, TransformerSection, text_encoder
 from seqcli.recipe.schema import Recipe
-
-Split = Literal["train", "validation", "test"]
+from seqcli.recipe.section import as_list
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def prepare_data(recipe_: Recipe, symbols: Path | None = None) -> PreparedData:
         source_tokenizer, target_tokenizer = load_tokenizer(symbols, "source"), load_tokenizer(symbols, "target")
 
     def encode(corpus: Corpus, *, limited: bool) -> EncodedCorpus:
-        return _encode(recipe_, corpus, source_tokenizer, target_tokenizer, limited=limited)
+        return _encode(recipe_, corpus, source_tokenizer, target_tokenizer, cache, limited=limited)
 
     return PreparedData(
         source_tokenizer,
@@ -109,17 +109,23 @@ def encode_split(
     corpus = open_split(recipe_.data, split)
     if corpus is None:
         return None
-    return _encode(recipe_, corpus, source_tokenizer, target_tokenizer, limited=split == "train")
+    return _encode(recipe_, corpus, source_tokenizer, target_tokenizer, cache_folder(), limited=split == "train")
 
 
 def _encode(
-    recipe_: Recipe, corpus: Corpus, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer, *, limited: bool
+    recipe_: Recipe,
+    corpus: Corpus,
+    source_tokenizer: Tokenizer,
+    target_tokenizer: Tokenizer,
+    cache: Path,
+    *,
+    limited: bool,
 ) -> EncodedCorpus:
     return encode_corpus(
         corpus,
         source_tokenizer,
         target_tokenizer,
-        cache_folder(),
+        cache,
         source_max_length=_shortest(
             recipe_.source.max_length if limited else None, _room(text_encoder(recipe_.model.encoder))
         ),
@@ -182,13 +188,13 @@ def _open(section: recipe.Data, split: Split) -> Corpus | None:
             paths = getattr(section, split)
             if paths is None:
                 return None
-            files = listed(paths)
+            files = as_list(paths)
             if isinstance(section, recipe.LinesData):
                 return read_lines(files, section.pattern, features_separator=section.features_separator)
             return read_files(files, data_columns(section), format=section.format)
         case recipe.TextData():
             sides_ = getattr(section, split)
-            return None if sides_ is None else read_text(listed(sides_.source), listed(sides_.target))
+            return None if sides_ is None else read_text(as_list(sides_.source), as_list(sides_.target))
         case recipe.DatesData():
             return read_dates(split, section.locales)
         case recipe.AlgorithmicData():
@@ -241,11 +247,6 @@ def data_columns(section: recipe.HubData | recipe.DiskData | recipe.FilesData) -
     )
 
 
-def listed(paths: str | list[str]) -> list[str]:
-    """One path or several as a list."""
-    return [paths] if isinstance(paths, str) else paths
-
-
 def _tokenizers(recipe_: Recipe, train: Corpus, cache: Path) -> tuple[Tokenizer, Tokenizer]:
     """The tokenizers learnt from the training split, from the cache if they were learnt before."""
     folder = cache / f"tokenizers-{cache_key(train.digest(), repr(recipe_.source), repr(recipe_.target))}"
@@ -276,19 +277,30 @@ def learn_tokenizers(recipe_: Recipe, train: Corpus) -> tuple[Tokenizer, Tokeniz
     source = recipe_.source.tokenizer
     if isinstance(recipe_.target.tokenizer, sides.SharedTokenizer):
         assert source is not None
-        both = _learn(recipe_.source, source, chain(sources(), targets()), features)
+        with _naming("source"):
+            both = _learn(recipe_.source, source, chain(sources(), targets()), features)
         return both, both
-    return (
-        no_words() if source is None else _learn(recipe_.source, source, sources(), features),
-        _learn(recipe_.target, recipe_.target.tokenizer, targets(), []),
-    )
+    with _naming("source"):
+        of_source = no_words() if source is None else _learn(recipe_.source, source, sources(), features)
+    with _naming("target"):
+        of_target = _learn(recipe_.target, recipe_.target.tokenizer, targets(), [])
+    return of_source, of_target
+
+
+@contextmanager
+def _naming(side: str) -> Iterator[None]:
+    """What is wrong with learning a tokenizer begins with its key."""
+    try:
+        yield
+    except CannotLearn as error:
+        raise DataError(f"{side}.tokenizer: {error}") from error
 
 
 def has_features(section: recipe.Data) -> bool:
     """Whether the sources carry feature tags."""
     match section:
         case recipe.LinesData():
-            return "(?P<features>" in section.pattern
+            return pattern_columns(section.pattern).features is not None
         case recipe.HubData() | recipe.DiskData() | recipe.FilesData():
             return section.columns.features is not None
         case recipe.TextData() | recipe.DatesData() | recipe.AlgorithmicData():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from seqcli.build.data import data_columns, listed, open_split
-from seqcli.data.columns import Columns
-from seqcli.data.files import format_of
+from seqcli.build.data import data_columns, open_split
+from seqcli.data.corpus import SPLITS, Split
+from seqcli.data.files import format_of, pattern_columns
 from seqcli.diagnosis.rows import Rows, corpus_rows, parquet_rows, pattern_rows, table_rows, text_rows
 from seqcli.recipe import data as recipe
-
-SPLITS = ("train", "validation", "test")
+from seqcli.recipe.section import as_list
 
 
 def open_rows(section: recipe.Data) -> dict[str, Rows]:
@@ -17,23 +16,22 @@ def open_rows(section: recipe.Data) -> dict[str, Rows]:
     return {split: rows for split, rows in found.items() if rows is not None}
 
 
-def _open(section: recipe.Data, split: str) -> Rows | None:
+def _open(section: recipe.Data, split: Split) -> Rows | None:
     match section:
         case recipe.FilesData():
             paths = getattr(section, split)
-            return None if paths is None else _table(section, listed(paths))
+            return None if paths is None else _table(section, as_list(paths))
         case recipe.LinesData():
             paths = getattr(section, split)
             if paths is None:
                 return None
-            features = "features" if "(?P<features>" in section.pattern else None
-            columns = Columns(features=features, separator=section.features_separator)
-            return pattern_rows(listed(paths), section.pattern, columns)
+            columns = pattern_columns(section.pattern, section.features_separator)
+            return pattern_rows(as_list(paths), section.pattern, columns)
         case recipe.TextData():
             sides = getattr(section, split)
-            return None if sides is None else text_rows(listed(sides.source), listed(sides.target))
+            return None if sides is None else text_rows(as_list(sides.source), as_list(sides.target))
         case _:
-            corpus = open_split(section, split)  # type: ignore[arg-type]
+            corpus = open_split(section, split)
             return None if corpus is None else corpus_rows(corpus)
 
 

@@ -127,22 +127,18 @@ def _of_recipe(given: list[str]) -> Data:
 
 
 def _columns(path: str, named: str | None) -> object:
-    """The columns that --columns names; without it those called source and target, or, in a table without names, the first two."""
-    from seqcli.data.lines import find_files, numbered_lines
-    from seqcli.errors import RecipeError
+    """The columns that --columns names; without it those that `seqcli train` would take, or the first two where it would refuse the file."""
+    from seqcli.data.looking import find_layout
+    from seqcli.errors import DataError, RecipeError
     from seqcli.recipe.data import Columns
 
     if named is None:
-        separator = {"tsv": "\t", "csv": ","}.get(path.removesuffix(".gz").rpartition(".")[2].lower())
-        if separator is None:
-            return Columns()
         try:
-            header = next(numbered_lines(find_files([path])[0]), (1, ""))[1].split(separator)
-        except UnicodeDecodeError:
-            header = []
-        return (
-            Columns() if {"source", "target"} <= {name.strip('"') for name in header} else Columns(source=0, target=1)
-        )
+            layout = find_layout(path)
+        except DataError:
+            tabular = path.removesuffix(".gz").lower().endswith((".tsv", ".csv"))
+            return Columns(source=0, target=1) if tabular else Columns()
+        return Columns(source=layout.source, target=layout.target, features=layout.features)
     found = [int(name) if name.strip().isdecimal() else name.strip() for name in named.split(",")]
     if not 2 <= len(found) <= 3:
         raise RecipeError(f"--columns {named}: give two columns, or three, as in source,target or 0,1,2")
@@ -257,6 +253,8 @@ def _tell_cleaned(cleaned: list[Cleaned], folder: Path | None) -> None:
             continue
         removed = ", ".join(f"{count:,} {kind}" for kind, count in one.removed.most_common()) or "none"
         mended = ", ".join(f"{count:,} {kind}" for kind, count in one.mended.most_common()) or "none"
-        note(f"wrote {files}: {one.kept:,} rows of {one.split}; removed: {removed}; mended: {mended}")
+        left = ", ".join(f"{count:,} {kind}" for kind, count in one.unmended.most_common())
+        beside = f"; not mended, since the text cannot be changed by itself: {left}" if left else ""
+        note(f"wrote {files}: {one.kept:,} rows of {one.split}; removed: {removed}; mended: {mended}{beside}")
     if cleaned:
         note(f"every change stands in {folder}/changes.jsonl")

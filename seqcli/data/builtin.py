@@ -14,15 +14,18 @@ from typing import Literal
 
 from typing_extensions import assert_never
 
-from seqcli.data.corpus import Corpus
+from seqcli.data.corpus import Corpus, Split
 from seqcli.data.date_links import date_links
 from seqcli.errors import DataError
 from seqcli.symbols import Example, Link
 
-Split = Literal["train", "validation", "test"]
-
 HELD_OUT_SHARE = 20
 """One string in so many is kept for validation, and one for the test."""
+
+
+def examples_of(split: Split, training: int) -> int:
+    """How many examples a split has where so many are learnt from: validation and test have a twentieth of that, at least 100."""
+    return training if split == "train" else max(100, training // 20)
 
 
 def read_dates(split: Split, locales: Sequence[str] | None = None) -> Corpus:
@@ -66,7 +69,7 @@ def read_algorithmic(
     """
     if shortest > longest:
         raise DataError(f"{kind}: shortest ({shortest}) is more than longest ({longest})")
-    count = examples if split == "train" else max(100, examples // 20)
+    count = examples_of(split, examples)
 
     def read() -> Iterator[Example]:
         random = Random(f"{seed} {split}")

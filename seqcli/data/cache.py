@@ -21,14 +21,16 @@ def cache_folder() -> Path:
     """
     chosen = os.environ.get("SEQCLI_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
-    folder = Path(chosen or os.path.join(base, "seqcli")).expanduser()
+    folder = Path(chosen or os.path.join(base, "seqcli"))
     try:
+        folder = folder.expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
-    except OSError as error:
+    # RuntimeError where nobody knows the home directory
+    except (OSError, RuntimeError) as error:
         warnings.warn(
-            f"the cache {folder} cannot be written ({error.strerror or error}), so this run encodes its data for itself; "
+            f"the cache {folder} cannot be written ({getattr(error, 'strerror', None) or error}), so this run encodes its data for itself; "
             "SEQCLI_CACHE names another folder",
             stacklevel=2,
         )

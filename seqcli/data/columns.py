@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
@@ -125,7 +125,10 @@ class Columns:
 
 def missing_column(name: str, present: Iterable[str], where: str) -> DataError:
     """The error for a column that is not there, with those that are."""
-    return DataError(f"{where}: there is no column {name!r}; there are: {printable(', '.join(present))}")
+    names = printable(", ".join(present))
+    return DataError(
+        f"{where}: there is no column {name!r}; " + (f"there are: {names}" if names else "the file is empty")
+    )
 
 
 def _lookup(row: Mapping[str, Any], name: str, origin: str) -> Any:
@@ -140,6 +143,23 @@ def _lookup(row: Mapping[str, Any], name: str, origin: str) -> Any:
     if dot and isinstance(row.get(first), list):
         return [_lookup(item, rest, origin) for item in row[first] if isinstance(item, Mapping)]
     raise missing_column(name, row, origin)
+
+
+def replace_text(row: MutableMapping[str, Any], columns: Iterable[Column], old: str, new: str) -> bool:
+    """Write `new` over the text `old`, in the first of the columns that holds it; false where none does by itself, as where it is one of a list."""
+    for column in columns:
+        within, name = row, str(column)
+        while name not in within:
+            first, _, name = name.partition(".")
+            below = within.get(first)
+            if not name or not isinstance(below, MutableMapping):
+                break
+            within = below
+        else:
+            if within[name] == old:
+                within[name] = new
+                return True
+    return False
 
 
 def _texts(value: Any, column: Column | None, origin: str) -> list[str]:
@@ -175,7 +195,7 @@ def _image(value: Any, column: Column | None, origin: str, folder: Path | None) 
         if isinstance(value, list) and isinstance(_first_leaf(value), (int, float, np.generic)):
             with np.errstate(over="ignore"):  # whoever reads it refuses what is infinite
                 return np.asarray(value, dtype=np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # a number beyond what a float can hold, too
         pass
     raise DataError(
         f"{origin}: column {column!r} holds {value!r:.80}, but an image is needed: its bytes, its path, or a grid of numbers"
@@ -207,7 +227,7 @@ def _box(box: Any, size: tuple[int, int], column: Column | None, origin: str) ->
         left, top, right, bottom = (edges[0], 0.0, edges[1], float(height)) if len(edges) == 2 else edges
         if not (all(map(math.isfinite, edges)) and left <= right and top <= bottom):
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(
             f"{origin}: column {column!r} holds {box!r:.80}, but [left, right] or [left, top, right, bottom] is needed"
         ) from None

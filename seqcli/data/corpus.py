@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -20,12 +20,18 @@ from seqcli.data.lines import digest_files, existing, find_files
 from seqcli.errors import DataError
 from seqcli.symbols import Example
 
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+"""The three parts of a data set: what is learnt from, what is watched while learning, what is scored at the end."""
+
 
 def _what_is_asked(example: Example) -> tuple[object, str]:
     image = example.image
     return (image.tobytes() if isinstance(image, np.ndarray) else image, example.source)
 
 
+ROWS_AT_ONCE = 1000
+"""Rows of a Parquet file that are in memory."""
 COLUMNS = Columns()
 """A column called source and one called target."""
 
@@ -151,7 +157,10 @@ def read_parquet(paths: Sequence[str], columns: Columns) -> Corpus:
 
     def open_file(path: Path) -> Any:
         # Streamed, because the cache of `datasets` knows a file by size and time only and can give an older text back.
-        return _datasets().load_dataset("parquet", data_files=[str(path)], split="train", streaming=True)
+        # Its own batches are row groups, and one of no rows it refuses.
+        return _datasets().load_dataset(
+            "parquet", data_files=[str(path)], split="train", streaming=True, batch_size=ROWS_AT_ONCE
+        )
 
     def read() -> Iterator[Example]:
         index = 0
@@ -190,7 +199,8 @@ def _datasets() -> Any:
     import datasets
 
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()
+    # what it logs of an error stands in ours
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     return datasets
 
 

@@ -326,6 +326,8 @@ def _write(
             if kept:
                 writer.write_batch(_record_batch(kept))
     report = encoding.report
+    if not (report.examples or report.empty or report.too_long or report.corrupt):
+        raise DataError(f"{corpus.name}: has no examples")
     if not report.examples:
         raise DataError(
             f"{corpus.name}: no example is left to use: {report.empty} have an empty side, {report.too_long} are too long"

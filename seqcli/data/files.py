@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from seqcli.data.columns import Columns
 from seqcli.data.corpus import COLUMNS, Corpus, read_parquet
@@ -29,7 +29,7 @@ def read_files(
     paths: Sequence[str],
     columns: Columns = COLUMNS,
     *,
-    format: Literal["auto", "parquet", "jsonl", "csv", "tsv"] = "auto",
+    format: Format | Literal["auto"] = "auto",
 ) -> Corpus:
     """Files with both sides in one row. `paths` may hold `*`; `format` auto goes by the ending of the first file's name.
 
@@ -49,15 +49,7 @@ def read_lines(paths: Sequence[str], pattern: str, *, features_separator: str = 
 
     It must match the line from end to end. Empty lines are passed over.
     """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise DataError(f"the pattern {pattern!r} is no regular expression ({error})") from error
-    if not {"source", "target"} <= expression.groupindex.keys():
-        raise DataError(f"the pattern {pattern!r} lacks a group: it needs (?P<source>…) and (?P<target>…)")
-    columns = Columns(
-        "source", "target", "features" if "features" in expression.groupindex else None, features_separator
-    )
+    columns, expression = pattern_columns(pattern, features_separator), re.compile(pattern)
 
     def examples(path: Path) -> Iterator[Example]:
         for number, line in numbered_lines(path):
@@ -68,6 +60,17 @@ def read_lines(paths: Sequence[str], pattern: str, *, features_separator: str = 
                 raise DataError(f"{path}:{number}: the pattern {pattern!r} does not match {line[:80]!r}")
 
     return _one_by_one(paths, examples, "lines", pattern, columns)
+
+
+def pattern_columns(pattern: str, features_separator: str = ";") -> Columns:
+    """The groups of a regular expression as columns. Raises `DataError` where it is none, or has no source or target."""
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise DataError(f"the pattern {pattern!r} is no regular expression ({error})") from error
+    if not {"source", "target"} <= groups.keys():
+        raise DataError(f"the pattern {pattern!r} lacks a group: it needs (?P<source>…) and (?P<target>…)")
+    return Columns("source", "target", "features" if "features" in groups else None, features_separator)
 
 
 def read_text(source_paths: Sequence[str], target_paths: Sequence[str]) -> Corpus:
@@ -120,17 +123,37 @@ def _parallel(source_path: Path, target_path: Path) -> Iterator[Example]:
 
 
 def _json_examples(path: Path, columns: Columns) -> Iterator[Example]:
+    for number, row in json_rows(path):
+        if columns.chooses(row, f"{path}:{number}"):
+            yield columns.example(row, 0, f"{path}:{number}", path.parent)
+
+
+def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The object of each line that is not blank, with its number. Raises `DataError` where a line holds none."""
     for number, line in numbered_lines(path):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}:{number}: is no JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{path}:{number}: is no JSON object with columns: {line[:80]}")
-        if columns.chooses(row, f"{path}:{number}"):
-            yield columns.example(row, 0, f"{path}:{number}", path.parent)
+            yield number, json_object(line)
+        except DataError as error:
+            raise DataError(f"{path}:{number}: {error}: {printable(line[:80])}") from error
+
+
+def json_object(line: str) -> dict[str, Any]:
+    """The object that a line of JSON holds. Raises `DataError`, what is said of the line, where it holds none."""
+    one_a_line = "write one object a line, as in jq -c '.[]'"
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        # its own "line 1" would be taken for the file's
+        remedy = f"; {one_a_line}" if line.lstrip().startswith("[") or line.strip() == "{" else ""
+        raise DataError(f"is no JSON ({error.msg} at column {error.colno}{remedy})") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"is no JSON ({error})") from error
+    if not isinstance(row, dict):
+        remedy = f"; {one_a_line}" if isinstance(row, list) else ""
+        raise DataError(f"is no JSON object with columns{remedy}")
+    return row
 
 
 def _table(cells_of: Callable[[Path], Cells]) -> Callable[[Path, Columns], Iterator[Example]]:
@@ -139,8 +162,8 @@ def _table(cells_of: Callable[[Path], Cells]) -> Callable[[Path, Columns], Itera
     def examples(path: Path, columns: Columns) -> Iterator[Example]:
         rows = cells_of(path)
         has_header = any(isinstance(column, str) for column in columns.wanted())
-        header = next(rows, (1, []))[1] if has_header else None
-        places = columns.positions(header, f"{path}:1")
+        start, header = next(rows, (1, None)) if has_header else (1, None)
+        places = columns.positions(header, f"{path}:{start}")
         for number, cells in rows:
             origin = f"{path}:{number}"
             if max(places) >= len(cells) or (header is not None and len(cells) != len(header)):

@@ -5,6 +5,7 @@ Nothing here needs torch, so that the processes that decode images start at once
 
 from __future__ import annotations
 
+import errno
 import io
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -12,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.errors import DataError
+from seqcli.errors import DataError, printable
 from seqcli.extras import require
 from seqcli.symbols import Box, Image
 
@@ -20,6 +21,9 @@ Boxes = tuple[Box | None, ...]
 
 MOST_PIXELS = 100_000_000
 """A file that claims to hold more would take gigabytes to decode, whatever its own size."""
+
+LONGEST_NAME = 200
+"""Letters of an image's path that a message shows."""
 
 
 class ImageReader(Protocol):
@@ -154,8 +158,7 @@ def _load_array(image: bytes | str, origin: str) -> NDArray[Any]:
         return np.asarray(np.load(io.BytesIO(image) if isinstance(image, bytes) else image, allow_pickle=False))
     # besides its own errors those of `zipfile` and of Python's tokenizer, and of memory for a shape that is a lie
     except Exception as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else first_line(error)
-        raise DataError(f"{_named(image, origin)}: is no array of features ({reason})") from error
+        raise DataError(f"{_named(image, origin)}: is no array of features ({reason_of(error)})") from error
 
 
 def _as_numbers(grid: NDArray[Any], image: Image, origin: str) -> NDArray[np.float32]:
@@ -167,7 +170,19 @@ def _as_numbers(grid: NDArray[Any], image: Image, origin: str) -> NDArray[np.flo
 
 
 def _named(image: Image, origin: str) -> str:
-    return image if isinstance(image, str) else origin
+    """The image as a message names it: by its path, what is too long for one shortened, or else by its origin."""
+    if not isinstance(image, str):
+        return origin
+    return printable(image if len(image) <= LONGEST_NAME else f"{image[:LONGEST_NAME]}…")
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file cannot be read, with a remedy where what stands for its path is none."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return "an image is its bytes or a path; base64 is not read"
+    return first_line(error)
 
 
 def first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import gzip
 import hashlib
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,13 @@ def find_files(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         names = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))
         matches = [Path(name) for name in names if Path(name).is_file()]
+        if not matches and names:
+            what = (
+                "is a folder; name the files in it"
+                if Path(names[0]).is_dir()
+                else "is no file, but a pipe or device; save what it gives in one"
+            )
+            raise DataError(f"{names[0]}: {what}")
         if not matches:
             raise DataError(f"{pattern}: there is no such file (seen from {Path.cwd()})")
         files.extend(matches)
@@ -69,7 +77,8 @@ def without_end(line: str) -> str:
 def existing(paths: Iterable[object]) -> list[Path]:
     """The files among `paths`, each once; what is no text, or leads nowhere, is passed over."""
     texts = dict.fromkeys(path for path in paths if isinstance(path, str))
-    return [path for path in map(Path, texts) if path.is_file()]
+    # not Path.is_file, which fails for what is too long to be a name, as an image in base64 is
+    return [Path(text) for text in texts if os.path.isfile(text)]
 
 
 def digest_files(paths: Iterable[Path], *description: object) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
-from typing import Any, Union
+from typing import Any, TypeVar
 
-from seqcli.data.files import csv_cells, format_of, tsv_cells
-from seqcli.data.lines import find_files, numbered_lines
-from seqcli.errors import DataError, printable
+from seqcli.data.columns import Column
+from seqcli.data.files import csv_cells, format_of, json_rows, tsv_cells
+from seqcli.data.lines import find_files
+from seqcli.errors import DataError
 from seqcli.symbols import Example
 
 ROWS = 2000
@@ -53,7 +53,7 @@ REPEATED = 0.7
 """Of all tags in a column so many are different ones at most; of numbers, links and remarks nearly all are."""
 KANJI = re.compile(r"[\u3400-\u9fff]")
 
-Column = Union[str, int]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,18 @@ class Kind:
 
 
 def find_layout(path: str) -> Layout:
-    """The columns of a table, by their names or else the first two, and a third one if it looks like tags.
+    """The columns of a table, by their names or else the first two, and a third one if it looks like tags. A row that cannot be read ends what is
+    looked at, unless it is the first.
 
     Raises `DataError` for a file that is missing, empty, no table, or without two columns.
     """
     file = find_files([path])[0]
     chosen = format_of([path])
     if chosen in ("csv", "tsv"):
-        rows = [cells for _, cells in itertools.islice((csv_cells if chosen == "csv" else tsv_cells)(file), ROWS)]
+        rows = _first_rows((csv_cells if chosen == "csv" else tsv_cells)(file))
         _refuse(path, len(rows[0]) if rows else None, "\0" in "".join(rows[0] if rows else []))
         return _of_cells(rows)
-    records = _json_records(file) if chosen == "jsonl" else _parquet_records(file)
+    records = _first_rows(json_rows(file)) if chosen == "jsonl" else _parquet_records(file)
     flat = [_flat(record) for record in records]
     names = [name for name in (flat[0] if flat else {}) if _is_text([row.get(name) for row in flat])]
     _refuse(path, len(names) if flat else None, False)
@@ -184,17 +185,16 @@ def _separator(cells: Sequence[str]) -> str:
     return next((each for each in SEPARATORS if 2 * sum(each in cell for cell in cells) >= max(1, len(cells))), ";")
 
 
-def _json_records(file: Path) -> list[Any]:
-    lines = ((number, line) for number, line in numbered_lines(file) if line.strip())
-    records = []
-    for number, line in itertools.islice(lines, ROWS):
-        try:
-            records.append(json.loads(line))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{file}:{number}: is no JSON ({error})") from error
-        if not isinstance(records[-1], dict):
-            raise DataError(f"{file}:{number}: is no JSON object with columns: {printable(line[:80])}")
-    return records
+def _first_rows(rows: Iterator[tuple[int, T]]) -> list[T]:
+    """The first rows, up to one that cannot be read."""
+    found: list[T] = []
+    try:
+        for _, row in itertools.islice(rows, ROWS):
+            found.append(row)
+    except DataError:
+        if not found:
+            raise
+    return found
 
 
 def _parquet_records(file: Path) -> list[Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags
 from PIL import Image as pillow
 
-from seqcli.data.images import MOST_PIXELS, first_line
+from seqcli.data.images import MOST_PIXELS, reason_of
 from seqcli.errors import DataError
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -47,8 +47,7 @@ def decode(image: bytes | str, name: str) -> pillow.Image:
         raise
     # decoders raise all sorts of errors for damaged files
     except Exception as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else first_line(error)
-        raise DataError(f"{name}: the image cannot be read ({reason})") from error
+        raise DataError(f"{name}: the image cannot be read ({reason_of(error)})") from error
 
 
 def _upright(image: pillow.Image) -> pillow.Image:

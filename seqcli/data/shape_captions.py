@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from itertools import islice, pairwise
 from random import Random
 
-from seqcli.data.builtin import Split
-from seqcli.data.corpus import Corpus
+from seqcli.data.builtin import examples_of
+from seqcli.data.corpus import Corpus, Split
 from seqcli.data.shapes import (
     SIZES,
     VERSION,
@@ -49,7 +49,7 @@ def read_shape_captions(split: Split, *, seed: int = 1, size: int = 64, examples
     the training split; the others have a twentieth of that, at least 100. Raises `DataError` where `size` is too small.
     """
     check_picture_size("shapes_captions", size)
-    count = examples if split == "train" else max(100, examples // 20)
+    count = examples_of(split, examples)
 
     def read() -> Iterator[Example]:
         for index, scene in enumerate(islice(caption_scenes(split, seed=seed, size=size), count)):

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from itertools import islice
 from random import Random
 
-from seqcli.data.builtin import Split
-from seqcli.data.corpus import Corpus
+from seqcli.data.builtin import examples_of
+from seqcli.data.corpus import Corpus, Split
 from seqcli.data.shapes import (
     VERSION,
     Scene,
@@ -71,7 +71,7 @@ def read_shape_questions(
         raise DataError(
             f"shapes_questions: {questions_per_scene} questions cannot be asked about a scene; give an even number up to {most}"
         )
-    count = scenes if split == "train" else max(100, scenes // 20)
+    count = examples_of(split, scenes)
 
     def read() -> Iterator[Example]:
         index = 0

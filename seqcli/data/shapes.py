@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.data.builtin import Split, split_of
+from seqcli.data.builtin import split_of
+from seqcli.data.corpus import Split
 from seqcli.errors import DataError
 from seqcli.symbols import Box
 

@@ -18,7 +18,7 @@ from typing_extensions import Self
 
 from seqcli.data.records import record_digest, write_record
 from seqcli.data.splitting import Form, Normalizer
-from seqcli.data.vocabulary import by_frequency
+from seqcli.data.vocabulary import CannotLearn, by_frequency
 from seqcli.errors import DataError
 from seqcli.storage import write_file
 from seqcli.symbols import BOS, EOS, PAD, SPECIAL, UNK
@@ -151,14 +151,14 @@ def learn_subwords(
     """A tokenizer of at most `vocabulary_size` subwords, special symbols counted; the same texts give the same bytes.
 
     Every character of `texts` is kept, so that what was learnt from can be written, but for three that sentencepiece uses
-    itself: tab and ▅ (a text with it is passed over), and ▁, which comes back as a space. Raises `DataError` if there is no text,
+    itself: NUL, ▅ (a text with it is passed over), and ▁, which comes back as a space. Raises `CannotLearn` if there is no text,
     or too small a vocabulary for its characters.
     """
     normalizer = Normalizer(lowercase, normalize)
     sentences = (text for text in map(normalizer, texts) if text.strip())
     first = next(sentences, None)
     if first is None:
-        raise DataError(f"there is no text to learn {kind} subwords from")
+        raise CannotLearn(f"there is no text to learn {kind} subwords from; every one is empty")
     model = _train(itertools.chain([first], itertools.islice(sentences, TEXTS_LEARNT_FROM - 1)), kind, vocabulary_size)
     return SubwordTokenizer(kind, normalizer, by_frequency(Counter(features)), model)
 
@@ -192,8 +192,10 @@ def _train(sentences: Iterator[str], kind: str, vocabulary_size: int) -> bytes:
         )
     except RuntimeError as error:
         needed = re.search(r"required_chars\. \d+ vs (\d+)", str(error))
-        remedy = f"it takes {needed[1]} at least, one for each character" if needed else str(error).splitlines()[0]
-        raise DataError(f"{kind} subwords, vocabulary_size {vocabulary_size}: {remedy}") from error
+        reason = f"it takes {needed[1]} at least, one for each character" if needed else str(error).splitlines()[0]
+        raise CannotLearn(
+            f"{kind} subwords cannot be learnt with vocabulary_size = {vocabulary_size}: {reason}"
+        ) from error
     return model.getvalue()
 
 

@@ -127,6 +127,10 @@ class VocabularyTokenizer:
         return {symbol: i for i, symbol in enumerate(self.symbols, start=self._first_symbol)}
 
 
+class CannotLearn(DataError):
+    """Texts that no tokenizer can be learnt from as it was described."""
+
+
 def learn_characters(
     texts: Iterable[str],
     *,
@@ -181,9 +185,13 @@ def _learn(
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(splitter.split(normalizer(text)))
+    if not counts:
+        raise CannotLearn(f"there is no text to learn {kind} from; every one is empty")
     symbols = tuple(symbol for symbol in by_frequency(counts) if counts[symbol] >= min_frequency)
     if not symbols:
-        raise DataError(f"there is no text to learn {kind} from (min_frequency is {min_frequency})")
+        raise CannotLearn(
+            f"none of the {kind} occurs min_frequency = {min_frequency} times; lower it to {max(counts.values())} or less"
+        )
     return VocabularyTokenizer(kind, splitter, normalizer, by_frequency(Counter(features)), symbols[:max_size])
 
 

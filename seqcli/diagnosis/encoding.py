@@ -55,15 +55,16 @@ def findings(text: str) -> Iterator[Finding]:
 
 
 def mended(text: str, kinds: set[str], form: str | None = None) -> str:
-    """The text without its faults of these kinds: misread letters decoded, entities unescaped, what is not to be seen and tags removed,
-    and in the normalization `form` that the rest of its side has."""
+    """The text without its faults of these kinds: misread letters decoded, entities unescaped (as often as they were escaped), what is not to
+    be seen and tags removed, and in the normalization `form` that the rest of its side has. A text without such faults stays as it is."""
     if "mojibake" in kinds:
         while parts := list(misread_parts(text)):
             for start, end, meant in reversed(parts):
                 text = text[:start] + meant + text[end:]
     if "entity" in kinds:
-        text = html.unescape(text)
-    if "markup" in kinds:
+        while (unescaped := ENTITY.sub(lambda found: html.unescape(found[0]), text)) != text:
+            text = unescaped
+    if "markup" in kinds and TAG.search(text):
         text = " ".join(TAG.sub(" ", text).split())
     if "control" in kinds:
         text = CONTROL.sub("", text)
@@ -85,10 +86,11 @@ def form(text: str) -> str | None:
 
 
 def misread_parts(text: str) -> Iterator[tuple[int, int, str]]:
-    """Where UTF-8 was read as cp1252 or latin-1, as Mac Roman, cp437 or cp1251: start, end, and the letters that were meant.
+    """Where UTF-8 was read as cp1252 or latin-1, as Mac Roman, cp437 or cp1251: start, end, and the letter that was meant.
 
-    Single letters count where they are such as Western text has and their first half is no capital of its own, as it is in ÉCOLÉ»;
-    letters of other scripts where two or more follow each other.
+    A letter of UTF-8 has two to four bytes, and each of them was read as a letter or sign of its own: ä as Ã¤. Sound text may have such
+    letters side by side too. So a letter that stands alone counts only if Western text has it, and if what its first byte was read as, the
+    Ã, does not belong to a word in capitals (ÉCOLÉ», see `_after_capitals`). Other letters count if two or more follow each other.
     """
     for run in FOREIGN.finditer(text):
         for codec in ("cp1252", "mac_roman", "cp437", "cp1251"):
@@ -114,8 +116,8 @@ def _plausible(text: str, offset: int, data: bytes, codec: str) -> Iterator[tupl
 
 
 def _after_capitals(text: str, place: int, meant: str) -> bool:
-    """Whether what stands before makes a first half a capital of its own: two capitals, or one before what no Western word has inside (JÃ¤ger is
-    Jäger, but ÉCOLÉ» and GÅ” end in a quotation mark)."""
+    """Whether the capital at `place` belongs to a word in capitals, and is no first byte of the letter `meant`: where two capitals stand
+    before it (ÉCOLÉ»), or one does and `meant` is no letter from À to ÿ, as words have them inside (GÅ” would be GŔ). JÃ¤ger is Jäger."""
     before = text[max(0, place - 2) : place]
     return before[-1:].isupper() and (
         (before.isalpha() and before.isupper() and len(before) == 2) or not "À" <= meant <= "ÿ"

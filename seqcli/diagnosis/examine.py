@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from seqcli.diagnosis.copies import WORDS_TO_COMPARE, Keys, first_places, places_in, repeated
 from seqcli.diagnosis.encoding import around, findings, form
-from seqcli.diagnosis.faults import KINDS, USUAL, Fault, Side
+from seqcli.diagnosis.faults import KINDS, NEVER_USUAL, USUAL, Fault, Side
 from seqcli.diagnosis.languages import Sides, learn_sides
 from seqcli.diagnosis.lengths import Lengths, learn_lengths
 from seqcli.diagnosis.rows import Row
@@ -52,9 +52,11 @@ class SplitDiagnosis:
 
     @property
     def usual(self) -> list[str]:
-        """The kinds that so many rows have that they are the nature of the data; duplicates and the like too."""
+        """The kinds that so many rows have that they are the nature of the data; duplicates and the like too. Rows that cannot be read, or are
+        empty, never are."""
         shares = {kind: len(rows) / max(self.count, FEWEST) for kind, rows in self.rows.items()}
-        return [kind for kind in shares if sum(shares.get(one, 0.0) for one in _related(kind)) > USUAL]
+        often = [kind for kind in shares if sum(shares.get(one, 0.0) for one in _related(kind)) > USUAL]
+        return [kind for kind in often if kind not in NEVER_USUAL]
 
     @property
     def sound(self) -> bool:
@@ -103,10 +105,15 @@ class _Seen:
         return source, target
 
     @property
+    def can_be_read(self) -> NDArray[np.bool_]:
+        """The rows that can be read."""
+        return np.array(self.readable, dtype=bool)
+
+    @property
     def two_sided(self) -> NDArray[np.bool_]:
         """The rows that can be read and have something on both sides."""
         source, target = self.both_lengths
-        both: NDArray[np.bool_] = np.array(self.readable, dtype=bool) & (source > 0) & (target > 0)
+        both: NDArray[np.bool_] = self.can_be_read & (source > 0) & (target > 0)
         return both
 
     def place(self, number: int) -> str:
@@ -166,7 +173,10 @@ class _FirstPass:
                 found.add(kind, number, row, side, value)
             if (over := repeated(text)) is not None:
                 found.add("repetition", number, row, side, over)
-        if not (_blank(row, number, found) or (same and _copied(row, number, found))) and training:
+        bare = nothing_on_a_side(row)
+        if bare is not None:
+            found.add(bare[0], number, row, *bare[1:])
+        elif not (same and _copied(row, number, found)) and training:
             self._offer(row)
 
     def forms(self) -> dict[Side, str | None]:
@@ -186,18 +196,16 @@ class _FirstPass:
             self.sample[place] = pair
 
 
-def _blank(row: Row, number: int, found: SplitDiagnosis) -> bool:
-    """Whether a side has nothing on it, or nothing but marks; a source that is an image needs no text."""
+def nothing_on_a_side(row: Row) -> tuple[str, Side, str] | None:
+    """The fault, its side and its value, where a side has nothing on it, or nothing but marks; a source that is an image needs no text."""
     for side, text, other in ((SIDES[0], row.source, row.target), (SIDES[1], row.target, row.source)):
         if side == "source" and row.others and not text:
             continue
         if not text.strip():
-            found.add("empty", number, row, side, f"the other side: {around(other, 0, SHOWN)}")
-            return True
+            return "empty", side, f"the other side: {around(other, 0, SHOWN)}"
         if not any(map(str.isalnum, text)) and any(map(str.isalnum, other)):
-            found.add("marks", number, row, side, around(text, 0, SHOWN))
-            return True
-    return False
+            return "marks", side, around(text, 0, SHOWN)
+    return None
 
 
 def _copied(row: Row, number: int, found: SplitDiagnosis) -> bool:
@@ -208,21 +216,18 @@ def _copied(row: Row, number: int, found: SplitDiagnosis) -> bool:
     return True
 
 
-def _between_rows(name: str, seen: Mapping[str, _Seen]) -> dict[str, NDArray[np.int64]]:
-    """The faults of a split that numbers of other rows tell: by kind, for each row where the other row is, or -1."""
-    keys = seen[name].keys
-    readable = (
-        np.frombuffer(seen[name].readable, dtype=np.int8).astype(bool) if seen[name].readable else np.empty(0, bool)
-    )
+def _between_rows(name: str, seen: Mapping[str, _Seen]) -> dict[tuple[str, str], NDArray[np.int64]]:
+    """The faults of a split that numbers of other rows tell: by kind and the split of the other row, for each row where that is, or -1."""
+    keys, readable = seen[name].keys, seen[name].can_be_read
     own = np.arange(len(readable))
     first = {"pair": first_places(keys.pairs), "near": first_places(keys.near), "source": first_places(keys.sources)}
     again = readable & (first["pair"] < own)
     near = readable & (first["near"] < own) & ~again
     source = readable & (first["source"] < own) & ~again & ~near
     found = {
-        "duplicate": np.where(again, first["pair"], -1),
-        "near_duplicate": np.where(near, first["near"], -1),
-        "several_targets": np.where(source, first["source"], -1),
+        ("duplicate", name): np.where(again, first["pair"], -1),
+        ("near_duplicate", name): np.where(near, first["near"], -1),
+        ("several_targets", name): np.where(source, first["source"], -1),
     }
     if name == "train":
         for other in ("test", "validation"):
@@ -230,7 +235,7 @@ def _between_rows(name: str, seen: Mapping[str, _Seen]) -> dict[str, NDArray[np.
                 continue
             pair = np.where(readable, places_in(keys.near, seen[other].keys.near), -1)
             of_source = np.where(readable & (pair < 0), places_in(keys.sources, seen[other].keys.sources), -1)
-            found[f"leaked_pair {other}"], found[f"leaked_source {other}"] = pair, of_source
+            found["leaked_pair", other], found["leaked_source", other] = pair, of_source
     return found
 
 
@@ -258,13 +263,13 @@ class _SecondPass:
         mine = seen[name]
         times = self.lengths.outliers(*mine.both_lengths) if self.lengths else np.zeros(len(mine.readable))
         times = np.where(mine.two_sided, times, 0.0)
-        told = {kind.row for kind in self.found.faults if kind.kind in ("empty", "marks", "copied")}
+        told = {row for kind in ("empty", "marks", "copied") for row in self.found.rows.get(kind, ())}
         for number, row in enumerate(rows):
             if row.trouble is not None:
                 continue
-            for kind, places in between.items():
+            for (kind, split), places in between.items():
                 if places[number] >= 0:
-                    self._tell_copy(kind, row, number, seen, int(places[number]), name)
+                    self._tell_copy(kind, row, number, seen[split].place(int(places[number])))
             for side, text in ((SIDES[0], row.source), (SIDES[1], row.target)):
                 if self.forms[side] is not None and form(text) not in (None, self.forms[side]):
                     self.found.add("normalization", number, row, side, f"{form(text)}: {around(text, 0, SHOWN)}")
@@ -273,10 +278,9 @@ class _SecondPass:
             if number not in told:
                 self._compare_sides(row, number, float(times[number]))
 
-    def _tell_copy(self, kind: str, row: Row, number: int, seen: Mapping[str, _Seen], other: int, name: str) -> None:
-        kind, _, split = kind.partition(" ")
+    def _tell_copy(self, kind: str, row: Row, number: int, other: str) -> None:
         shown = row.source if kind in ("several_targets", "leaked_source") else f"{row.source} → {row.target}"
-        value = f"as in {seen[split or name].place(other)}: {around(shown, 0, SHOWN)}"
+        value = f"as in {other}: {around(shown, 0, SHOWN)}"
         self.found.add(kind, number, row, "pair" if kind.endswith(("pair", "duplicate")) else "source", value)
 
     def _compare_sides(self, row: Row, number: int, times: float) -> None:
@@ -290,7 +294,7 @@ class _SecondPass:
                 shown = {"pair": f"{row.source} → {row.target}", "source": row.source, "target": row.target}[side]
                 self.found.add(kind, number, row, side, around(shown, 0, SHOWN))
         if times:
-            how = f"{times:.1f} times as long" if times > 1 else f"{1 / times:.1f} times shorter"
-            lengths = f"{len(row.source)} and {len(row.target)} characters, the target is {how} than usual"
-            value = f"{lengths.replace('long than', 'long as')}: {around(row.source, 0, SHOWN)} → {around(row.target, 0, SHOWN)}"
+            how = f"{times:.1f} times as long as" if times > 1 else f"{1 / times:.1f} times shorter than"
+            lengths = f"{len(row.source)} and {len(row.target)} characters, the target is {how} usual"
+            value = f"{lengths}: {around(row.source, 0, SHOWN)} → {around(row.target, 0, SHOWN)}"
             self.found.add("length", number, row, "pair", value)

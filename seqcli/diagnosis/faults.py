@@ -10,6 +10,8 @@ Side = Literal["source", "target", "pair"]
 
 USUAL = 0.1
 """A kind of fault that more than this share of a split's rows have is taken for the nature of the data, and told once."""
+NEVER_USUAL = ("unreadable", "bytes", "empty")
+"""Kinds that are faults however many rows have them: nobody means them, and training refuses the file or passes the rows over."""
 
 
 @dataclass(frozen=True)

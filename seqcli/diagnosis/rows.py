@@ -8,16 +8,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqcli.data.columns import Columns
+from seqcli.data.columns import Column, Columns, replace_text
 from seqcli.data.corpus import Corpus, read_parquet
-from seqcli.data.lines import byte_lines, find_files
+from seqcli.data.files import json_object
+from seqcli.data.lines import byte_lines, find_files, without_end
 from seqcli.diagnosis.encoding import around
 from seqcli.errors import DataError
 from seqcli.symbols import Example
@@ -28,7 +30,7 @@ Bytes = tuple[bytes, ...]
 
 class Row(NamedTuple):
     """A row: its texts; `others`, what its source has beside the text (tags, an image); its bytes; `trouble`, kind and value of a fault that keeps
-    it from being read; and whether it is an example at all (a blank line of a table is none)."""
+    it from being read; and whether it is an example at all (a table's header and a blank line are none)."""
 
     file: str
     line: int
@@ -42,19 +44,15 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Rows:
-    """One split: groups of `files` that are read side by side, and how; `rewritten` gives the bytes of a row with other texts, None where
-    rows are no bytes of their own. `columns` are the names of the source's and the target's, where they have names."""
+    """One split: groups of `files` that are read side by side, and how; `rewritten` gives the bytes of a row with other texts, None for a row
+    whose texts cannot be told in its bytes (one of a list, say). Where rows are no bytes of their own there is no `rewritten`, but the
+    `columns` of the source and of the target."""
 
     name: str
     files: Callable[[], list[tuple[Path, ...]]]
     read: Callable[[tuple[Path, ...]], Iterator[Row]]
-    rewritten: Callable[[Row, str, str], Bytes] | None = None
-    has_header: bool = False
-    columns: tuple[str, ...] = ()
-
-    def header(self, path: Path) -> bytes:
-        """The line with the names of the columns."""
-        return next(byte_lines(path), b"")
+    rewritten: Callable[[Row, str, str], Bytes | None] | None = None
+    columns: tuple[tuple[Column, ...], tuple[Column, ...]] = ((), ())
 
     def __iter__(self) -> Iterator[Row]:
         """The examples, and what should be one."""
@@ -77,50 +75,55 @@ def table_rows(paths: Sequence[str], columns: Columns, format: str) -> Rows:
     """TSV, CSV or JSON lines; `columns` are given by name if, and only if, a table has a header."""
     by_name = format == "jsonl" or any(isinstance(column, str) for column in columns.wanted())
     if format == "jsonl":
-        parts = _Parts(columns, _json_cells, _json_line)
+        parts = _Parts(columns, json_object, _json_line, is_blank=lambda text: not text.strip())
+    elif format == "csv":
+        parts = _Parts(columns, _csv_cells, _csv_line, _csv_records, has_header=by_name, numbered=True)
     else:
-        how = (_csv_cells, _csv_line) if format == "csv" else (_tsv_cells, _tsv_line)
-        parts = _Parts(columns, *how, has_header=by_name, numbered=True)
-    lines = _csv_records if format == "csv" else _lines
-    return Rows(
-        ", ".join(paths), lambda: [(path,) for path in find_files(paths)], lambda group: parts.rows(group[0], lines),
-        parts.rewritten, parts.has_header,
-    )  # fmt: skip
+        parts = _Parts(columns, _tsv_cells, _tsv_line, has_header=by_name, numbered=True)
+    return _rows_of(paths, parts)
 
 
 def pattern_rows(paths: Sequence[str], pattern: str, columns: Columns) -> Rows:
     """Lines taken apart by a regular expression."""
     expression = re.compile(pattern)
 
-    def cells(text: str, _header: list[str] | None) -> dict[str, Any]:
+    def cells(text: str) -> dict[str, Any]:
         match = expression.fullmatch(text)
         if match is None:
             raise DataError(f"the pattern {pattern!r} does not match")
         return match.groupdict()
 
-    def line(text: str, changed: Mapping[str, str], _header: list[str] | None) -> str:
+    def line(text: str, changes: Sequence[Change], _header: list[str] | None) -> str | None:
         match = expression.fullmatch(text)
         assert match is not None
-        for name in sorted(changed, key=match.start, reverse=True):
-            text = text[: match.start(name)] + changed[name] + text[match.end(name) :]
-        return text
+        named = {str(columns[0]): _flat(new) for columns, _, new in changes}
+        for name in sorted(named, key=match.start, reverse=True):
+            text = text[: match.start(name)] + named[name] + text[match.end(name) :]
+        # what was mended may be taken apart in another way
+        again = expression.fullmatch(text)
+        return text if again is not None and again.groupdict() == match.groupdict() | named else None
 
-    parts = _Parts(columns, cells, line)
-    return Rows(
-        ", ".join(paths), lambda: [(path,) for path in find_files(paths)], lambda group: parts.rows(group[0], _lines),
-        parts.rewritten,
-    )  # fmt: skip
+    return _rows_of(paths, _Parts(columns, cells, line))
+
+
+def _rows_of(paths: Sequence[str], parts: _Parts) -> Rows:
+    """The rows of files of lines, file after file."""
+    return Rows(", ".join(paths), lambda: _alone(paths), lambda group: parts.rows(group[0]), parts.rewritten)
+
+
+def _alone(paths: Sequence[str]) -> list[tuple[Path, ...]]:
+    """The files, each a group by itself."""
+    return [(path,) for path in find_files(paths)]
 
 
 def parquet_rows(paths: Sequence[str], columns: Columns) -> Rows:
     """Parquet files; a row's line is its number in its file, from 1."""
     columns.check_names()
-    names = (str(columns.source), str(columns.targets[0]))
 
     def read(group: tuple[Path, ...]) -> Iterator[Row]:
         return corpus_rows(read_parquet([str(group[0])], columns)).read(group)
 
-    return Rows(", ".join(paths), lambda: [(path,) for path in find_files(paths)], read, columns=names)
+    return Rows(", ".join(paths), lambda: _alone(paths), read, columns=_sides(columns))
 
 
 def corpus_rows(corpus: Corpus) -> Rows:
@@ -146,8 +149,8 @@ def _content(image: Any) -> bytes:
     return image if isinstance(image, bytes) else bytes(image.tobytes())
 
 
-def _decoded(data: bytes, line: int) -> tuple[str, tuple[str, str] | None]:
-    """A line as text without its end; what is not UTF-8 is told, and becomes �."""
+def _decoded(data: bytes, line: int, *, with_end: bool = False) -> tuple[str, tuple[str, str] | None]:
+    """A line as text, without its end unless asked for; what is not UTF-8 is told, and becomes �."""
     trouble = None
     try:
         text = data.decode()
@@ -155,7 +158,7 @@ def _decoded(data: bytes, line: int) -> tuple[str, tuple[str, str] | None]:
         text = data.decode(errors="replace")
         before = len(data[: error.start].decode(errors="replace"))
         trouble = ("bytes", f"0x{data[error.start]:02x} in {around(text.rstrip(), before, before + 1)}")
-    text = text.removesuffix("\n").removesuffix("\r")
+    text = text if with_end else without_end(text)
     return text.removeprefix("\ufeff") if line == 1 else text, trouble
 
 
@@ -174,37 +177,71 @@ def _parallel(group: tuple[Path, ...]) -> Iterator[Row]:
 
 
 def _lines_of_both(row: Row, source: str, target: str) -> Bytes:
-    return tuple(f"{_flat(text)}\n".encode() for text in (source, target))
+    """The line of each side; one whose text is the same is left as it is."""
+    sides = zip(row.raw, (row.source, row.target), (source, target), strict=True)
+    return tuple(raw if new == old else _one_line(new).encode() + _end(raw) for raw, old, new in sides)
+
+
+def _end(data: bytes) -> bytes:
+    """What ends a line: `\\n`, `\\r\\n`, or nothing."""
+    return data[len(data.removesuffix(b"\n").removesuffix(b"\r")) :]
+
+
+def _one_line(text: str) -> str:
+    """A text that stays one line."""
+    return text.replace("\n", " ").replace("\r", " ")
 
 
 def _flat(text: str) -> str:
     """A text that stays one cell of one line."""
-    return text.replace("\t", " ").replace("\n", " ").replace("\r", " ")
+    return _one_line(text).replace("\t", " ")
+
+
+def _sides(columns: Columns) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+    """The columns that the source, and that the target is in."""
+    return () if columns.source is None else (columns.source,), columns.targets
+
+
+Change = tuple[tuple[Column, ...], str, str]
+"""The columns of which one holds a text, the text, and what it becomes."""
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    return enumerate(byte_lines(path), start=1)
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """How a line of a table is taken apart into cells, by name or `numbered`, and put together again with some of them changed."""
+    """How a line of a table is taken apart into `cells`, by name or `numbered`, and `joined` again with some of them changed, None where they
+    cannot be; how a file is `cut` into such lines, and which of them are blank."""
 
     columns: Columns
-    cells: Callable[[str, list[str] | None], Any]
-    joined: Callable[[str, Mapping[str, str], list[str] | None], str]
+    cells: Callable[[str], Any]
+    joined: Callable[[str, Sequence[Change], list[str] | None], str | None]
+    cut: Callable[[Path], Iterator[tuple[int, bytes]]] = _lines
+    is_blank: Callable[[str], bool] = operator.not_
     has_header: bool = False
     numbered: bool = False
+    headers: dict[str, list[str]] = field(default_factory=dict)
+    """The header of each file that was read."""
 
-    def rows(self, path: Path, lines: Callable[[Path], Iterator[tuple[int, bytes]]]) -> Iterator[Row]:
-        """The rows of a file."""
-        found = lines(path)
-        header = self.cells(_decoded(next(found, (1, b""))[1], 1)[0], None) if self.has_header else None
-        names = self._names(header, path)
-        for line, data in found:
+    def rows(self, path: Path) -> Iterator[Row]:
+        """The rows of a file. Raises `DataError` for a header that cannot be read, or has not the columns."""
+        header: list[str] | None = None
+        names = None if self.has_header else self._names(None, f"{path}:1")
+        for line, data in self.cut(path):
             text, trouble = _decoded(data, line)
             where, raw = (str(path), line), (data,)
-            if not (text.strip() if self.cells is _json_cells else text):
+            if self.is_blank(text):
+                yield Row(*where, "", "", raw=raw, counts=False)
+                continue
+            if self.has_header and header is None:
+                header = self.headers[str(path)] = self._header(text, trouble, f"{path}:{line}")
+                names = self._names(header, f"{path}:{line}")
                 yield Row(*where, "", "", raw=raw, counts=False)
                 continue
             try:
-                row = self._named(self.cells(text, header), names, header)
+                row = self._named(self.cells(text), names, header)
                 chosen = self.columns.chooses(row, "")
                 example = self.columns.example(row, 0, "", path.parent)
             except DataError as error:
@@ -212,22 +249,31 @@ class _Parts:
                 yield Row(*where, "", "", raw=raw, trouble=told)
                 continue
             yield Row(*where, example.source, example.target or "", _others(example), raw, trouble, chosen)
+        if self.has_header and header is None:
+            self.columns.positions(None, f"{path}:1")
 
-    def rewritten(self, row: Row, source: str, target: str) -> Bytes:
-        """The line of a row with other texts; what is the same is left as it is."""
-        text = _decoded(row.raw[0], row.line)[0]
-        given = {self.columns.source: (row.source, source), self.columns.targets[0]: (row.target, target)}
-        changed = {str(column): new for column, (old, new) in given.items() if column is not None and new != old}
-        header = None
-        if self.has_header:
-            header = self.cells(_decoded(next(byte_lines(Path(row.file))), 1)[0], None)
-        return (f"{self.joined(text, changed, header)}\n".encode(),)
+    def rewritten(self, row: Row, source: str, target: str) -> Bytes | None:
+        """The line of a row with other texts; what is the same is left as it is. None where one of them is no cell of its own."""
+        sides = zip(_sides(self.columns), (row.source, row.target), (source, target), strict=True)
+        changes = [(columns, old, new) for columns, old, new in sides if columns and new != old]
+        line = self.joined(_decoded(row.raw[0], row.line)[0], changes, self.headers.get(row.file))
+        return None if line is None else (line.encode() + _end(row.raw[0]),)
 
-    def _names(self, header: list[str] | None, path: Path) -> dict[str, int] | None:
+    def _header(self, text: str, trouble: tuple[str, str] | None, where: str) -> list[str]:
+        """The names of a table's columns."""
+        if trouble is not None:
+            raise DataError(f"{where}: the names of the columns are not UTF-8 ({trouble[1]})")
+        try:
+            names: list[str] = self.cells(text)
+        except DataError as error:
+            raise DataError(f"{where}: the row with the names of the columns {error}") from error
+        return names
+
+    def _names(self, header: list[str] | None, where: str) -> dict[str, int] | None:
         """Where the wanted cells of a table stand; None where cells have names."""
         if not self.numbered:
             return None
-        places = self.columns.positions(header, f"{path}:1")
+        places = self.columns.positions(header, where)
         return {str(column): place for column, place in zip(self.columns.wanted(), places, strict=True)}
 
     def _named(self, cells: Any, names: dict[str, int] | None, header: list[str] | None) -> Any:
@@ -239,66 +285,91 @@ class _Parts:
         return {name: cells[place] for name, place in names.items()}
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    return enumerate(byte_lines(path), start=1)
-
-
-def _tsv_cells(text: str, _header: list[str] | None) -> list[str]:
+def _tsv_cells(text: str) -> list[str]:
     return text.split("\t")
 
 
-def _tsv_line(text: str, changed: Mapping[str, str], header: list[str] | None) -> str:
-    cells = text.split("\t")
-    for name, new in changed.items():
-        cells[int(name) if header is None else header.index(name)] = _flat(new)
-    return "\t".join(cells)
+def _tsv_line(text: str, changes: Sequence[Change], header: list[str] | None) -> str | None:
+    flat = [(columns, old, _flat(new)) for columns, old, new in changes]
+    cells = _changed(text.split("\t"), flat, header)
+    return None if cells is None else "\t".join(cells)
+
+
+def _changed(cells: list[str], changes: Sequence[Change], header: list[str] | None) -> list[str] | None:
+    """The cells with other texts in some: for each change the first of its columns that holds the text. None where none does."""
+    for columns, old, new in changes:
+        places = (column if isinstance(column, int) else (header or []).index(column) for column in columns)
+        place = next((place for place in places if cells[place] == old), None)
+        if place is None:
+            return None
+        cells[place] = new
+    return cells
 
 
 def _csv_records(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The rows of a CSV file, each of as many lines as it takes to close its quotes, by their first line."""
-    record, first = b"", 1
-    for line, data in _lines(path):
-        record, first = record + data, first if record else line
-        if record.count(b'"') % 2 == 0:
-            yield first, record
-            record = b""
-    if record:
-        yield first, record
+    """The rows of a CSV file, each of as many lines as `csv` takes for it, by their first line."""
+    csv.field_size_limit(2**31 - 1)
+    yield from _cut_csv(_lines(path))
 
 
-def _csv_cells(text: str, _header: list[str] | None) -> list[str]:
+def _cut_csv(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    taken: list[tuple[int, bytes]] = []
+
+    def texts() -> Iterator[str]:
+        for line, data in lines:
+            taken.append((line, data))
+            yield _decoded(data, line, with_end=True)[0]
+
+    reader = csv.reader(texts(), strict=True)
+    while True:
+        taken.clear()
+        closed = True
+        try:
+            if next(reader, None) is None:
+                return
+        except csv.Error as error:  # told by `_csv_cells`
+            closed = "end of data" not in str(error)
+        if not closed:
+            # a quotation mark that nothing closes costs its own line, not all that follow
+            yield taken[0]
+            yield from _cut_csv(iter(taken[1:]))
+            return
+        yield taken[0][0], b"".join(data for _, data in taken)
+
+
+def _csv_cells(text: str) -> list[str]:
     csv.field_size_limit(2**31 - 1)
     try:
-        return next(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except (csv.Error, StopIteration) as error:
+        first, *others = csv.reader(io.StringIO(text), strict=True)
+    except (csv.Error, ValueError) as error:
         raise DataError(f"is not valid CSV ({error})") from error
+    if others:
+        raise DataError("is not valid CSV (a second row begins in it)")
+    return first
 
 
-def _csv_line(text: str, changed: Mapping[str, str], header: list[str] | None) -> str:
-    cells = _csv_cells(text, header)
-    for name, new in changed.items():
-        cells[int(name) if header is None else header.index(name)] = new
+def _csv_line(text: str, changes: Sequence[Change], header: list[str] | None) -> str | None:
+    cells = _changed(_csv_cells(text), changes, header)
+    if cells is None:
+        return None
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(cells)
-    return out.getvalue()
+    # with \r\n as the end, cells with either of them are put into quotes
+    csv.writer(out).writerow(cells)
+    return out.getvalue().removesuffix("\r\n")
 
 
-def _json_cells(text: str, _header: list[str] | None) -> Any:
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"is no JSON ({error})") from error
-    if not isinstance(row, dict):
-        raise DataError("is no JSON object with columns")
-    return row
-
-
-def _json_line(text: str, changed: Mapping[str, str], _header: list[str] | None) -> str:
+def _json_line(text: str, changes: Sequence[Change], _header: list[str] | None) -> str | None:
     row = json.loads(text)
-    for name, new in changed.items():
-        within = row
-        *above, last = [name] if name in row else name.split(".")
-        for part in above:
-            within = within[part]
-        within[last] = new
-    return json.dumps(row, ensure_ascii=False)
+    if not all(replace_text(row, columns, old, new) for columns, old, new in changes):
+        return None
+    line = json.dumps(row, ensure_ascii=False)
+    # half a surrogate pair in a column that is not read cannot be written but as an escape
+    return line if _encodes(line) else json.dumps(row)
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from seqcli.recipe.data import DiskData, FilesData, HubData, ShapeCaptionsData, ShapeQuestionsData
 from seqcli.recipe.model import (
     ConvEncoder,
     FeaturesEncoder,
-    ImageEncoder,
     ImageTextEncoder,
     PatchEncoder,
-    TextEncoder,
     attends,
     blocks_of,
+    encoders,
     halved,
     image_encoder,
     memory_width,
@@ -21,19 +18,7 @@ from seqcli.recipe.model import (
 )
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.sides import FeatureGrid, Pixels
-
-Broken = Iterator[tuple[tuple[str, ...], str]]
-"""The path and a sentence for each rule that a recipe breaks."""
-
-
-def encoders(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], TextEncoder | ImageEncoder]]:
-    """The encoders that are one thing, each with its path."""
-    encoder, path = recipe.model.encoder, ("model", "encoder")
-    if isinstance(encoder, ImageTextEncoder):
-        yield (*path, "image"), encoder.image
-        yield (*path, "text"), encoder.text
-    else:
-        yield path, encoder
+from seqcli.recipe.tree import Broken
 
 
 def _reads_what_is_there(recipe: Recipe) -> Broken:
@@ -110,7 +95,7 @@ def _image_text(recipe: Recipe) -> Broken:
 
 def _grids(recipe: Recipe) -> Broken:
     pixels = recipe.source.image
-    for path, encoder in encoders(recipe):
+    for path, encoder in encoders(recipe.model):
         if not isinstance(encoder, (ConvEncoder, PatchEncoder, FeaturesEncoder)):
             continue
         if encoder.positions == "sinusoidal" and encoder.hidden_size % 4:
@@ -136,7 +121,7 @@ def _grids(recipe: Recipe) -> Broken:
 
 
 def _stages(recipe: Recipe) -> Broken:
-    for path, encoder in encoders(recipe):
+    for path, encoder in encoders(recipe.model):
         if isinstance(encoder, ConvEncoder) and len(blocks_of(encoder)) != len(encoder.channels):
             yield (
                 (*path, "blocks"),

@@ -19,11 +19,12 @@ from seqcli.recipe.yaml_parser import MAX_DEPTH, Unreadable, parse_yaml
 MAX_BYTES = 1_000_000
 
 
-def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: str, overrides: Sequence[str] = (), *, of_run: bool = False) -> Recipe:
     """Reads the recipe at `path`, a file or the name of a shipped recipe, with `key.path=value` overrides written into it.
 
     Raises `RecipeError` whose text has a line for every mistake, in the order of the file, then of the overrides. Keys and
-    values are checked first; the rules that tie several keys together, once those are right.
+    values are checked first; the rules that tie several keys together, once those are right; of a recipe `of_run` those that hold for what is
+    trained already.
     """
     file = find_recipe(path)
     try:
@@ -36,7 +37,9 @@ def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
     recipe, found = check(tree)
     mistakes += [one for one in found if not _told(one.path, mistakes)]
     if recipe is not None:
-        mistakes += (Mistake(place_of(tree, path), path, message) for path, message in broken_rules(recipe))
+        mistakes += (
+            Mistake(place_of(tree, path), path, message) for path, message in broken_rules(recipe, of_run=of_run)
+        )
     if recipe is None or mistakes:
         raise RecipeError("\n".join(map(str, sorted(mistakes, key=lambda mistake: mistake.place))))
     return recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Union
 
 from pydantic import Field
@@ -322,3 +323,13 @@ class Model(Section):
     """Which tables are one: the target's embeddings and the output layer (Press & Wolf 2017), the two sides' embeddings, or all three."""
     initialization: Initialization = Initialization()
     """What the weights start from."""
+
+
+def encoders(model: Model) -> Iterator[tuple[tuple[str, ...], TextEncoder | ImageEncoder]]:
+    """The encoders that are one thing, each with its path in a recipe."""
+    encoder, path = model.encoder, ("model", "encoder")
+    if isinstance(encoder, ImageTextEncoder):
+        yield (*path, "image"), encoder.image
+        yield (*path, "text"), encoder.text
+    else:
+        yield path, encoder

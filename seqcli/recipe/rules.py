@@ -16,7 +16,7 @@ from seqcli.recipe.data import (
     held_out,
     named,
 )
-from seqcli.recipe.image_rules import IMAGE_RULES, Broken, encoders
+from seqcli.recipe.image_rules import IMAGE_RULES
 from seqcli.recipe.model import (
     DotAttention,
     FeedforwardDecoder,
@@ -29,19 +29,24 @@ from seqcli.recipe.model import (
     TransformerSection,
     TransformerStack,
     attends,
+    encoders,
     image_encoder,
     memory_width,
     text_encoder,
 )
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.search_rules import SEARCH_RULES
-from seqcli.recipe.section import Column, Paths
+from seqcli.recipe.section import as_list
+from seqcli.recipe.training import SgdSection
+from seqcli.recipe.tree import Broken, shown
 
 
-def broken_rules(recipe: Recipe) -> Broken:
-    """The path and a sentence for every rule that the recipe breaks."""
+def broken_rules(recipe: Recipe, *, of_run: bool = False) -> Broken:
+    """The path and a sentence for every rule that the recipe breaks; those that came when runs had broken them already do not count for a
+    recipe `of_run`, one that is kept in a run's folder."""
     for rule in RULES:
-        yield from rule(recipe)
+        if not (of_run and rule in NOT_OF_RUNS):
+            yield from rule(recipe)
 
 
 def _steps_or_epochs(recipe: Recipe) -> Broken:
@@ -145,7 +150,7 @@ def _radius_of_zeros(recipe: Recipe) -> Broken:
 
 
 def _heads(recipe: Recipe) -> Broken:
-    for path, stack in [*encoders(recipe), (("model", "decoder"), recipe.model.decoder)]:
+    for path, stack in [*encoders(recipe.model), (("model", "decoder"), recipe.model.decoder)]:
         if not isinstance(stack, TransformerStack):
             continue
         path = (*path, "heads")
@@ -197,6 +202,18 @@ def _ties(recipe: Recipe) -> Broken:
         )
 
 
+def _shared_alike(recipe: Recipe) -> Broken:
+    if recipe.target.tokenizer.kind != "shared":
+        return
+    for key in ("lowercase", "normalize"):
+        own, of_source = getattr(recipe.target, key), getattr(recipe.source, key)
+        if own != of_source:
+            yield (
+                ("target", key),
+                f"{shown(own)}, but the shared tokenizer is the source's, whose {key} is {shown(of_source)}; give both the same",
+            )
+
+
 def _has_validation(recipe: Recipe) -> bool:
     return named(recipe.data, "validation") or "validation" in held_out(recipe.data)
 
@@ -244,6 +261,15 @@ def _teacher_forcing(recipe: Recipe) -> Broken:
     decoder = recipe.model.decoder
     if recipe.training.teacher_forcing < 1 and not isinstance(decoder, RecurrentDecoder):
         yield ("training", "teacher_forcing"), f"below 1 needs a recurrent decoder, not {decoder.kind}"
+
+
+def _nesterov(recipe: Recipe) -> Broken:
+    optimizer = recipe.training.optimizer
+    if isinstance(optimizer, SgdSection) and optimizer.nesterov and not optimizer.momentum:
+        yield (
+            ("training", "optimizer", "nesterov"),
+            "looks ahead along the momentum, and there is none; raise momentum, as to 0.9, or leave nesterov out",
+        )
 
 
 def _r_drop(recipe: Recipe) -> Broken:
@@ -309,7 +335,7 @@ def _numbered_columns(recipe: Recipe) -> Broken:
     if not isinstance(data, (HubData, DiskData, FilesData)):
         return
     columns = {key: value for key in Columns.model_fields if (value := getattr(data.columns, key)) is not None}
-    numbered = [key for key, column in columns.items() if any(isinstance(one, int) for one in _each(column))]
+    numbered = [key for key, column in columns.items() if any(isinstance(one, int) for one in as_list(column))]
     named = [key for key in columns if key not in numbered]
     if numbered and isinstance(data, FilesData) and _tabular(data):
         if named:
@@ -322,22 +348,25 @@ def _numbered_columns(recipe: Recipe) -> Broken:
         )
 
 
-def _each(column: Column | list[Column]) -> list[Column]:
-    return column if isinstance(column, list) else [column]
+def _where_of_tables(recipe: Recipe) -> Broken:
+    data = recipe.data
+    if not isinstance(data, FilesData) or not _tabular(data):
+        return
+    for column, value in data.where.items():
+        if not isinstance(value, str):
+            yield (
+                ("data", "where", column),
+                f"{shown(value)} is in no cell of CSV or TSV, where all is text; write it in quotes, as '{shown(value)}'",
+            )
 
 
 def _tabular(data: FilesData) -> bool:
     """Whether all files are CSV or TSV, by their format or else by their names."""
     if data.format != "auto":
         return data.format in ("csv", "tsv")
-    names = [name for paths in (data.train, data.validation, data.test) for name in _names(paths)]
+    splits = (data.train, data.validation, data.test)
+    names = [name for paths in splits if paths is not None for name in as_list(paths)]
     return all(re.search(r"\.(csv|tsv)(\.gz)?$", name) for name in names)
-
-
-def _names(paths: Paths | None) -> list[str]:
-    if paths is None:
-        return []
-    return [paths] if isinstance(paths, str) else paths
 
 
 def _line_pattern(recipe: Recipe) -> Broken:
@@ -364,18 +393,23 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _heads,
     _learned_positions,
     _ties,
+    _shared_alike,
     _hold_out,
     _watching_needs_validation,
     _rewinding_needs_checkpoints,
     _best_metric,
     _teacher_forcing,
+    _nesterov,
     _r_drop,
     _doubly_stochastic,
     _copying,
     _sharding,
     _string_lengths,
     _numbered_columns,
+    _where_of_tables,
     _line_pattern,
     *SEARCH_RULES,
     *IMAGE_RULES,
 )
+NOT_OF_RUNS = (_shared_alike, _nesterov, _where_of_tables)
+"""Rules that refuse what did nothing: a run that was trained so is what it is."""

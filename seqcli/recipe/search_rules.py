@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from seqcli.recipe.image_rules import Broken
 from seqcli.recipe.model import HardMonotonicAttention, RecurrentDecoder, attends
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.search import Search
+from seqcli.recipe.tree import Broken
 
 
 def _groups(recipe: Recipe) -> Broken:

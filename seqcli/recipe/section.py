@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal, TypeVar, Union
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,6 +31,14 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 Column = Union[str, Annotated[int, Field(ge=0)]]
 Paths = Union[str, Annotated[list[str], Field(min_length=1)]]
+
+
+T = TypeVar("T")
+
+
+def as_list(one_or_several: T | list[T]) -> list[T]:
+    """What may be written as one thing or as a list, as a list."""
+    return one_or_several if isinstance(one_or_several, list) else [one_or_several]
 
 
 class Section(BaseModel):

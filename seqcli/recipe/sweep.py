@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from seqcli.recipe.yaml_parser import Unreadable, parse_yaml
 SEED = "seed"
 LONGEST_NAME = 60
 """Letters of a value in a folder's name."""
+MOST_BYTES = 200
+"""Bytes of a folder's name: file systems have room for 255, and a number may follow."""
 OPENING, CLOSING = "[{", "]}"
 
 
@@ -110,7 +113,7 @@ def combinations(axes: Sequence[Axis]) -> list[Combination]:
     taken: set[str] = set()
     for values in product(*(axis.values for axis in axes)):
         chosen = {axis.key: value for axis, value in zip(axes, values, strict=True)}
-        name = _unused(",".join(f"{short[key]}={_as_name(words[key][chosen[key]])}" for key in named), taken)
+        name = _unused(_fitting(",".join(f"{short[key]}={_as_name(words[key][chosen[key]])}" for key in named)), taken)
         taken.add(name)
         overrides = tuple(f"{key}={value}" for key, value in chosen.items())
         settings = tuple((short[key], words[key][chosen[key]]) for key in named if key != SEED)
@@ -146,6 +149,14 @@ def _as_name(words: str) -> str:
     """Words as part of a folder's name."""
     name = re.sub(r"[^\w.+-]+", "-", words)[:LONGEST_NAME].rstrip("-.")
     return (name if words.startswith("-") else name.lstrip("-")) or "empty"
+
+
+def _fitting(name: str) -> str:
+    """The name, or, where no folder can have one so long, its beginning and a digest of the whole."""
+    data = name.encode()
+    if len(data) <= MOST_BYTES:
+        return name
+    return f"{data[:MOST_BYTES].decode(errors='ignore')}~{hashlib.blake2b(data, digest_size=4).hexdigest()}"
 
 
 def _unused(name: str, taken: set[str]) -> str:

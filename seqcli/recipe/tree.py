@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Union
 
 Scalar = Union[str, int, float, bool, None]
 KeyPath = tuple[Union[str, int], ...]
+
+Broken = Iterator[tuple[tuple[str, ...], str]]
+"""The path and a sentence for each rule that a recipe breaks."""
 
 
 @dataclass(frozen=True, order=True)

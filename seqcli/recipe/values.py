@@ -18,6 +18,7 @@ EXPECTED = {
     "bool_type": "true or false",
     "string_type": "text",
     "list_type": "a list",
+    "dict_type": "keys with values, as in {key: value}",
 }
 BOUNDS = {
     "greater_than_equal": ("at least", "ge"),
@@ -29,7 +30,8 @@ BOUNDS = {
 
 def value_message(at: Located, value: Any, expectations: list[str]) -> str:
     """A sentence about the value: what it is, what it is not, and how to write it where that can be told."""
-    expected = " or ".join(dict.fromkeys(expectations))
+    several = len(set(expectations)) > 1
+    expected = " or ".join(dict.fromkeys(_of_number(one) if several else one for one in expectations))
     words = choices(at.field.annotation) if at.field is not None else ()
     hint = word_hint(value, words)[0]
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 and "a whole number" in expectations:
@@ -41,6 +43,28 @@ def value_message(at: Located, value: Any, expectations: list[str]) -> str:
     return f"{shown(value)} is not {expected}{hint}"
 
 
+def _of_number(expected: str) -> str:
+    """A bound as it stands beside something else that is expected, which need not be a number."""
+    if not expected.startswith(tuple(words for words, _ in BOUNDS.values())):
+        return expected
+    return f"a number {'of ' if expected.startswith('at ') else ''}{expected}"
+
+
+def _plain(bound: float) -> str:
+    """A bound as one writes it: whole numbers to the last digit."""
+    return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"
+
+
+def _exact_length(at: Located) -> int | None:
+    """How long a list must be, where there is but one length."""
+    metadata = at.field.metadata if at.field is not None else []
+    least, most = (
+        next((getattr(each, name) for each in metadata if hasattr(each, name)), None)
+        for name in ("min_length", "max_length")
+    )
+    return least if least == most else None
+
+
 def expectation(error: Any, at: Located) -> str:
     """What pydantic's `error` expected, as the end of a sentence that begins "… is not"."""
     kind, about = error["type"], error.get("ctx", {})
@@ -49,11 +73,13 @@ def expectation(error: Any, at: Located) -> str:
         return EXPECTED[kind]
     if kind in BOUNDS:
         words, bound = BOUNDS[kind]
-        return f"{words} {about[bound]:g}"
+        return f"{words} {_plain(about[bound])}"
     if kind == "literal_error" and at.field is not None:
         return f"one of {', '.join(choices(at.field.annotation))}"
     if kind == "string_pattern_mismatch" and at.field is not None:
         return f"allowed. {at.field.description}".rstrip(".")
+    if kind in ("too_short", "too_long") and (count := _exact_length(at)) is not None:
+        return f"{measure} of exactly {count}"
     if kind in ("too_short", "string_too_short"):
         return f"{measure} of {about['min_length']} or more"
     if kind == "too_long":

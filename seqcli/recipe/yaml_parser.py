@@ -118,7 +118,9 @@ class _Parser:
             self.next()
             node = self.node((*path, event.value), self.at(event.start_mark))
             if (first := entries.get(event.value)) is not None:
-                self.refuse(event, (*path, event.value), f"this key was already given on line {first.key_place.line}")
+                # an override is one line, which has no number
+                where = "" if first.key_place.override else f" on line {first.key_place.line}"
+                self.refuse(event, (*path, event.value), f"this key was already given{where}")
             else:
                 entries[event.value] = node
         self.next()

@@ -147,6 +147,38 @@ def test_what_cannot_be_read_is_listed(call: Callable[..., Any]) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "rows", "told"),
+    [
+        # the columns are those that `seqcli train` would take
+        ("a.tsv", "de\ten\nein Hund\ta dog\n", 1, []),
+        ("a.csv", "word,tags,pronunciation\na,b,c\n", 1, []),
+        ("a.jsonl", '{"de": "ein Hund", "en": "a dog"}\n{"de"\n', 2, [(2, "unreadable")]),
+        ("a.csv", 'de,en\na,b\n"c" d,e\n', 2, [(3, "unreadable")]),
+        # and where it would refuse the file, the first two
+        ("a.tsv", b"Stra\xdfe\tstreet\nHund\tdog\n", 2, [(1, "bytes")]),
+        ("a.tsv", "one\nHund\tdog\n", 2, [(1, "unreadable")]),
+    ],
+)
+def test_columns_that_are_not_named(
+    call: Callable[..., Any], name: str, content: str | bytes, rows: int, told: list[tuple[int, str]]
+) -> None:
+    Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
+    ended = call("doctor", name, "--json")
+    assert ended.code == (3 if told else 0), ended.err
+    found = json.loads(ended.out)
+    assert found["splits"]["train"]["rows"] == rows
+    assert [(fault["line"], fault["fault"]) for fault in found["faults"]] == told
+
+
+def test_what_cannot_be_mended_is_told(call: Callable[..., Any]) -> None:
+    rows = [{"source": source, "target": [target, f"{target} Yes."]} for source, target in PAIRS[:50]]
+    rows[5]["target"] = ["A dog &amp; a man", "two"]
+    Path("train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    ended = call("doctor", "train.jsonl", "--columns", "source,target", "--clean", "clean")
+    assert "mended: none; not mended, since the text cannot be changed by itself: 1 entity" in ended.err
+
+
 def test_what_is_printed(call: Callable[..., Any]) -> None:
     write("tsv", spoilt())
     ended = call("doctor", "train.tsv", "--limit", "1")

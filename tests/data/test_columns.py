@@ -64,7 +64,7 @@ def test_grids_of_numbers() -> None:
     assert (grid.dtype, grid.tolist()) == (np.float32, [[[1.0, 2.5], [3.0, 4.0]]])
 
 
-@pytest.mark.parametrize("value", [5, True, {"a": 1}, [[1, 2], [3]], ["a"], [[{}]]])
+@pytest.mark.parametrize("value", [5, True, {"a": 1}, [[1, 2], [3]], ["a"], [[{}]], [[10**400]]])
 def test_what_is_no_image_is_refused(value: Any, recwarn: pytest.WarningsRecorder) -> None:
     assert refused({"image": value}, image="image").startswith(f"here:4: column 'image' holds {value!r:.80}, but an")
     assert not recwarn.list
@@ -138,7 +138,20 @@ def test_boxes_of_what_cannot_be_read() -> None:
 
 @pytest.mark.parametrize(
     "boxes",
-    [5, "[[0, 1]]", {"a": 1}, [5], [[]], [[1]], [[1, 2, 3]], [[1, 2, 3, 4, 5]], [["a", "b"]], [[None, 1]], ["ab"]],
+    [
+        5,
+        "[[0, 1]]",
+        {"a": 1},
+        [5],
+        [[]],
+        [[1]],
+        [[1, 2, 3]],
+        [[1, 2, 3, 4, 5]],
+        [["a", "b"]],
+        [[None, 1]],
+        ["ab"],
+        [[0, 10**400]],
+    ],
 )
 def test_boxes_that_are_none(boxes: Any) -> None:
     told = refused({"image": picture(), "b": boxes}, image="image", boxes="b")

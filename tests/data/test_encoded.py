@@ -81,6 +81,11 @@ def test_nothing_left_is_an_error(tokenizer: VocabularyTokenizer, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_examples_are_not_examples_left_out(tokenizer: VocabularyTokenizer, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has no examples$"):
+        encode_corpus(corpus_of([]), tokenizer, tokenizer, tmp_path)
+
+
 def test_reversed_source_and_features(tokenizer: VocabularyTokenizer, tmp_path: Path) -> None:
     corpus = corpus_of([("ab", "xy")], features=("F",))
     encoded = encode_corpus(corpus, tokenizer, tokenizer, tmp_path)
@@ -220,6 +225,15 @@ def test_a_cache_that_cannot_be_written_is_replaced_and_told(tmp_path: Path, mon
     with pytest.warns(UserWarning, match="SEQCLI_CACHE names another folder"):
         folder = cache_folder()
     assert os.access(folder, os.W_OK)
+
+
+def test_where_nobody_has_a_home_the_cache_is_replaced_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.warns(UserWarning, match=r"cannot be written \(Could not determine home directory"):
+        assert os.access(cache_folder(), os.W_OK)
 
 
 def test_cache_keys_tell_apart_what_differs() -> None:

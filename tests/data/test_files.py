@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,30 @@ def test_a_missing_column_lists_those_there_are(tmp_path: Path) -> None:
         ("x.csv", 'source,target\na,b\n"c,d\n', ":3: the row that starts here is not valid CSV"),
         ("x.csv", "source,target\na\rb,c\n", ":2: the row that starts here is not valid CSV"),
         ("x.jsonl", '{"source": "a", "target": "b"}\n{"source"\n', ":2: is no JSON"),
-        ("x.jsonl", "[1]\n", ":1: is no JSON object"),
+        (
+            "x.jsonl",
+            '{"source": "a", "target": "b"}\n{"source"\n',
+            ":2: is no JSON (Expecting ':' delimiter at column 10): {",
+        ),
+        (
+            "x.jsonl",
+            '{"source": 1,}\x1b[31m\n',
+            ":1: is no JSON (Expecting property name enclosed in double quotes at column 14): {",
+        ),
+        ("x.jsonl", "[1]\n", ":1: is no JSON object with columns; write one object a line, as in jq -c '.[]': [1]"),
+        (
+            "x.json",
+            '[\n  {"source": "a"}\n]\n',
+            ":1: is no JSON (Expecting value at column 2; write one object a line, as in jq -c '.[]'): [",
+        ),
+        (
+            "x.json",
+            '{\n  "source": "a"\n}\n',
+            ":1: is no JSON (Expecting property name enclosed in double quotes at column 2; write one",
+        ),
+        ("x.tsv", "", ":1: there is no column 'source'; the file is empty"),
+        ("x.csv", "\n\n", ":1: there is no column 'source'; the file is empty"),
+        ("x.tsv", "\n\nsource\tx\n", ":3: there is no column 'target'; there are: source, x"),
         ("x.jsonl", "[" * 100_000, ":1: is no JSON"),
         ("x.jsonl", '{"source": 7, "target": "b"}\n', ":1: column 'source' holds 7, but a text is needed"),
         ("x.jsonl", '{"source": "\\ud800", "target": "b"}\n', ":1: column 'source' holds half a surrogate pair"),
@@ -110,12 +134,16 @@ def test_a_missing_column_lists_those_there_are(tmp_path: Path) -> None:
 )
 def test_bad_rows_are_named(tmp_path: Path, name: str, data: str, told: str) -> None:
     path = write(tmp_path / name, data)
-    assert message(read_files([path])).startswith(path + told)
+    said = message(read_files([path]))
+    assert said.startswith(path + told)
+    assert said.isprintable()
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     assert "no such file" in message(read_files([str(tmp_path / "*.tsv")]))
-    assert "no such file" in message(read_text([str(tmp_path)], [str(tmp_path)]))
+    assert "is a folder; name the files in it" in message(read_text([str(tmp_path)], [str(tmp_path)]))
+    os.mkfifo(tmp_path / "pipe.tsv")
+    assert "pipe.tsv: is no file, but a pipe" in message(read_files([str(tmp_path / "*.tsv")]))
     with pytest.raises(DataError, match="cannot tell the format"):
         read_files(["data.xls"])
     with pytest.raises(DataError, match="is a number"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import os
 import random
 import struct
@@ -15,6 +17,8 @@ import pytest
 from PIL import ExifTags
 from PIL import Image as pillow
 
+from seqcli.data.columns import Columns
+from seqcli.data.files import read_files
 from seqcli.data.images import MOST_PIXELS, FeatureReader, PixelReader, image_size
 from seqcli.errors import DataError
 
@@ -268,6 +272,26 @@ def test_files_are_named_and_rows_too(tmp_path: Path) -> None:
         assert "\n" not in str(raised.value)
     with pytest.raises(DataError, match="^table.csv:7: the image cannot be read"):
         PixelReader(4, 4).read(b"no picture", "table.csv:7")
+
+
+def test_an_image_in_base64(tmp_path: Path) -> None:
+    data = base64.b64encode(encoded(noise(40, 40))).decode()
+    rows = tmp_path / "a.jsonl"
+    rows.write_text(json.dumps({"image": data, "target": "b"}) + "\n")
+    corpus = read_files([str(rows)], Columns(None, image="image"))
+    assert len(corpus.digest()) == 32
+    for reader, refused in (
+        (PixelReader(4, 4), "the image cannot be read"),
+        (FeatureReader(1, 1, 4), "is no array of features"),
+    ):
+        (example,) = corpus.read()
+        with pytest.raises(DataError) as raised:
+            reader.read(example.image, example.origin)
+        assert f"…: {refused} (an image is its bytes or a path; base64 is not read)" in str(raised.value)
+        assert len(str(raised.value)) < 300
+    with pytest.raises(DataError) as raised:
+        PixelReader(4, 4).read("a\x1b[31m.png", "here:1")
+    assert str(raised.value).isprintable()
 
 
 FILES = {

@@ -202,7 +202,7 @@ def test_nothing_to_learn_from(learn: Learn) -> None:
 
 def test_too_small_a_vocabulary_says_what_it_takes() -> None:
     for kind in ("bpe", "unigram"):
-        with pytest.raises(DataError, match="vocabulary_size 8: it takes 34 at least"):
+        with pytest.raises(DataError, match="vocabulary_size = 8: it takes 34 at least"):
             learn_subwords(["abcdefghijklmnopqrstuvwxyzäöü"], kind=kind, vocabulary_size=8)  # type: ignore[arg-type]
 
 

@@ -165,7 +165,7 @@ evaluation: {metrics: [loss, blue]}
         (
             "data: {kind: dates}",
             "data: {kind: files, train: x, columns: {source: -1}}",
-            "r.yaml:2:49  data.columns.source  -1 is not text or at least 0",
+            "r.yaml:2:49  data.columns.source  -1 is not text or a number of at least 0",
         ),
         (
             "data: {kind: dates}",
@@ -175,7 +175,23 @@ evaluation: {metrics: [loss, blue]}
         (
             "steps: 10",
             "steps: 10\n  optimizer: {kind: adam, betas: [0.9]}",
-            "r.yaml:10:34  training.optimizer.betas  [0.9] is not a list of 2 or more",
+            "r.yaml:10:34  training.optimizer.betas  [0.9] is not a list of exactly 2",
+        ),
+        (
+            "steps: 10",
+            "steps: 10\n  optimizer: {kind: adam, betas: [0.9, 0.99, 0.999]}",
+            "r.yaml:10:34  training.optimizer.betas  [0.9, 0.99, 0.999] is not a list of exactly 2",
+        ),
+        ("seed: 1", "seed: 4294967296", "r.yaml:1:7  seed  4294967296 is not less than 4294967296"),
+        (
+            "steps: 10",
+            "steps: 10\n  teacher_forcing: 1.5",
+            "r.yaml:10:20  training.teacher_forcing  1.5 is not at most 1",
+        ),
+        (
+            "data: {kind: dates}",
+            "data: {kind: files, train: x, where: label}",
+            "r.yaml:2:38  data.where  'label' is not keys with values, as in {key: value}",
         ),
         ("data: {kind: dates}\n", "", "r.yaml:1:1  data  is missing: Where the examples come from."),
         ("data: {kind: dates}", "data: {kind: dates, locales: [no, 1]}", "r.yaml:2:35  data.locales.1  1 is not text"),
@@ -224,6 +240,7 @@ def test_overrides_are_written_in_turn(write, right: str) -> None:
         ("a..b=3", "an override is written key.path=value, as in training.steps=100"),
         ("seed=", "there is no value after seed=; for nothing write seed=null"),
         ("data={kind: dates", "a { is not closed before this point, or a comma is missing"),
+        ("data={kind: dates, kind: copy}", "data.kind  this key was already given"),
         ("seed=*x", "seed  aliases such as *x are not read; write the value out"),
         (
             "training.lerning_rate=3",

@@ -77,6 +77,14 @@ def test_names_are_short_and_of_their_own_and_stay_the_same_when_seeds_are_added
     assert [each.name for each in long] == [f"name={'x' * 60}", f"name={'x' * 60}~2"]
 
 
+def test_a_folder_can_have_every_name() -> None:
+    many = [f"data.{key}={'ж' * 70},{'ж' * 60}б" for key in ("name", "path", "train")]
+    names = [each.name for each in combinations(read_axes([*many, "seed=1,2"]))]
+    assert len(set(names)) == 16
+    assert max(len(name.encode()) for name in names) < 255
+    assert all(name.startswith("name=жжж") for name in names)
+
+
 def test_sections_are_called_by_what_tells_them_apart() -> None:
     models = ["{encoder: {kind: gru, layers: 2}, dropout: 0.1}", "{encoder: {kind: lstm, layers: 1}, dropout: 0.1}"]
     found = combinations(read_axes([f"model={','.join(models)}", "seed=1"]))
