@@ -99,7 +99,9 @@ def test_what_does_not_fit_is_refused(base: Path, tmp_path: Path, override: str,
     assert not (tmp_path / "tuned").exists()
 
 
-@pytest.mark.parametrize("override", ["model.dropout=0.3", "source.max_length=9", "model.initialization={weights: he_normal}"])
+@pytest.mark.parametrize(
+    "override", ["model.dropout=0.3", "source.max_length=9", "model.initialization={weights: he_normal}"]
+)
 def test_dropout_and_lengths_are_free(base: Path, tmp_path: Path, override: str) -> None:
     tuned = experiment(tmp_path / "tuned", MORE, override, f"training.start_from={base}")
     assert_equal(weights(tuned), dict(seqcli.load(base).translator.model.state_dict()))

@@ -203,11 +203,15 @@ def csv_cells(path: Path) -> Cells:
 
 
 def format_of(paths: Sequence[str]) -> Format:
-    """The format that the ending of the first file's name says; `DataError` where it says none."""
-    name = paths[0].removesuffix(".gz")
+    """The format that the ending of the first file's name says, whatever its case; of one that says none TSV, where the first line has a tab.
+    Raises `DataError` where neither tells."""
+    name = paths[0].lower().removesuffix(".gz")
     for ending, chosen in _ENDINGS.items():
         if name.endswith(ending):
             return chosen
+    first = Path(paths[0])
+    if existing([str(first)]) and "\t" in next(numbered_lines(first), (1, ""))[1]:
+        return "tsv"
     raise DataError(f"{paths[0]}: cannot tell the format from the name; say format: parquet, jsonl, csv or tsv")
 
 

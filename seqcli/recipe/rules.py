@@ -361,12 +361,12 @@ def _where_of_tables(recipe: Recipe) -> Broken:
 
 
 def _tabular(data: FilesData) -> bool:
-    """Whether all files are CSV or TSV, by their format or else by their names."""
+    """Whether all files are CSV or TSV, by their format or else by their names, of which an unknown one may be TSV."""
     if data.format != "auto":
         return data.format in ("csv", "tsv")
     splits = (data.train, data.validation, data.test)
     names = [name for paths in splits if paths is not None for name in as_list(paths)]
-    return all(re.search(r"\.(csv|tsv)(\.gz)?$", name) for name in names)
+    return not any(re.search(r"\.(parquet|jsonl|ndjson|json)(\.gz)?$", name.lower()) for name in names)
 
 
 def _line_pattern(recipe: Recipe) -> Broken:

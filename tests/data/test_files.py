@@ -150,6 +150,16 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         read_files(["data.jsonl"], Columns(source=0))
 
 
+@pytest.mark.parametrize("name", ["turkish-train", "pairs.txt", "PAIRS.TSV"])
+def test_a_name_that_says_nothing_is_tsv_where_there_is_a_tab(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, "a\tb\n")
+    assert [example.target for example in read_files([path], Columns(source=0, target=1)).read()] == ["b"]
+    with pytest.raises(DataError, match="cannot tell the format"):
+        read_files([write(tmp_path / "empty", "")])
+    with pytest.raises(DataError, match="cannot tell the format"):
+        read_files([write(tmp_path / "blanks", "a b\nc\td\n")])
+
+
 def test_several_files_follow_each_other(tmp_path: Path) -> None:
     for name in "ba":
         write(tmp_path / f"{name}.tsv", f"{name}1\tx\n{name}2\ty\n")
