@@ -122,8 +122,8 @@ def _trained(experiment: Experiment, last: int) -> Iterator[float]:
         for record in records:
             if record.event == "train":
                 yield float("nan") if record.grad_norm is None else record.grad_norm
-            if record.step >= last:
-                return
+                if record.step >= last:
+                    return
 
 
 def _batch(experiment: Experiment, length: int | None, examples: int) -> Batch:

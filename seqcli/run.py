@@ -340,7 +340,9 @@ class Run(Translates):
 
         `seqcli.gradient_flow.run_history` has the same over training. `SeqcliError` for a model without states.
         """
-        step = read_state(self.checkpoint).get("step", 0)
+        state = read_state(self.checkpoint)
+        # an average is of several steps, and counts as the last of them
+        step = max(state.get("steps", [state.get("step", 0)]))
         batch = measured_batch(self.recipe, self.translator, length=length, examples=examples)
         return measure_gradients(self.translator.model, batch, step=int(step))
 
