@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.autograd import DeviceType, profiler_util
+from torch.autograd import profiler_util
 from torch.profiler import ProfilerActivity, profile
 
 from seqcli.build.batches import load_batch
@@ -178,7 +178,7 @@ def shares_of(events: Iterable[profiler_util.FunctionEventAvg], device: torch.de
     seconds: dict[str, float] = {}
     for event in events:
         # a GPU's kernels are told of once more by themselves, beside the operations that have started them
-        if event.device_type == DeviceType.CPU:
+        if event.device_type.name == "CPU":
             kind = _kind_of_work(event.key or "")
             time_taken = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
             seconds[kind] = seconds.get(kind, 0.0) + float(time_taken)
