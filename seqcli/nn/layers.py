@@ -31,6 +31,27 @@ class SideBySide(nn.Linear):
         return projected.chunk(self.parts, dim=-1)
 
 
+GATES = {"RNN_TANH": 1, "GRU": 3, "LSTM": 4}
+
+
+def matrices_in(layer: nn.Module) -> int:
+    """How many matrices, one below another, each weight of a layer is: gates, which torch keeps in one, or projections `SideBySide`."""
+    if isinstance(layer, nn.RNNBase):
+        return GATES[layer.mode]
+    return layer.parts if isinstance(layer, SideBySide) else 1
+
+
+def matrices_by_weight(model: nn.Module) -> dict[str, int]:
+    """How many matrices each weight of a model is, by its name; those that are one are left out."""
+    return {
+        f"{place}.{name}" if place else name: count
+        for place, layer in model.named_modules()
+        if (count := matrices_in(layer)) > 1
+        for name, _ in layer.named_parameters(recurse=False)
+        if name.startswith("weight")
+    }
+
+
 class FeedForward(nn.Module):
     """W₂·activation(W₁·x), the same at every position (Vaswani et al. 2017, §3.3)."""
 
