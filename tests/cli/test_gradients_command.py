@@ -6,19 +6,16 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 
 import seqcli
 from seqcli.averaging import average_checkpoints
-from seqcli.experiment import Experiment
 from seqcli.figures.curves import read_records
-from seqcli.gradient_flow import _trained, recipe_history, run_history
+from seqcli.gradient_flow import recipe_history, run_history
 from seqcli.recipe.load import load_recipe
-from seqcli.types import Progress
 
 SMALL = ("threads=1", "model.encoder.hidden_size=8", "model.decoder.hidden_size=16")
 
@@ -100,12 +97,6 @@ def test_training_on_the_way_is_that_of_a_run(copy_run: Path, tiny: tuple[str, .
     assert kept.clipping is not None
     # a record of the run is the mean of ten steps
     np.testing.assert_allclose(found.clipping.norms.reshape(-1, 10).mean(axis=1), kept.clipping.norms[:10], rtol=1e-6)
-
-
-def test_a_spike_at_the_last_step_does_not_stand_for_its_record() -> None:
-    records = [Progress("train", 1, 0, grad_norm=1.0), Progress("spike", 2, 0), Progress("train", 2, 0, grad_norm=2.0)]
-    experiment = SimpleNamespace(train=lambda: (record for record in records))
-    assert list(_trained(cast("Experiment", experiment), 2)) == [1.0, 2.0]
 
 
 def test_an_average_counts_as_the_last_of_its_steps(copy_run: Path, tmp_path: Path) -> None:
