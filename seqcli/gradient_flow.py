@@ -12,7 +12,7 @@ from seqcli.analysis.flow import Clipping, GradientFlow, GradientHistory
 from seqcli.analysis.gradients import measure_gradients
 from seqcli.errors import RecipeError
 from seqcli.experiment import Experiment, first_steps, initial_model, prepare, walking
-from seqcli.figures.curves import read_records
+from seqcli.metrics import read_records
 from seqcli.recipe.schema import Recipe
 from seqcli.run import CHECKPOINTS, METRICS, load, make_translator, measured_batch
 from seqcli.training.checkpoint import load_weights, step_folder, step_folders, step_of

@@ -2,7 +2,7 @@
 in float32.
 
 A product's factors are rounded to bfloat16, which has the exponents of float32 and 8 bits of its digits; it is summed up in float32 by the unit
-itself, and what comes out is rounded once more. Whether that pays is a question to the processor: `pays` asks it.
+itself, and what comes out is rounded once more. Whether that is faster depends on the processor: `pays` measures it.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from seqcli.errors import is_out_of_memory
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.symbols import UNK
 from seqcli.training.optim import Optimizer
-from seqcli.training.precision import reduced
+from seqcli.training.precision import computing_in
 from seqcli.training.step import Objective, losses
 from seqcli.training.team import Team
 from seqcli.types import Batch
@@ -193,7 +193,7 @@ def _peak_of_step(model: Seq2Seq, shape: Shape, objective: Objective) -> int:
 
 
 def _forward_backward(model: Seq2Seq, batch: Batch, objective: Objective) -> None:
-    with reduced(objective.precision, batch.source.device):
+    with computing_in(objective.precision, batch.source.device):
         loss, _ = losses(Team().replica(model), batch, objective)
     torch.autograd.backward(loss)
 

@@ -13,8 +13,8 @@ import pytest
 
 import seqcli
 from seqcli.averaging import average_checkpoints
-from seqcli.figures.curves import read_records
 from seqcli.gradient_flow import recipe_history, run_history
+from seqcli.metrics import read_records
 from seqcli.recipe.load import load_recipe
 
 SMALL = ("threads=1", "model.encoder.hidden_size=8", "model.decoder.hidden_size=16")
