@@ -211,9 +211,9 @@ def decoding_flops(run: Path, beam: int, forced: int, lines: Sequence[str]) -> f
     """The floating-point operations that the matrix products of translating a sentence are, the mean over some."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    from seqcli.training.flops import CPU_KERNELS
+    from seqcli.training.flops import KERNELS
 
-    with FlopCounterMode(display=False, custom_mapping=CPU_KERNELS) as counter:
+    with FlopCounterMode(display=False, custom_mapping=KERNELS) as counter:
         native(["threads=1"], run, beam, forced)(lines)
     return float(counter.get_total_flops()) / len(lines)
 

@@ -404,7 +404,7 @@ def about(row: Result, seeds: Sequence[int], now: str) -> Record:
 def made_with(folder: Path) -> Record:
     """What a run was made with, and what it took: seconds without validation and checkpoints."""
     import seqcli
-    from seqcli.figures.curves import read_records
+    from seqcli.metrics import read_records
     from seqcli.report.facts import cost_of
     from seqcli.run import ENVIRONMENT, METRICS
 

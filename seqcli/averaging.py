@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seqcli.errors import RecipeError, SeqcliError
 from seqcli.evaluation.metrics import worth
-from seqcli.figures.curves import read_records
+from seqcli.metrics import read_records
 from seqcli.recipe.schema import Recipe
 from seqcli.run import CHECKPOINTS, METRICS, find_checkpoint, read_recipe
 from seqcli.training.checkpoint import average_weights, read_state, save_weights, step_folders, step_of

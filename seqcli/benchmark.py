@@ -29,7 +29,17 @@ COUNTED_EXAMPLES = 48
 PROFILED_STEPS = 3
 
 KINDS_OF_WORK = {
-    "matrix products": ("mm", "addmm", "addmm_", "bmm", "baddbmm", "mkldnn_rnn_layer", "mkldnn_rnn_layer_backward"),
+    "matrix products": (
+        "mm",
+        "addmm",
+        "addmm_",
+        "bmm",
+        "baddbmm",
+        "mkldnn_rnn_layer",
+        "mkldnn_rnn_layer_backward",
+        "_cudnn_rnn",
+        "_cudnn_rnn_backward",
+    ),
     "convolutions": (
         "mkldnn_convolution",
         "_slow_conv2d_forward",
@@ -40,12 +50,22 @@ KINDS_OF_WORK = {
     "attention kernels": (
         "_scaled_dot_product_flash_attention_for_cpu",
         "_scaled_dot_product_flash_attention_for_cpu_backward",
+        "_flash_attention_forward",
+        "_flash_attention_backward",
+        "_efficient_attention_forward",
+        "_efficient_attention_backward",
+        "_scaled_dot_product_cudnn_attention",
+        "_scaled_dot_product_cudnn_attention_backward",
     ),
     "random numbers": ("bernoulli_", "random_", "randint", "native_dropout", "_Dropout"),
     "softmax": ("_softmax", "_log_softmax", "_softmax_backward_data", "_log_softmax_backward_data", "exp_", "amax"),
     "norms": (
         "native_layer_norm",
         "native_layer_norm_backward",
+        "native_batch_norm",
+        "native_batch_norm_backward",
+        "cudnn_batch_norm",
+        "cudnn_batch_norm_backward",
     ),
     "copies": ("copy_", "cat", "index_select", "index", "fill_", "zero_", "stack", "clone", "embedding_dense_backward"),
     "optimizer": ("_fused_adam_", "_fused_adamw_", "_fused_sgd_", "linalg_vector_norm"),
@@ -99,7 +119,7 @@ def bench(experiment: Experiment, steps: int) -> Report:
         machine_flops_per_second=machine,
         mfu=flops * speed.tokens_per_second / machine,
         peak_bytes=speed.peak_bytes,
-        shares=profile_steps(step, batches[:PROFILED_STEPS]),
+        shares=profile_steps(step, batches[:PROFILED_STEPS], device),
     )
 
 
@@ -142,18 +162,26 @@ def flops_per_token(experiment: Experiment) -> float:
     return training_flops(experiment.model, examples, objective) / sum(example.target_tokens for example in examples)
 
 
-def profile_steps(step: Callable[[Batch], object], batches: Iterable[Batch]) -> dict[str, float]:
-    """The share of each kind of work in the time of some steps, largest first."""
+def profile_steps(step: Callable[[Batch], object], batches: Iterable[Batch], device: torch.device) -> dict[str, float]:
+    """The share of each kind of work in the device's time of some steps, largest first."""
     # the profiler would announce itself on stderr
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
     with profile(activities=activities) as profiler:
         for batch in batches:
             step(batch)
+    return shares_of(profiler.key_averages(), device)
+
+
+def shares_of(events: Iterable[profiler_util.FunctionEventAvg], device: torch.device) -> dict[str, float]:
+    """The share of each kind of work in the time that some operations, as a profiler tells of them, have taken on the device."""
     seconds: dict[str, float] = {}
-    for event in profiler.key_averages():
-        kind = _kind_of_work(event.key)
-        seconds[kind] = seconds.get(kind, 0.0) + _own_time(event)
+    for event in events:
+        # a GPU's kernels are told of once more by themselves, beside the operations that have started them
+        if event.device_type.name == "CPU":
+            kind = _kind_of_work(event.key or "")
+            time_taken = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
+            seconds[kind] = seconds.get(kind, 0.0) + float(time_taken)
     total = sum(seconds.values())
     return {kind: share / total for kind, share in sorted(seconds.items(), key=lambda item: -item[1])}
 
@@ -162,7 +190,3 @@ def _kind_of_work(operation: str) -> str:
     name = operation.removeprefix("aten::")
     found = (kind for kind, names in KINDS_OF_WORK.items() if name in names)
     return next(found, "element-wise and the rest")
-
-
-def _own_time(event: profiler_util.FunctionEventAvg) -> float:
-    return float(event.self_device_time_total if torch.cuda.is_available() else event.self_cpu_time_total)

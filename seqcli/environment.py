@@ -13,8 +13,8 @@ import torch
 import seqcli
 
 
-def environment() -> dict[str, Any]:
-    """What a run that starts here and now is made with, as plain values; `commit` only where seqcli is run from a git checkout."""
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a run that starts here and now on this device is made with, as plain values; `commit` only where seqcli is run from a git checkout."""
     commit = commit_of(Path(seqcli.__file__).parents[1])
     return {
         "seqcli": seqcli.__version__,
@@ -25,7 +25,7 @@ def environment() -> dict[str, Any]:
         "processor": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
 
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -30,12 +30,13 @@ from seqcli.build.training import (
 from seqcli.data.batching import Rows
 from seqcli.data.tokenizer import Tokenizer, same_symbols
 from seqcli.environment import environment
-from seqcli.errors import SeqcliError
+from seqcli.errors import RecipeError, SeqcliError
 from seqcli.evaluation.evaluate import evaluate
 from seqcli.evaluation.metrics import worth
 from seqcli.identity import fingerprint, refuse_changes, refuse_other_data, refuse_other_start
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.dump import dump_recipe
+from seqcli.recipe.loggers import Loggers as LoggersSection
 from seqcli.recipe.model import text_encoder
 from seqcli.recipe.schema import Recipe
 from seqcli.run import (
@@ -200,7 +201,8 @@ class Experiment:
         validation = self.data.validation
         if validation is None:
             return None
-        examples = [validation.example(row) for row in range(len(validation))]
+        # only the leader validates
+        examples = [validation.example(row) for row in range(len(validation))] if self.team.leads else []
         translator = make_translator(
             self.recipe, self.team.plain(self.model), self.data.source_tokenizer, self.data.target_tokenizer
         )
@@ -362,13 +364,40 @@ def _take_up_newest(experiment: Experiment) -> None:
         )
 
 
+def walking(recipe: Recipe, last: int) -> Recipe:
+    """The recipe as it is trained to look at its first steps, up to `last`: with a record of each step, and without what would only take time,
+    or tell others of it."""
+    training = recipe.training
+    watched = training.schedule.kind == "plateau" or training.early_stopping is not None
+    changes: dict[str, object] = {"log_every": 1}
+    if not watched:
+        changes["validate_every"] = last + 1
+    return recipe.model_copy(update={"training": training.model_copy(update=changes), "loggers": LoggersSection()})
+
+
+def first_steps(experiment: Experiment, last: int, name: str) -> Iterator[Progress]:
+    """Train up to step `last`, as `walking` has it; yield the record of each step. Raises `RecipeError` where the recipe, of that `name`, has
+    fewer."""
+    if last > experiment.total_steps:
+        raise RecipeError(
+            f"{name} trains {experiment.total_steps:,} steps, so there is no step {last:,}; raise training.steps"
+        )
+    walked = replace(experiment, recipe=walking(experiment.recipe, last))
+    with closing(walked.train()) as records:  # type: ignore[type-var]
+        for record in records:
+            if record.event == "train":
+                yield record
+                if record.step >= last:
+                    return
+
+
 def write_run_files(experiment: Experiment) -> None:
     """The files that make the run directory self-contained. Raises `StorageError` if it cannot be written."""
-    folder = experiment.folder
+    folder, device = experiment.folder, next(experiment.model.parameters()).device
     experiment.data.source_tokenizer.save(folder, "source")
     experiment.data.target_tokenizer.save(folder, "target")
     write_file(folder / DATA, (json.dumps(fingerprint(experiment.data), indent=1) + "\n").encode())
-    write_file(folder / ENVIRONMENT, (json.dumps(environment(), indent=1) + "\n").encode())
+    write_file(folder / ENVIRONMENT, (json.dumps(environment(device), indent=1) + "\n").encode())
     # last, because a folder with a recipe counts as a run
     write_file(folder / RECIPE, dump_recipe(experiment.recipe).encode())
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,8 @@ import numpy as np
 from seqcli.analysis.flow import Clipping, GradientFlow, GradientHistory
 from seqcli.analysis.gradients import measure_gradients
 from seqcli.errors import RecipeError
-from seqcli.experiment import Experiment, initial_model, prepare
-from seqcli.figures.curves import read_records
-from seqcli.recipe.loggers import Loggers
+from seqcli.experiment import Experiment, first_steps, initial_model, prepare, walking
+from seqcli.metrics import read_records
 from seqcli.recipe.schema import Recipe
 from seqcli.run import CHECKPOINTS, METRICS, load, make_translator, measured_batch
 from seqcli.training.checkpoint import load_weights, step_folder, step_folders, step_of
@@ -89,41 +87,17 @@ def recipe_history(
     """
     wanted, norms = sorted(set(steps)), list[float]()
     with tempfile.TemporaryDirectory(prefix="seqcli-gradients-") as folder:
-        experiment = prepare(_told_of_every_step(recipe, wanted[-1]), Path(folder))
-        if wanted[-1] > experiment.total_steps:
-            raise RecipeError(
-                f"{label} trains {experiment.total_steps:,} steps, so there is no step {wanted[-1]:,}; raise training.steps"
-            )
+        experiment = prepare(walking(recipe, wanted[-1]), Path(folder))
         batch = _batch(experiment, length, examples)
         flows = [_measured(experiment, batch)] if 0 in wanted else []
         if wanted[-1] == 0:
             return GradientHistory(label, tuple(flows), None)
-        for norm in _trained(experiment, wanted[-1]):
-            norms.append(norm)
+        for record in first_steps(experiment, wanted[-1], label):
+            norms.append(float("nan") if record.grad_norm is None else record.grad_norm)
             if experiment.position.step in wanted:
                 flows.append(_measured(experiment, batch))
     every = np.arange(1, len(norms) + 1)
     return GradientHistory(label, tuple(flows), Clipping(every, np.array(norms), recipe.training.clip_norm, 1))
-
-
-def _told_of_every_step(recipe: Recipe, last: int) -> Recipe:
-    """The recipe with a record of each step, and without what would only take time, or tell others of it."""
-    training = recipe.training
-    watched = training.schedule.kind == "plateau" or training.early_stopping is not None
-    changes: dict[str, object] = {"log_every": 1}
-    if not watched:
-        changes["validate_every"] = last + 1
-    return recipe.model_copy(update={"training": training.model_copy(update=changes), "loggers": Loggers()})
-
-
-def _trained(experiment: Experiment, last: int) -> Iterator[float]:
-    """Train up to step `last`; after each step the length of its gradient before clipping, NaN where it was no number."""
-    with closing(experiment.train()) as records:  # type: ignore[type-var]
-        for record in records:
-            if record.event == "train":
-                yield float("nan") if record.grad_norm is None else record.grad_norm
-            if record.step >= last:
-                return
 
 
 def _batch(experiment: Experiment, length: int | None, examples: int) -> Batch:

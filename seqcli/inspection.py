@@ -14,18 +14,16 @@ import torch
 
 from seqcli.analysis.activations import LayerActivity, layer_activities
 from seqcli.analysis.embeddings import EmbeddingMap, embedding_map
-from seqcli.build.batches import load_batch
-from seqcli.build.data import open_split
-from seqcli.build.training import build_objective, build_optimizer, build_schedule
+from seqcli.build.training import build_average, build_optimizer
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import RecipeError
-from seqcli.experiment import Experiment, initial_model, prepare
-from seqcli.models.seq2seq import Seq2Seq
+from seqcli.experiment import Experiment, first_steps, initial_model, prepare, walking
 from seqcli.recipe.load import load_recipe
-from seqcli.recipe.model import text_encoder
+from seqcli.recipe.model import Model, text_encoder
 from seqcli.recipe.schema import Recipe
-from seqcli.run import RECIPE, Run, load, make_translator
-from seqcli.training.step import train_step
+from seqcli.run import RECIPE, Run, held_out, load, make_translator
+from seqcli.training.checkpoint import Position
+from seqcli.training.team import Team
 from seqcli.types import Batch
 
 Activities = dict[str, list[LayerActivity]]
@@ -43,7 +41,7 @@ def open_subject(subject: str, overrides: Sequence[str] = (), *, checkpoint: str
         return load(subject, overrides, checkpoint=checkpoint)
     if checkpoint is not None:
         raise RecipeError(f"--checkpoint {checkpoint}: {subject} is a recipe, which has no checkpoints; give a run")
-    with _prepared(subject, overrides) as experiment:
+    with _prepared(load_recipe(subject, overrides)) as experiment:
         data, recipe = experiment.data, experiment.recipe
         translator = make_translator(recipe, experiment.model.eval(), data.source_tokenizer, data.target_tokenizer)
         return Run(experiment.folder, recipe, translator, experiment.folder)
@@ -72,22 +70,22 @@ def recipe_activities(
 
     Each of `starts` (see `start_overrides`) is a model of its own with all weight matrices but the embeddings filled in that way; the
     embeddings are the recipe's, so that all read the same. Without any, the recipe's own start. All see the same `sentences` of the
-    validation split (where there is none, of the training data) and learn from the same batches. Raises `RecipeError`.
+    validation split (where there is none, of the training data) and learn from the same batches. Raises `RecipeError`, also where the recipe
+    has not so many steps.
     """
-    recipes = {start: load_recipe(recipe, [*overrides, *start_overrides(start)]) for start in starts}
-    with _prepared(recipe, overrides) as experiment:
+    own = load_recipe(recipe, overrides)
+    models = {start: load_recipe(recipe, [*overrides, *start_overrides(start)]).model for start in starts}
+    with _prepared(walking(own, steps)) as experiment:
         batch = probe_batch(experiment, sentences)
         found: Activities = {}
-        for name, one in (recipes or {"at the start": experiment.recipe}).items():
-            model = _started(one, experiment)
-            found[name] = layer_activities(model, batch)
+        for name, section in (models or {"at the start": own.model}).items():
+            one = _started(experiment, section, name)
+            found[name] = layer_activities(one.model, batch)
             if steps:
-                own = replace(
-                    experiment, recipe=one, model=model, optimizer=build_optimizer(one.training.optimizer, model)
-                )
-                take_steps(own, steps)
-                after = f"{name}, {steps} steps" if recipes else f"after {steps} steps"
-                found[after] = layer_activities(model, batch)
+                for _ in first_steps(one, steps, recipe):
+                    pass
+                after = f"{name}, {steps} steps" if models else f"after {steps} steps"
+                found[after] = layer_activities(one.model, batch)
         return found
 
 
@@ -97,8 +95,7 @@ def run_activities(
     """What each layer of a run's model does, and what it did before the first step: the recipe's seed makes that model again."""
     run = load(folder, overrides, checkpoint=checkpoint)
     translator, recipe = run.translator, run.recipe
-    corpus = open_split(recipe.data, "validation") or open_split(recipe.data, "train")
-    assert corpus is not None
+    corpus = held_out(recipe.data)
     examples = list(itertools.islice((one for one in corpus.read() if one.target), sentences))
     batch = translator.batch(examples, [translator.encode_target(one.target or "") for one in examples])
     first = initial_model(recipe, translator.source_tokenizer, translator.target_tokenizer).to(batch.source.device)
@@ -146,37 +143,35 @@ def probe_batch(experiment: Experiment, sentences: int) -> Batch:
     return corpus.batch(rows).to(next(experiment.model.parameters()).device)
 
 
-def take_steps(experiment: Experiment, steps: int) -> None:
-    """Train `experiment.model` for the first `steps` steps of its recipe; nothing is kept on disk."""
-    training = experiment.recipe.training
-    objective, schedule = build_objective(training), build_schedule(training.schedule, experiment.total_steps)
-    batches = _batches(experiment)
-    for number in range(1, steps + 1):
-        group = list(itertools.islice(batches, training.accumulation))
-        rate = training.optimizer.learning_rate * schedule(number)
-        train_step(experiment.model, experiment.optimizer, rate, group, objective, number=number)
-
-
-def _batches(experiment: Experiment) -> Iterator[Batch]:
-    for epoch in itertools.count():
-        for rows in experiment.plan(epoch):
-            yield load_batch(experiment.recipe, experiment.data, rows, epoch)
-
-
-def _started(recipe: Recipe, experiment: Experiment) -> Seq2Seq:
-    """The model of `recipe` before its first step, with the embeddings of the experiment's own."""
-    data = experiment.data
+def _started(experiment: Experiment, section: Model, name: str) -> Experiment:
+    """The experiment, in a folder of its own, with the model of `section` before its first step, and its own model's embeddings."""
+    recipe, data, training = (
+        experiment.recipe.model_copy(update={"model": section}),
+        experiment.data,
+        experiment.recipe.training,
+    )
     model = initial_model(recipe, data.source_tokenizer, data.target_tokenizer)
     given = dict(experiment.model.named_parameters())
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("embedding.weight"):
-                parameter.copy_(given[name])
-    return model.to(next(experiment.model.parameters()).device)
+        for place, parameter in model.named_parameters():
+            if place.endswith("embedding.weight"):
+                parameter.copy_(given[place])
+    model = model.to(next(experiment.model.parameters()).device)
+    return replace(
+        experiment,
+        recipe=recipe,
+        folder=experiment.folder / name,
+        model=model,
+        optimizer=build_optimizer(training.optimizer, model),
+        average=build_average(training, model),
+        # a team keeps what computes its model's loss
+        team=Team(),
+        position=Position(),
+    )
 
 
 @contextmanager
-def _prepared(recipe: str, overrides: Sequence[str]) -> Iterator[Experiment]:
+def _prepared(recipe: Recipe) -> Iterator[Experiment]:
     """An experiment in a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="seqcli-inspection-") as folder:
-        yield prepare(load_recipe(recipe, overrides), Path(folder))
+        yield prepare(recipe, Path(folder))

@@ -7,6 +7,8 @@
     metrics.jsonl      every record of training
     sent.jsonl         which of them trackers have got
     checkpoints/       step-…, best, average
+    not-a-number.jsonl the examples of the last step whose loss was no number
+    shortlist.npz      the shortlist, once a search has asked for one
 
 It refers to nothing outside itself, so it can be moved or mailed. From Python:
 
@@ -64,7 +66,7 @@ from seqcli.export.ctranslate2 import export_ctranslate2
 from seqcli.export.folder import Exported, export_safetensors, read_export
 from seqcli.export.onnx import export_onnx
 from seqcli.models.seq2seq import Seq2Seq
-from seqcli.recipe.data import AlgorithmicData
+from seqcli.recipe.data import AlgorithmicData, Data
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
 from seqcli.search.sampling import Sampling
@@ -340,7 +342,9 @@ class Run(Translates):
 
         `seqcli.gradient_flow.run_history` has the same over training. `SeqcliError` for a model without states.
         """
-        step = read_state(self.checkpoint).get("step", 0)
+        state = read_state(self.checkpoint)
+        # an average is of several steps, and counts as the last of them
+        step = max(state.get("steps", [state.get("step", 0)]))
         batch = measured_batch(self.recipe, self.translator, length=length, examples=examples)
         return measure_gradients(self.translator.model, batch, step=int(step))
 
@@ -553,9 +557,14 @@ def measured_batch(recipe: Recipe, translator: Translator, *, length: int | None
     data = recipe.data
     if isinstance(data, AlgorithmicData) and length is not None:
         data = data.model_copy(update={"shortest": length, "longest": length})
+    return batch_of_one_length(translator, held_out(data).read(), count=examples, length=length)
+
+
+def held_out(data: Data) -> Corpus:
+    """The validation split, or the training split where there is no other."""
     corpus = open_split(data, "validation") or open_split(data, "train")
     assert corpus is not None
-    return batch_of_one_length(translator, corpus.read(), count=examples, length=length)
+    return corpus
 
 
 def as_example(text: str, row: int, origin: str, separator: str | None, target: str | None = None) -> Example:

@@ -15,6 +15,8 @@ Image = Union[bytes, str, NDArray[Any]]
 beforehand, `float32 (rows,columns,D)`."""
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
+NOT_THERE = -1
+"""What stands for a symbol of the other side where that has none."""
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 
 

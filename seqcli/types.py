@@ -57,6 +57,12 @@ class Batch:
         """
         return real_labels(self.labels)
 
+    @cached_property
+    def lengths(self) -> Tensor:
+        """How many symbols each row of the source has, (B,), in main memory, where kernels for sequences want it; found before a batch goes
+        to a GPU, for the same reason."""
+        return self.source_mask.sum(dim=1).cpu()
+
     @property
     def target_tokens(self) -> int:
         """How many labels are not padding."""
@@ -94,10 +100,14 @@ class Batch:
         columns = (self.source, self.source_mask, self._known_target(), self.index)
         source, mask, target, index = (torch.cat((one, one)) for one in columns)
         if self.image is None:
-            return Batch(source, mask, target, index)
+            return self._as_long_twice(Batch(source, mask, target, index))
         # the images too, since what is dropped of them differs between the two
         image_of = None if self.image_of is None else torch.cat((self.image_of, self.image_of + len(self.image)))
-        return Batch(source, mask, target, index, torch.cat((self.image, self.image)), image_of)
+        return self._as_long_twice(Batch(source, mask, target, index, torch.cat((self.image, self.image)), image_of))
+
+    def _as_long_twice(self, doubled: Batch) -> Batch:
+        vars(doubled)["lengths"] = torch.cat((self.lengths, self.lengths))
+        return doubled
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`; its index stays where it is."""
@@ -111,6 +121,7 @@ class Batch:
         names = ("source", "source_mask", "target", "image", "image_of")
         columns = {name: column for name in names if (column := getattr(self, name)) is not None}
         changed = replace(self, **{name: change(column) for name, column in columns.items()})
+        vars(changed)["lengths"] = self.lengths
         if self.target is not None:
             vars(changed)["real_labels"] = change(self.real_labels)
         return changed
@@ -289,7 +300,3 @@ class Progress:
     gradient_norms: dict[str, float] = field(default_factory=dict)
     seconds: float | None = None
     peak_bytes: int | None = None
-
-
-MEASURED_ANEW = ("tokens_per_second", "seconds", "peak_bytes")
-"""The fields of `Progress` that depend on the machine and its mood: two runs of one recipe differ in these alone."""

@@ -6,8 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 from seqcli.environment import commit_of, environment, processor
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -51,4 +54,11 @@ def test_the_processor_has_its_name(tmp_path: Path) -> None:
 
 
 def test_every_value_can_be_told() -> None:
-    assert all(isinstance(value, str | int) and value != "" for value in environment().values())
+    assert all(isinstance(value, str | int) and value != "" for value in environment(CPU).values())
+
+
+def test_the_device_is_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: f"GPU {device.index}")
+    assert environment(CPU)["device"] == "cpu"
+    assert environment(torch.device("cuda:1"))["device"] == "GPU 1"

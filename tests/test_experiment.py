@@ -16,11 +16,13 @@ from cli.run_files import records
 import seqcli
 from seqcli.data.files import read_text
 from seqcli.errors import DataError, SeqcliError
-from seqcli.experiment import Experiment, prepare, spread
+from seqcli.experiment import Experiment, first_steps, prepare, spread
 from seqcli.identity import differences
 from seqcli.recipe import model
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
+from seqcli.training.team import Team
+from seqcli.types import Progress
 
 
 def kinds(union: Any) -> list[str]:
@@ -457,6 +459,24 @@ def test_samples_are_spread_over_the_validation_split_and_change_nothing(tmp_pat
         (split.example(row).source, split.example(row).target) for row in rows
     ]
     assert all(torch.equal(weights[0][name], weights[3][name]) for name in weights[0])
+
+
+def test_a_spike_at_the_last_step_does_not_stand_for_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [Progress("train", 1, 0), Progress("spike", 2, 0), Progress("train", 2, 0), Progress("checkpoint", 2, 0)]
+    monkeypatch.setattr(Experiment, "train", lambda experiment: (record for record in told))
+    experiment = prepare(recipe_of(), tmp_path)
+    assert list(first_steps(experiment, 2, "copy")) == [told[0], told[2]]
+
+
+def test_only_the_leader_holds_the_validation_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = prepare(recipe_of(), tmp_path)
+    assert experiment.data.validation is not None
+    monkeypatch.setattr(type(experiment.data.validation), "example", lambda corpus, row: pytest.fail("is read"))
+    experiment.team = Team(rank=1, size=2)
+    # it must not be None, since all of a team come to a validation
+    assert experiment._validator() is not None
 
 
 def test_rows_spread() -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
+from seqcli.analysis.activations import layer_activities
 from seqcli.errors import RecipeError
 from seqcli.experiment import prepare
 from seqcli.inspection import (
     embedding_tables,
     is_run,
     open_subject,
+    probe_batch,
     recipe_activities,
     run_activities,
     side_embeddings,
     start_overrides,
-    take_steps,
 )
 from seqcli.recipe.load import load_recipe
 
@@ -53,16 +53,24 @@ def test_without_a_start_the_recipes_own(tiny: tuple[str, ...]) -> None:
 
 
 def test_the_steps_are_those_of_training(tiny: tuple[str, ...], tmp_path: Path) -> None:
-    """The same weights, to the last bit, as a run that stops there has."""
-    recipe = load_recipe("copy", [*tiny, "training.validate_every=null", "model.dropout=0.1"])
-    walked, trained = prepare(recipe, tmp_path / "a"), prepare(recipe, tmp_path / "b")
-    torch.manual_seed(5)
-    take_steps(walked, 7)
-    torch.manual_seed(5)
+    """What a run that stops there has come to, over the ends of epochs."""
+    changes = ("data.examples=300", "training.accumulation=3", "model.dropout=0.1")
+    found = recipe_activities("copy", [*tiny, *changes], steps=7, sentences=16)["after 7 steps"]
+    recipe = load_recipe("copy", [*tiny, *changes, "training.validate_every=null", "training.moving_average=0.9"])
+    trained = prepare(recipe, tmp_path)
+    assert trained.steps_an_epoch < 7
+    assert len(trained.plan(0)) % 3, "the last step of an epoch has fewer batches"
     list(trained.train(stop=lambda: trained.position.step >= 7))
     assert trained.position.step == 7
-    theirs = trained.model.state_dict()
-    assert all(torch.equal(tensor, theirs[name]) for name, tensor in walked.model.state_dict().items())
+    there = layer_activities(trained.model, probe_batch(trained, 16))
+    weights = [[one.weights.deviation for one in layers if one.weights] for layers in (found, there)]
+    assert len(weights[0]) > 8
+    assert weights[0] == weights[1]
+
+
+def test_there_are_no_steps_beyond_the_last(tiny: tuple[str, ...]) -> None:
+    with pytest.raises(RecipeError, match="copy trains 2 steps, so there is no step 3"):
+        recipe_activities("copy", [*tiny, "training.steps=2"], steps=3, sentences=8)
 
 
 def test_a_run_before_its_first_step_and_now(copy_run: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:

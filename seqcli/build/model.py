@@ -33,11 +33,11 @@ from seqcli.nn.layers import ACTIVATIONS, FeedForward, Readout
 from seqcli.nn.monotonic_attention import MonotonicAttention
 from seqcli.nn.multihead import CrossAttention, SelfAttention
 from seqcli.nn.output import NamedAlready, OutputLayer
-from seqcli.nn.pointer import NOT_THERE
 from seqcli.nn.positions import LearnedGrid, LearnedPositions, NoPositions, SinusoidalGrid, SinusoidalPositions
 from seqcli.nn.recurrence import Recurrence
 from seqcli.nn.stacked_attention import StackedAttention
 from seqcli.recipe import model as recipe
+from seqcli.symbols import NOT_THERE
 
 AnyAttention = Union[
     recipe.DotAttention, recipe.MultiplicativeAttention, recipe.AdditiveAttention, recipe.ContentAttention

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 from typing_extensions import assert_never
 
+from seqcli.nn.layers import matrices_by_weight
 from seqcli.recipe import training as recipe
 from seqcli.training import schedule
 from seqcli.training.loop import Limits, Plateau
@@ -33,6 +34,7 @@ def build_optimizer(section: recipe.Optimizer, model: nn.Module) -> Optimizer:
                 betas=(section.betas[0], section.betas[1]),
                 epsilon=section.epsilon,
                 weight_decay=section.weight_decay,
+                matrices=matrices_by_weight(model),
             )
         case recipe.SgdSection():
             return Sgd(

@@ -132,8 +132,9 @@ def moving_metric(found: Comparison, by: str | None) -> str | None:
 
 
 def _draw(runs: Sequence[Run], output: Path, dark: bool) -> list[Path]:
-    from seqcli.figures.curves import curves_figure, read_records
+    from seqcli.figures.curves import curves_figure
     from seqcli.figures.saving import save_figures
+    from seqcli.metrics import read_records
     from seqcli.run import METRICS
 
     records = {str(run.folder): read_records(run.folder / METRICS) for run in runs}

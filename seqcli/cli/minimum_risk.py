@@ -24,6 +24,8 @@ def of_samples(
         raise RecipeError(f"--mbr {samples} goes without --beam-size: it is the number of samples")
     if settings.diverse_groups > 1 or settings.wishes.constraints:
         raise RecipeError(f"--mbr {samples} draws each hypothesis by itself; leave diverse groups and constraints out")
+    if settings.shortlist is not None:
+        raise RecipeError(f"--mbr {samples} draws from all of the vocabulary; set search.shortlist=null")
     if utility not in (None, "chrf", "bleu"):
         raise RecipeError(f"--mbr-utility {utility}: there are chrf and bleu")
     risk = MinimumRisk(utility or "chrf", loaded.recipe.evaluation.bleu_tokenize)  # type: ignore[arg-type]

@@ -161,8 +161,9 @@ def curves(
     from seqcli.cli.console import note, notes
     from seqcli.cli.groups import group_runs
     from seqcli.extras import require
-    from seqcli.figures.curves import curves_figure, read_records
+    from seqcli.figures.curves import curves_figure
     from seqcli.figures.saving import save_figures
+    from seqcli.metrics import read_records
 
     notes.quiet = quiet
     require("plots", "visualize curves")

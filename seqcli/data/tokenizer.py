@@ -15,7 +15,7 @@ from seqcli.data.splitting import Normalizer
 from seqcli.data.subwords import SubwordTokenizer
 from seqcli.data.vocabulary import VocabularyTokenizer
 from seqcli.errors import DataError
-from seqcli.symbols import EOS
+from seqcli.symbols import EOS, NOT_THERE
 
 
 class Tokenizer(Protocol):
@@ -73,9 +73,10 @@ def load_tokenizer(folder: Path, name: str) -> Tokenizer:
 
 
 def same_symbols(source: Tokenizer, target: Tokenizer) -> list[int]:
-    """For each id of the source's tokenizer the target's of the same text, -1 where there is none; the end of the one is that of the other."""
+    """For each id of the source's tokenizer the target's of the same text, `NOT_THERE` where there is none; the end of the one is that of
+    the other."""
     ids = {text: i for i, text in enumerate(target.texts()) if text is not None}
-    same = [-1 if text is None else ids.get(text, -1) for text in source.texts()]
+    same = [NOT_THERE if text is None else ids.get(text, NOT_THERE) for text in source.texts()]
     same[EOS] = EOS
     return same
 

@@ -219,13 +219,16 @@ class Reader:
     def asked(self, settings: SearchSettings, own: Wishes | None = None, origin: str = "search") -> Asked:
         """What the settings, and an example's own wishes, ask of a search. Raises `RecipeError` where that cannot be, `DataError` naming the
         `origin` of an example whose own wishes they are."""
+        wishes, error = (settings.wishes, RecipeError) if own is None else (own.or_else(settings.wishes), DataError)
+        if wishes.constraints and (settings.sampling is not None or settings.diverse_groups > 1):
+            raise error(f"{origin}: constraints need one beam; leave them out, or sampling and diverse groups")
         return asked(
-            settings.wishes if own is None else own.or_else(settings.wishes),
+            wishes,
             self.target_tokenizer,
             max_length=min(settings.max_length, self.longest_target or settings.max_length),
             unknown=settings.unknown,
             origin=origin,
-            error=RecipeError if own is None else DataError,
+            error=error,
         )
 
     def seen(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,27 +29,6 @@ Series = tuple[Sequence[float], Sequence[float]]
 Groups = Mapping[str, Sequence[str]]
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The records of a `metrics.jsonl`, in order. A last line that was not finished is left out: the run may be going on.
-
-    DataError for a file that cannot be read, and for any other line that is not a record.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            if line:
-                records.append(_record(line))
-        except ValueError as error:
-            # Every finished line ends in a line break, so nothing is expected after the last one.
-            if number < len(lines):
-                raise DataError(f"{path}:{number}: this line is not a record of a run: {error}") from error
-    return records
-
-
 def curves_figure(
     runs: Mapping[str, Sequence[Record]],
     *,
@@ -61,7 +38,7 @@ def curves_figure(
 ) -> Figure:
     """A panel for each of the loss, the learning rate, the gradient norm and every validation score, a colour for each group of runs.
 
-    `runs` maps a run's name to its records (see `read_records`, and `Progress` for their fields); `metrics` picks the panels
+    `runs` maps a run's name to its records (see `metrics.read_records`, and `Progress` for their fields); `metrics` picks the panels
     and their order. `groups` maps what the key says to the names of the runs that are one line with a band (see `band_of`), repeats of
     one experiment; each run is its own group if not given. RecipeError for a metric that no run has, DataError if there is nothing to
     draw at all.
@@ -122,13 +99,6 @@ def _panels(runs: Mapping[str, Sequence[Record]], metrics: Sequence[str] | None)
         if name not in known:
             raise RecipeError(f"no run has a metric called {name!r}; there are {', '.join(known)}")
     return list(metrics or known)
-
-
-def _record(line: str) -> dict[str, Any]:
-    record = json.loads(line)
-    if not isinstance(record, dict) or not isinstance(record.get("step"), int) or "event" not in record:
-        raise ValueError("it needs an event and a step")
-    return record
 
 
 def _scores(record: Record) -> Mapping[str, float]:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from seqcli.models.seq2seq import OVER_MEMORY, Decoder, Encoder, Seq2Seq
-from seqcli.nn.layers import to_hypotheses
+from seqcli.nn.hypotheses import to_hypotheses
 from seqcli.nn.loss import cross_entropy
 from seqcli.nn.output import NamedAlready, OutputLayer
 from seqcli.nn.pointer import COPIES, mixture
@@ -35,7 +35,7 @@ from seqcli.types import Batch, Memory, State
 class Copying(Seq2Seq):
     """An encoder and a decoder joined, with what can be copied from each place of a source in the memory of their states.
 
-    `copies (source V,)` has for each symbol of the source the same one of the target, or -1. It belongs to the weights, so that a checkpoint
+    `copies (source V,)` has for each symbol of the source the same one of the target, or `NOT_THERE`. It belongs to the weights, so that a checkpoint
     alone says how to copy.
     """
 

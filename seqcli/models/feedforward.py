@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.nn.dropout import Dropout
-from seqcli.nn.layers import to_hypotheses
+from seqcli.nn.hypotheses import to_hypotheses
 from seqcli.types import Batch, Memory, State
 
 

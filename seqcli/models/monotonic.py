@@ -20,17 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from seqcli.models.bridge import Bridge
-from seqcli.models.recurrent import RecurrentDecoder
-from seqcli.nn.layers import by_sentence, to_hypotheses
+from seqcli.models.recurrent import RecurrentDecoder, summary_beside, without
+from seqcli.nn.hypotheses import by_sentence
 from seqcli.nn.monotonic_attention import MonotonicAttention
 from seqcli.nn.pointer import COPIES, mixture_of_one
 from seqcli.nn.recurrence import Recurrence
 from seqcli.types import Memory, State
 
 LOOKED = "looked"
-"""What the cache calls where the last step looked, before its symbol was known: log-probabilities (R,S)."""
+"""The part of the cache that says at which place the last step looked, before its symbol was known: log-probabilities (R,S)."""
 NAMED = "named"
-"""What it calls how likely each place made each symbol: log-probabilities (R,S,V)."""
+"""The part that says how likely each place was to make each symbol then: log-probabilities (R,S,V)."""
 
 
 class MonotonicDecoder(RecurrentDecoder):
@@ -80,8 +80,7 @@ class MonotonicDecoder(RecurrentDecoder):
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Ids (R,T) from `state` on → log-probabilities (R,T,V) of the symbols after them, and the state."""
-        hidden = {name: part for name, part in state.cache.items() if name not in (LOOKED, NAMED)}
-        outputs, cache = self.recurrence(self._read(inputs, state), hidden)
+        outputs, cache = self.recurrence(self._read(inputs, state), without(state.cache, LOOKED, NAMED))
         keys, mask, sentences = state.memory["keys"], state.memory["mask"], state.memory["mask"].shape[0]
         rows, steps, places = *inputs.shape, mask.shape[1]
         asked = by_sentence(self.dropout(outputs), sentences)
@@ -89,9 +88,11 @@ class MonotonicDecoder(RecurrentDecoder):
         mixed = torch.tanh(self.mix_state(asked)[:, :, None] + state.memory["places"][:, None])
         named = self._name(self.dropout(mixed), state).view(rows, steps, places, -1)
         # what each step reads was named by the step before
-        earlier = torch.cat((state.cache[NAMED][:, None], named[:, :-1]), dim=1)
-        fit = earlier.gather(3, inputs[:, :, None, None].expand(-1, -1, places, 1)).squeeze(3)
-        looks = self.attention.follow(moves, state.cache[LOOKED], fit)
+        read = inputs[:, :, None, None].expand(-1, -1, places, 1)
+        fit = torch.cat(
+            (state.cache[NAMED][:, None].gather(3, read[:, :1]), named[:, :-1].gather(3, read[:, 1:])), dim=1
+        )
+        looks = self.attention.follow(moves, state.cache[LOOKED], fit.squeeze(3))
         mixture = torch.logsumexp(looks[..., None] + named, dim=2)
         cache = {**cache, LOOKED: looks[:, -1], NAMED: named[:, -1]}
         return mixture, replace(state, cache=cache, position=state.position + steps)
@@ -101,9 +102,7 @@ class MonotonicDecoder(RecurrentDecoder):
         embedded: Tensor = self.embedding_dropout(self.embedding(inputs))
         if not self.feed_summary:
             return embedded
-        return torch.cat(
-            (embedded, to_hypotheses(state.memory["summary"], len(inputs)).expand(-1, embedded.shape[1], -1)), -1
-        )
+        return torch.cat((embedded, summary_beside(embedded, state)), dim=-1)
 
     def _name(self, mixed: Tensor, state: State) -> Tensor:
         """How likely each place makes each symbol: from (A,K·T,S,D) log-probabilities (A,K·T,S,V). With a gate, a place can also make the

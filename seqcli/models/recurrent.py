@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from seqcli.models.bridge import Bridge
 from seqcli.nn.attention import Attention
 from seqcli.nn.dropout import Dropout
-from seqcli.nn.layers import Readout, by_sentence, to_hypotheses
+from seqcli.nn.hypotheses import by_sentence, to_hypotheses
+from seqcli.nn.layers import Readout
 from seqcli.nn.recurrence import Recurrence
 from seqcli.nn.stacked_attention import StackedAttention
 from seqcli.types import Batch, Memory, State
@@ -41,15 +42,15 @@ class RecurrentEncoder(nn.Module):
         """Source ids (B,S) → Memory with states (B,S,D), D doubled by a second direction."""
         mask = batch.source_mask
         embedded = self.embedding_dropout(self.embedding(batch.source))
-        states, final = self.recurrence.read(embedded, mask.sum(dim=1))
+        states, final = self.recurrence.read(embedded, batch.lengths)
         return Memory(self.dropout(states), mask, final["hidden"], final.get("cell"))
 
 
 class RecurrentDecoder(nn.Module):
-    """What the three orders share: the start, and the walk over the given symbols.
+    """What recurrent decoders share: the start, and the walk over the given symbols, for which a subclass says how to `advance`.
 
-    A subclass says how to `advance`. Where nothing that a step looks at enters the next step's input, all given symbols
-    go through the recurrence in one call; otherwise one by one.
+    Where nothing that a step looks at enters the next step's input, all given symbols go through the recurrence in one call; otherwise
+    one by one. A decoder that walks in another way has a `forward` of its own (`models/monotonic.py`).
     """
 
     one_by_one = False
@@ -94,6 +95,16 @@ class RecurrentDecoder(nn.Module):
         raise NotImplementedError
 
 
+def summary_beside(embedded: Tensor, state: State) -> Tensor:
+    """The summary in a state's memory, (A,1,D), for each of the embedded symbols (R,T,E): (R,T,D)."""
+    return to_hypotheses(state.memory["summary"], embedded.shape[0]).expand(-1, embedded.shape[1], -1)
+
+
+def without(cache: dict[str, Tensor], *names: str) -> dict[str, Tensor]:
+    """The parts of a cache that are the recurrence's own: all but those with these names."""
+    return {name: part for name, part in cache.items() if name not in names}
+
+
 class PlainDecoder(RecurrentDecoder):
     """No attention: the source is in the first state (Sutskever et al. 2014, §2), with `readout` also in every step's input
     and output (Cho et al. 2014, §2.2)."""
@@ -120,13 +131,13 @@ class PlainDecoder(RecurrentDecoder):
         if self.readout is None:
             outputs, cache = self.recurrence(embedded, state.cache)
             return self.dropout(outputs), cache
-        summary = to_hypotheses(state.memory["summary"], embedded.shape[0]).expand(-1, embedded.shape[1], -1)
+        summary = summary_beside(embedded, state)
         outputs, cache = self.recurrence(torch.cat((embedded, summary), dim=-1), state.cache)
         return self.readout(outputs, summary, embedded), cache
 
 
 class AttentiveDecoder(RecurrentDecoder):
-    """What the two orders with attention share: a memory whose keys are projected once."""
+    """What the decoders that attend by an average share: a memory whose keys are projected once."""
 
     def __init__(
         self,
@@ -177,8 +188,8 @@ class InputFeedingDecoder(LuongDecoder):
 
     def advance(self, embedded: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
         """One step."""
-        recurrent = {name: part for name, part in state.cache.items() if name != "fed"}
-        outputs, cache = self.recurrence(torch.cat((embedded, state.cache["fed"]), dim=-1), recurrent)
+        inputs = torch.cat((embedded, state.cache["fed"]), dim=-1)
+        outputs, cache = self.recurrence(inputs, without(state.cache, "fed"))
         features = self.readout(outputs, self.look(outputs, state))
         return features, {**cache, "fed": features}
 

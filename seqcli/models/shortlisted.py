@@ -7,7 +7,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from seqcli.models.seq2seq import Seq2Seq, attentive_step
-from seqcli.nn.layers import to_hypotheses
+from seqcli.nn.hypotheses import to_hypotheses
 from seqcli.nn.reduced import narrowed
 from seqcli.types import Batch, State
 

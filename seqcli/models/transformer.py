@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from seqcli.nn.dropout import Dropout
 from seqcli.nn.history import Past
-from seqcli.nn.layers import FeedForward, to_hypotheses
+from seqcli.nn.hypotheses import to_hypotheses
+from seqcli.nn.layers import FeedForward
 from seqcli.nn.masks import lineage_mask
 from seqcli.nn.multihead import CrossAttention, SelfAttention
 from seqcli.types import Batch, Memory, State

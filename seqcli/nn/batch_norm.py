@@ -15,9 +15,9 @@ MOMENTUM = 0.1
 class BatchNorm(nn.Module):
     """Each channel's mean and variance over all images and places of a batch become 0 and 1 (Ioffe & Szegedy 2015, algorithm 1).
 
-    In training they are those of the batch at hand, which gradients go through, and on several devices of each one's share; else the kept
-    ones. These change when a step is taken, in `settle`, not in the forward pass: of several batches that make up a step, whichever device
-    saw them, the mean counts, and a step that is skipped leaves no trace.
+    In training they are those of the batch at hand, which gradients go through, and on several devices of each one's share; else, and
+    where a channel has a single value and so no variance, the kept ones. These change when a step is taken, in `settle`, not in the forward
+    pass: of several batches that make up a step, whichever device saw them, the mean counts, and a step that is skipped leaves no trace.
     """
 
     mean: Tensor
@@ -42,7 +42,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N,C,h,w) → (N,C,h,w)."""
-        if not self.training:
+        if not self.training or features[:, 0].numel() == 1:
             return F.batch_norm(features, self.mean, self.variance, self.weight, self.bias, eps=self.eps)
         mean, variance = torch.zeros_like(self.mean), torch.zeros_like(self.variance)
         # with a momentum of 1 what torch keeps is what this batch has
@@ -55,12 +55,13 @@ class BatchNorm(nn.Module):
 
     @torch.no_grad()
     def settle(self, kept: Tensor) -> None:
-        """Move the kept statistics towards the mean of the batches in `seen`, unless `kept` is false."""
+        """Move the kept statistics towards the mean of the batches in `seen`, unless `kept` is false or there were none."""
         channels = len(self.mean)
         means, variances, batches = self.seen[:channels], self.seen[channels:-1], self.seen[-1]
-        share = MOMENTUM * kept
-        self.mean.lerp_(means / batches, share)
-        self.variance.lerp_(variances / batches, share)
+        # not by a share of 0: what is skipped may be infinite, or no number
+        moves = kept & (batches > 0)
+        self.mean.copy_(torch.where(moves, self.mean.lerp(means / batches, MOMENTUM), self.mean))
+        self.variance.copy_(torch.where(moves, self.variance.lerp(variances / batches, MOMENTUM), self.variance))
 
 
 def batch_norms(model: nn.Module) -> list[BatchNorm]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqcli.nn.batch_norm import BatchNorm
-from seqcli.nn.layers import SideBySide
+from seqcli.nn.layers import matrices_in
 from seqcli.nn.recurrence import Recurrence
 
 
@@ -27,7 +27,7 @@ def initialize(
     recurrent_radius: float | None = None,
     forget_bias: float = 1.0,
 ) -> None:
-    """Fill every parameter of `model` in place.
+    """Fill the parameters of `model` in place; those of other layers than are named here keep what these have given them.
 
     Matrices from state to state follow `recurrent`, embeddings (learned positions too) `embeddings`, other matrices `weights`;
     with a `recurrent_radius`, the former are then scaled to this spectral radius (Pascanu et al. 2013, §2.1). Norms start at 1, biases at 0, an
@@ -38,7 +38,7 @@ def initialize(
         if isinstance(module, nn.Embedding):
             fill(module.weight, embeddings, scale, width=module.embedding_dim)
         elif isinstance(module, nn.Linear):
-            for block in module.weight.data.chunk(module.parts if isinstance(module, SideBySide) else 1):
+            for block in module.weight.data.chunk(matrices_in(module)):
                 fill(block, weights, scale)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -102,7 +102,7 @@ def _fill_recurrence(
                 parameter.data[hidden : 2 * hidden] = forget_bias
         else:
             from_state = name.startswith("weight_hh")
-            for gate in parameter.data.split(hidden):
+            for gate in parameter.data.chunk(matrices_in(module.stack)):
                 fill(gate, recurrent if from_state else weights, scale)
                 if from_state and radius is not None:
                     scale_to_radius(gate, radius)

@@ -31,6 +31,27 @@ class SideBySide(nn.Linear):
         return projected.chunk(self.parts, dim=-1)
 
 
+GATES = {"RNN_TANH": 1, "GRU": 3, "LSTM": 4}
+
+
+def matrices_in(layer: nn.Module) -> int:
+    """How many matrices, one below another, each weight of a layer is: gates, which torch keeps in one, or projections `SideBySide`."""
+    if isinstance(layer, nn.RNNBase):
+        return GATES[layer.mode]
+    return layer.parts if isinstance(layer, SideBySide) else 1
+
+
+def matrices_by_weight(model: nn.Module) -> dict[str, int]:
+    """How many matrices each weight of a model is, by its name; those that are one are left out."""
+    return {
+        f"{place}.{name}" if place else name: count
+        for place, layer in model.named_modules()
+        if (count := matrices_in(layer)) > 1
+        for name, _ in layer.named_parameters(recurse=False)
+        if name.startswith("weight")
+    }
+
+
 class FeedForward(nn.Module):
     """W₂·activation(W₁·x), the same at every position (Vaswani et al. 2017, §3.3)."""
 
@@ -62,15 +83,3 @@ class Readout(nn.Module):
         """Parts (B,T,·) whose widths add up to input_size → (B,T,output_size)."""
         mixed: Tensor = self.dropout(torch.tanh(self.mix(torch.cat(parts, dim=-1))))
         return mixed
-
-
-def by_sentence(vectors: Tensor, sentences: int) -> Tensor:
-    """What R = A·K hypotheses ask, (R,T,D), as what A = `sentences` ask, (A,K·T,D), so that a memory need not be there for each hypothesis."""
-    return vectors.reshape(sentences, -1, vectors.shape[-1])
-
-
-def to_hypotheses(vectors: Tensor, hypotheses: int) -> Tensor:
-    """What there is of A sentences, (A,…), for each of their R = `hypotheses`: (R,…)."""
-    # not len: an exported graph would keep the number that it was traced with
-    sentences = vectors.shape[0]
-    return vectors if hypotheses == sentences else vectors.repeat_interleave(hypotheses // sentences, dim=0)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from seqcli.nn.dropout import drop_out
 from seqcli.nn.history import Past
-from seqcli.nn.layers import SideBySide, by_sentence
+from seqcli.nn.hypotheses import by_sentence
+from seqcli.nn.layers import SideBySide
 from seqcli.nn.positions import rotate
 from seqcli.nn.trace import record, tracing
 

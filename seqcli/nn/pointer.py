@@ -6,23 +6,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seqcli.symbols import NOT_THERE
+
 COPIES = "copies"
 """What the memory of a state calls the symbols that can be copied from each place of a source, (A,S)."""
-NOT_THERE = -1
-"""What is copied from where nothing can be."""
 NEVER = -1e9
 """The log-probability of what cannot be: small enough to be nothing, and large enough to be added and differentiated."""
 
 
 def mixture(logits: Tensor, gate: Tensor, looked: Tensor, copies: Tensor) -> Tensor:
     """The log-probabilities (…,V) of what is written or copied: `logits (…,V)` and `gate (…,1)` before softmax and σ, attention `looked (…,S)`,
-    and the symbols `copies (…,S)` that stand there, -1 where there is none. In float32 at least.
+    and the symbols `copies (…,S)` that stand there, `NOT_THERE` where there is none. In float32 at least.
 
     No symbol's is -inf, and no gradient is: those that cannot be copied have what the softmax gives them.
     """
     precise = torch.promote_types(logits.dtype, torch.float32)
     logits, gate, looked = (part.to(precise) for part in (logits, gate, looked))
-    there = copies >= 0
+    there = copies != NOT_THERE
     lost = looked.masked_fill(there, 0.0).sum(dim=-1, keepdim=True)
     write, copy = F.logsigmoid(gate), F.logsigmoid(-gate)
     written = _plus(write, copy, lost) + logits.log_softmax(dim=-1)
@@ -34,7 +34,7 @@ def mixture_of_one(logits: Tensor, gate: Tensor, copies: Tensor) -> Tensor:
     """The `mixture` where all attention is on one place, that of the symbol `copies (…,1)`: only that symbol's probability is a sum."""
     precise = torch.promote_types(logits.dtype, torch.float32)
     logits, gate = logits.to(precise), gate.to(precise)
-    there = copies >= 0
+    there = copies != NOT_THERE
     written = logits.log_softmax(dim=-1) + F.logsigmoid(gate).masked_fill(~there, 0.0)
     place = copies.clamp_min(0)
     both = torch.cat((written.gather(-1, place), F.logsigmoid(-gate).masked_fill(~there, NEVER)), dim=-1)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 CellKind = Literal["rnn", "lstm", "gru"]
 
@@ -51,15 +51,18 @@ class Recurrence(nn.Module):
         return outputs, self._named(final)
 
     def read(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Inputs (B,S,E), the first `lengths (B,)` of each row → outputs (B,S,D), and each row's state at its own end.
+        """Inputs (B,S,E), the first `lengths (B,)` of each row, best told in main memory, → outputs (B,S,D), and each row's state at its own end.
 
         Packed, so that padding changes nothing and the backward direction starts at each row's last symbol. With two
         directions outputs and states are the two side by side.
         """
         packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
         outputs, final = self.stack(packed)
-        unpacked, _ = pad_packed_sequence(outputs, batch_first=True, total_length=inputs.shape[1])
-        return unpacked, self._named(final)
+        # put in order here: torch would bring the order to main memory, for lengths that nobody asks for
+        unpacked, _ = pad_packed_sequence(
+            PackedSequence(outputs.data, outputs.batch_sizes), batch_first=True, total_length=inputs.shape[1]
+        )
+        return unpacked.index_select(0, outputs.unsorted_indices), self._named(final)
 
     def _named(self, final: Tensor | tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         if isinstance(final, tuple):

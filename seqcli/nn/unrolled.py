@@ -25,6 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from seqcli.nn.masks import length_mask
+
 GATES = {"rnn": (), "lstm": ("input", "forget", "output"), "gru": ("reset", "update")}
 """The gates of each cell, all of them sigmoids."""
 CANDIDATE = {"rnn": "hidden", "lstm": "candidate", "gru": "candidate"}
@@ -120,7 +122,7 @@ def stepwise(keep: Callable[[Unrolled], None]) -> Callable[[nn.RNNBase, Any, Any
         mask = lengths = None
         if isinstance(given, PackedSequence):
             given, lengths = pad_packed_sequence(given, batch_first=True)
-            mask = torch.arange(given.shape[1], device=given.device) < lengths.to(given.device)[:, None]
+            mask = length_mask(lengths.to(given.device), given.shape[1])
         taken = unroll(stack, given, initial, mask)
         keep(taken)
         final = taken.hidden if taken.cell is None else (taken.hidden, taken.cell)

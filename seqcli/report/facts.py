@@ -11,7 +11,7 @@ import numpy as np
 
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.evaluate import Evaluation
-from seqcli.figures.curves import read_records
+from seqcli.metrics import read_records
 from seqcli.report.card import DataCard, read_card
 from seqcli.run import ENVIRONMENT, METRICS, RECIPE, Run
 

@@ -61,7 +61,7 @@ class Beam:
         """
         if not self.live or (patience is not None and len(self.finished) >= patience * self.size):
             return True
-        if len(self.finished) < self.size or patience == 1.0:
+        if len(self.finished) < self.size:
             return False
         last_of_best = sorted((one.score for one in self.finished), reverse=True)[self.size - 1]
         return last_of_best >= max(scoring.bound(one.total, longest) for one in self.live)

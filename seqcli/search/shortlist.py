@@ -16,7 +16,7 @@ from seqcli.symbols import SPECIAL
 @dataclass(frozen=True)
 class Shortlist:
     """What may be written: symbols that are `usual` in any target (n,), and for each source symbol its `best` translations (V,m), -1 where
-    there are fewer; and, where both sides have one vocabulary (`shared`), the source's own symbols, names say."""
+    there are fewer; and, where both sides have one vocabulary (`shared`), the source's own symbols, such as those of names."""
 
     best: Tensor
     usual: Tensor

@@ -20,9 +20,9 @@ class Node:
     """A hypothesis that was considered: `parent`, the number of the one it extends (None for the empty one), by the symbol `id`, as the
     `step`-th symbol, from 1.
 
-    `step_log_prob` is the symbol's log-probability, `log_prob` the sum from the start, `score` what finished hypotheses are
-    ordered by: log_prob / step^length_penalty. `rank` is its place, from 1, among the extensions of its step, and `place` that among the finished
-    hypotheses that the search gives back, None where it is not one of them.
+    `step_log_prob` is the symbol's log-probability, `log_prob` the sum from the start, `score` what a `LengthPenalty` makes, at this length, of what
+    the search orders by; a coverage penalty, which finished hypotheses have too, is not in it. `rank` is its place, from 1, among the extensions of
+    its step, and `place` that among the finished hypotheses that the search gives back, None where it is not one of them.
     """
 
     number: int

@@ -85,6 +85,8 @@ def save_checkpoint(
     random: dict[str, Tensor] = {"random/cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         random["random/cuda"] = torch.cuda.get_rng_state()
+    if torch.backends.mps.is_available():
+        random["random/mps"] = torch.mps.get_rng_state()
     trained = {} if average is None else average.state()
     with average.in_use() if average else nullcontext():
         files = {"model": weights_of(model), "optimizer": {**optimizer.state(), **trained, **random}}
@@ -123,6 +125,8 @@ def load_checkpoint(
         torch.set_rng_state(state["random/cpu"])
         if "random/cuda" in state and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["random/cuda"])
+        if "random/mps" in state and torch.backends.mps.is_available():
+            torch.mps.set_rng_state(state["random/mps"])
     except (KeyError, RuntimeError, TypeError) as error:
         raise SeqcliError(f"{path} does not fit the recipe's optimizer: {error}") from error
     return position
@@ -157,12 +161,18 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def average_weights(folders: Sequence[Path]) -> dict[str, Tensor]:
-    """The mean of the weights of several checkpoints."""
+    """The mean of the weights of several checkpoints; what is no float, as a table of symbols, is the last one's."""
     total: dict[str, Tensor] = {}
     for folder in folders:
         for name, tensor in _read_tensors(folder / "model.safetensors").items():
-            total[name] = total[name] + tensor.double() if name in total else tensor.double()
-    return {name: (tensor / len(folders)).float() for name, tensor in total.items()}
+            if not tensor.is_floating_point():
+                total[name] = tensor
+            else:
+                total[name] = total[name] + tensor.double() if name in total else tensor.double()
+    return {
+        name: (tensor / len(folders)).float() if tensor.is_floating_point() else tensor
+        for name, tensor in total.items()
+    }
 
 
 def step_folders(checkpoints: Path) -> list[Path]:

@@ -6,6 +6,7 @@ computes, over the rate at which the machine can multiply matrices, are the shar
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -30,7 +31,7 @@ def training_flops(model: Seq2Seq, batches: Iterable[Batch], objective: Objectiv
     total = 0
     model.train()
     for batch in batches:
-        with FlopCounterMode(display=False, custom_mapping=CPU_KERNELS) as counter:
+        with FlopCounterMode(display=False, custom_mapping=KERNELS) as counter:
             loss, _ = losses(Team().replica(model), batch, objective)
             torch.autograd.backward(loss)
         model.zero_grad(set_to_none=True)
@@ -70,6 +71,12 @@ def _lstm_layer(inputs: Any, input_weight: Any, hidden_weight: Any, *_: Any, **_
     return int(2 * steps * batch * (input_weight[0] * input_weight[1] + hidden_weight[0] * hidden_weight[1]))
 
 
+def _recurrent_stack(inputs: Any, weights: Any, *_: Any, **__: Any) -> int:
+    """Shapes of the inputs (T,B,E), or packed (N,E), and of all weights and biases: each symbol meets each matrix once."""
+    matrices = sum(math.prod(weight) for weight in weights if len(weight) == 2)
+    return int(2 * math.prod(inputs[:-1]) * matrices)
+
+
 def _attention(query: Any, keys: Any, values: Any, *_: Any, **__: Any) -> int:
     """Queries (B,H,T,d), keys and values (B,H,S,d): two products."""
     batch, heads, length, width = query
@@ -81,11 +88,13 @@ def _twice(forward: Any, skipped: int) -> Any:
     return lambda *shapes, **named: 2 * forward(*shapes[skipped:], **named)
 
 
-CPU_KERNELS = {
+KERNELS = {
     torch.ops.aten.addmm_: _product,
     torch.ops.aten.mkldnn_rnn_layer: _lstm_layer,
     torch.ops.aten.mkldnn_rnn_layer_backward: _twice(_lstm_layer, 0),
+    torch.ops.aten._cudnn_rnn: _recurrent_stack,
+    torch.ops.aten._cudnn_rnn_backward: _twice(_recurrent_stack, 0),
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _twice(_attention, 1),
 }
-"""The kernels of the CPU that torch's counter does not know."""
+"""The kernels that torch's counter does not know."""

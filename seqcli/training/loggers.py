@@ -179,6 +179,7 @@ class Loggers:
     ) -> None:
         self.warn = warn
         self.open: dict[str, Logger] = {}
+        self.failed: list[Logger] = []
         self.sent = Sent(path) if makers else None
         for name, make in makers.items():
             assert self.sent is not None
@@ -201,6 +202,10 @@ class Loggers:
         for name, logger in self.open.items():
             with self._warning(f"{name} may lack the last records"):
                 logger.close(failed=error is not None)
+        for logger in self.failed:
+            # what it lacks has been told
+            with contextlib.suppress(Exception):
+                logger.close(failed=error is not None)
         if self.sent is not None:
             self.sent.file.close()
 
@@ -218,7 +223,8 @@ class Loggers:
         try:
             yield
         except Exception as error:
-            self.open.pop(name, None)
+            if name in self.open:
+                self.failed.append(self.open.pop(name))
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             self.warn(f"{consequence} ({reason}); metrics.jsonl has all records")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -58,8 +58,8 @@ class Hooks:
     `validate` gives the validation scores and some samples (source, reference, hypothesis); `watched` picks the score that counts,
     with a sign that makes more better, never NaN; `save` keeps a checkpoint, under "best" or "step"; `stop` says whether somebody wants the
     run to end, `save_now` whether somebody wants a checkpoint though none is due; `describe` names the examples of batches that
-    training cannot digest; `rewind` puts weights and optimizer back where the last checkpoint has them and returns its step, None
-    if there is none.
+    training cannot digest; `rewind` puts weights, optimizer, moving average and random state back where the last checkpoint has
+    them and returns its step, None if there is none.
     """
 
     validate: Callable[[], tuple[dict[str, float], tuple[Sample, ...]]] | None
@@ -99,7 +99,8 @@ def fit(
     and give what they have. Losses far above those before them are told where `spikes` says what that is.
     """
     team = team or Team()
-    clock = Clock()
+    # the sums may have tokens of before an interruption, whose seconds this clock has not seen
+    clock, uncounted = Clock(), position.sums.get("tokens", 0.0)
     device = next(model.parameters()).device
     fp16 = objective.precision == "fp16"
     scale = LossScale(position.loss_scale, position.steps_at_scale, device) if fp16 else None
@@ -125,7 +126,8 @@ def fit(
 
             if position.step % limits.log_every == 0 or done(position, limits):
                 yield from tally.settle()
-                yield _train_record(position, rate, clock, scale, device)
+                yield _train_record(position, rate, clock, uncounted, scale, device)
+                uncounted = 0.0
             with clock.paused():
                 if hooks.validate is not None and _validation_due(position, epoch, limits):
                     yield from tally.settle()
@@ -224,9 +226,9 @@ def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau
 
 
 def _train_record(
-    position: Position, rate: float, clock: Clock, scale: LossScale | None, device: torch.device
+    position: Position, rate: float, clock: Clock, uncounted: float, scale: LossScale | None, device: torch.device
 ) -> Progress:
-    """The averages since the last record, which starts anew."""
+    """The averages since the last record, which starts anew; the clock has not seen `uncounted` of the tokens."""
     sums, position.sums = position.sums, {}
     seconds = clock.lap()
     return Progress(
@@ -239,7 +241,7 @@ def _train_record(
         gradient_norms={
             name.removeprefix(NORM): total / sums["steps"] for name, total in sums.items() if name.startswith(NORM)
         },
-        tokens_per_second=sums.get("tokens", 0.0) / seconds,
+        tokens_per_second=(sums.get("tokens", 0.0) - uncounted) / seconds,
         padding=sums["empty"] / sums["cells"],
         skipped=int(sums["skipped"]) or None,
         spikes=int(sums.get("spikes", 0)) or None,
@@ -261,19 +263,11 @@ class Clock:
         seconds, self.start = now - self.start, now
         return max(seconds, 1e-9)
 
-    def paused(self) -> Pause:
+    @contextmanager
+    def paused(self) -> Iterator[None]:
         """A block whose time does not count."""
-        return Pause(self)
-
-
-class Pause:
-    """Moves the clock's start by the time spent inside."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-
-    def __enter__(self) -> None:
-        self.began = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.clock.start += time.perf_counter() - self.began
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.start += time.perf_counter() - began

@@ -23,10 +23,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
+from seqcli.errors import is_out_of_memory
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.symbols import UNK
 from seqcli.training.optim import Optimizer
-from seqcli.training.precision import reduced
+from seqcli.training.precision import computing_in
 from seqcli.training.step import Objective, losses
 from seqcli.training.team import Team
 from seqcli.types import Batch
@@ -125,7 +126,8 @@ def choose_batch(
 ) -> BatchChoice:
     """The largest size of batch that leaves `BATCHES_AN_EPOCH` and whose predicted peak fits into `SHARE` of the free memory.
 
-    `shapes(size)` are those of an epoch's batches of that size. Weights and random state stay as they are.
+    `shapes(size)` are those of an epoch's batches of that size; one that cannot even be tried out is too large. Weights and random state
+    stay as they are.
     """
     device = next(model.parameters()).device
     free, in_use = free_bytes(device), bytes_in_use(device)
@@ -135,10 +137,19 @@ def choose_batch(
         planned = shapes(size)
         if len(planned) < BATCHES_AN_EPOCH and size > SIZES[-1]:
             continue
-        needed = coming + predicted_peak(model, planned, objective)
+        needed = math.inf
+        try:
+            needed = coming + predicted_peak(model, planned, objective)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or size == SIZES[-1]:
+                raise
         if needed <= SHARE * free:
             break
-    return BatchChoice(size, in_use + needed, free)
+        # outside the handler, which would keep the tensors of what did not fit alive
+        model.zero_grad(set_to_none=True)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    return BatchChoice(size, int(in_use + needed), free)
 
 
 def predicted_peak(model: Seq2Seq, shapes: Sequence[Shape], objective: Objective) -> int:
@@ -182,7 +193,7 @@ def _peak_of_step(model: Seq2Seq, shape: Shape, objective: Objective) -> int:
 
 
 def _forward_backward(model: Seq2Seq, batch: Batch, objective: Objective) -> None:
-    with reduced(objective.precision, batch.source.device):
+    with computing_in(objective.precision, batch.source.device):
         loss, _ = losses(Team().replica(model), batch, objective)
     torch.autograd.backward(loss)
 

@@ -6,7 +6,7 @@ directly because importing `torch.optim` optimizers also imports torch's compile
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +43,8 @@ class Slot:
     parameter: nn.Parameter
     weight_decay: float
     memory: dict[str, Tensor]
+    matrices: int = 1
+    """How many, one below another, the parameter is."""
 
 
 def decayed(name: str, parameter: nn.Parameter) -> bool:
@@ -168,7 +170,8 @@ class Muon:
     AdamW for everything else.
 
     A step changes a matrix by 0.2 √max(rows, columns) of the learning rate, as much as AdamW's usual step does (Liu et al. 2025, "Muon is
-    scalable for LLM training", §2.2), so that one learning rate serves both.
+    scalable for LLM training", §2.2), so that one learning rate serves both. A parameter that is several
+    `matrices` one below another, whose number is given by its name, has a direction for each of them.
     """
 
     def __init__(
@@ -179,6 +182,7 @@ class Muon:
         betas: tuple[float, float],
         epsilon: float,
         weight_decay: float,
+        matrices: Mapping[str, int] | None = None,
     ) -> None:
         self.momentum = momentum
         named = list(parameters)
@@ -190,41 +194,53 @@ class Muon:
             decoupled=True,
         )
         self.slots = [
-            Slot(name, parameter, weight_decay, {"momentum": torch.zeros_like(parameter.data)})
+            Slot(
+                name,
+                parameter,
+                weight_decay,
+                {"momentum": torch.zeros_like(parameter.data)},
+                (matrices or {}).get(name, 1),
+            )
             for name, parameter in named
             if inner_matrix(name, parameter)
         ]
 
     def step(self, learning_rate: float, divisor: Tensor | None = None, skip: Tensor | None = None) -> None:
         """One update of all parameters that have a gradient."""
+        slots = [slot for slot in self.slots if slot.parameter.grad is not None]
+        # what takes memory comes before anything is written: a step that does not fit is taken again, and must not count twice
+        directions = self._directions(slots, divisor, skip)
         self.adam.step(learning_rate, divisor, skip)
-        # matrices of one shape go through the products together
-        shapes: dict[torch.Size, list[Slot]] = {}
-        for slot in self.slots:
-            if slot.parameter.grad is not None:
-                shapes.setdefault(slot.parameter.shape, []).append(slot)
-        for shape, slots in shapes.items():
-            directions = orthogonalised(torch.stack([self._direction(slot, divisor, skip) for slot in slots]))
-            length: float | Tensor = learning_rate * 0.2 * max(shape) ** 0.5
-            decay: float | Tensor = learning_rate * slots[0].weight_decay
+        for slot, direction in zip(slots, directions, strict=True):
+            length: float | Tensor = learning_rate * 0.2 * max(_shape(slot)) ** 0.5
+            decay: float | Tensor = learning_rate * slot.weight_decay
             if skip is not None:
                 length, decay = length * ~skip, decay * ~skip
-            for slot, direction in zip(slots, directions, strict=True):
-                weight = local(slot.parameter.data)
-                weight.mul_(1 - decay).sub_(local(laid_out(direction, slot.parameter.data)) * length)
+            local(slot.memory["momentum"]).lerp_(_gradient(slot), 1 - self.momentum)
+            local(slot.parameter.data).mul_(1 - decay).sub_(direction.mul_(length))
 
-    def _direction(self, slot: Slot, divisor: Tensor | None, skip: Tensor | None) -> Tensor:
-        """Nesterov's momentum, the whole matrix of it; what is remembered moves on, but for a step that is skipped."""
+    def _directions(self, slots: list[Slot], divisor: Tensor | None, skip: Tensor | None) -> list[Tensor]:
+        """Where each parameter is to go, this process's stripe of it; matrices of one shape go through the products together."""
+        shapes: dict[tuple[int, int], list[Tensor]] = {}
+        for slot in slots:
+            shapes.setdefault(_shape(slot), []).extend(self._ahead(slot, divisor, skip).chunk(slot.matrices))
+        made = {shape: iter(orthogonalised(torch.stack(several))) for shape, several in shapes.items()}
+        return [
+            local(laid_out(torch.cat([next(made[_shape(slot)]) for _ in range(slot.matrices)]), slot.parameter.data))
+            for slot in slots
+        ]
+
+    def _ahead(self, slot: Slot, divisor: Tensor | None, skip: Tensor | None) -> Tensor:
+        """Nesterov's momentum, the whole of it. The gradient is divided in place; where the step is skipped, it becomes what is remembered,
+        which then does not move."""
         gradient, remembered = _gradient(slot), local(slot.memory["momentum"])
         if divisor is not None:
-            gradient = gradient / divisor
-        moved = remembered.lerp(gradient, 1 - self.momentum)
+            gradient.div_(divisor)
         if skip is not None:
             # not by a product: what is skipped may be infinite
-            moved, gradient = torch.where(skip, remembered, moved), torch.where(skip, remembered, gradient)
-        remembered.copy_(moved)
+            gradient.copy_(torch.where(skip, remembered, gradient))
         ahead = torch.empty_like(slot.memory["momentum"])
-        local(ahead).copy_(gradient.lerp(moved, self.momentum))
+        local(ahead).copy_(gradient.lerp(remembered.lerp(gradient, 1 - self.momentum), self.momentum))
         return whole(ahead)
 
     def state(self) -> dict[str, Tensor]:
@@ -269,6 +285,12 @@ def _by_decay(slots: list[Slot]) -> list[tuple[float, list[Slot]]]:
 def _gradient(slot: Slot) -> Tensor:
     assert slot.parameter.grad is not None
     return local(slot.parameter.grad)
+
+
+def _shape(slot: Slot) -> tuple[int, int]:
+    """That of each of its matrices."""
+    rows, columns = slot.parameter.shape
+    return rows // slot.matrices, columns
 
 
 def _as_float(scalar: Tensor | None) -> Tensor | None:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from seqcli.errors import RecipeError
 
-Precision = Literal["float32", "bf16", "fp16"]
+TrainingPrecision = Literal["float32", "bf16", "fp16"]
 
-DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES: dict[TrainingPrecision, torch.dtype] = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 PATIENCE = 2000
 """After so many steps in a row without an overflow the scale is doubled."""
@@ -24,17 +24,17 @@ SMALLEST_SCALE = 1.0
 """A gradient that overflows at this scale is not a number for another reason."""
 
 
-def reduced(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+def computing_in(precision: TrainingPrecision, device: torch.device) -> AbstractContextManager[object]:
     """A block in which matrix products are computed in `precision`."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, DTYPES[precision])
 
 
-def refuse_missing(precision: Precision, device: torch.device, *, lstm: bool) -> None:
+def refuse_missing(precision: TrainingPrecision, device: torch.device, *, lstm: bool) -> None:
     """Raise `RecipeError` if this machine cannot compute in `precision`; `lstm` says whether the model has one."""
     try:
-        reduced(precision, device)
+        computing_in(precision, device)
     except RuntimeError as error:
         raise RecipeError(f"training.precision: this machine has no {precision}: {error}") from error
     if precision == "fp16" and device.type == "cpu" and lstm:

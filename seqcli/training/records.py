@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: every record of a run, one a line."""
+"""`metrics.jsonl` as training keeps it: every record of a run, one a line, and none of after where it stands."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqcli.errors import StorageError
+from seqcli.metrics import record_of
 from seqcli.storage import write_file
 from seqcli.types import Progress
 
@@ -44,7 +45,7 @@ def records_until(path: Path, step: int) -> list[Progress]:
     """The records up to `step`; none if there is no such file. Fields that are not known, of another version, are passed over."""
     lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
     known = {field.name for field in fields(Progress)}
-    parsed = (json.loads(line) for line in lines if _belongs(line, step))
+    parsed = (record_of(line) for line in lines if _belongs(line, step))
     return [Progress(**{name: _tuples(value) for name, value in one.items() if name in known}) for one in parsed]
 
 
@@ -55,6 +56,6 @@ def _tuples(value: Any) -> Any:
 
 def _belongs(line: bytes, step: int) -> bool:
     try:
-        return line.endswith(b"\n") and bool(json.loads(line)["step"] <= step)
-    except (ValueError, KeyError, TypeError):
+        return line.endswith(b"\n") and record_of(line)["step"] <= step
+    except ValueError:
         return False

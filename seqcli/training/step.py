@@ -20,7 +20,7 @@ from seqcli.models.seq2seq import Seq2Seq
 from seqcli.nn.batch_norm import batch_norms
 from seqcli.training.gradients import clip_gradient, gradient_norms, joint_norm, multiply_gradient, norms_by_part
 from seqcli.training.optim import Optimizer
-from seqcli.training.precision import SMALLEST_SCALE, LossScale, Precision, reduced
+from seqcli.training.precision import SMALLEST_SCALE, LossScale, TrainingPrecision, computing_in
 from seqcli.training.team import Team
 from seqcli.types import Batch
 
@@ -39,7 +39,7 @@ class Objective:
     norms_by_part: bool = False
     r_drop: float | None = None
     doubly_stochastic: float | None = None
-    precision: Precision = "float32"
+    precision: TrainingPrecision = "float32"
     compiled: bool = False
 
 
@@ -125,7 +125,7 @@ def _backward(
     total = torch.zeros((), device=device, dtype=torch.float32 if device.type == "mps" else torch.float64)
     for number, batch in enumerate(group, start=1):
         with team.alone(replica, more=number < len(group)):
-            with reduced(objective.precision, device):
+            with computing_in(objective.precision, device):
                 loss, cross_entropy = losses(replica, batch.to(device), objective)
             # the team's gradients are averaged, but it is their sum over all tokens that counts
             loss = loss * (team.size / tokens)

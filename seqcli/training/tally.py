@@ -21,7 +21,7 @@ class Tally:
     """The steps that nobody has read yet, and the position that has the sums of the others.
 
     On a GPU steps are read late, but each as if it had been read at once: whatever steps after the fifth skipped one in a row have
-    done, the run ends with that one's examples, and no checkpoint has them.
+    done, the run ends with that one's examples, and no checkpoint has them. Only a rewind comes late, and undoes those steps too.
     """
 
     def __init__(

@@ -92,7 +92,8 @@ class Team:
     def batch(self, load: Callable[[np.ndarray], Batch], rows: np.ndarray) -> Batch:
         """This process's share of a batch: every `size`-th row, so that all shares are about as long.
 
-        Where there are not enough rows, one of them without labels, so that the process takes part and adds nothing.
+        Where there are not enough rows, the first without its labels, so that the process takes part; it adds nothing but to the
+        statistics of norms.
         """
         if self.size == 1:
             return load(rows)

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from seqcli.types import MEASURED_ANEW
+MEASURED_ANEW = ("tokens_per_second", "seconds", "peak_bytes")
+"""The fields of `Progress` that depend on the machine and its mood: two runs of one recipe differ in these alone."""
 
 
 def records(run: Path) -> list[dict[str, Any]]:

@@ -5,8 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+import torch
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import FunctionEventAvg
+
+from seqcli.benchmark import shares_of
 
 TINY = (
     "data={kind: copy, alphabet: 4, longest: 5, examples: 400}",
@@ -51,6 +58,25 @@ def test_convolutions_are_told_apart(call: Callable) -> None:
     # a stage's kernels, forward and backward; the average caption has more than 3 and fewer than 40 words
     kernels = 256 * (3 * 8 * 10 * 4 + 8 * 8 * 9 * 6) + 64 * (8 * 16 * 10 + 16 * 16 * 9) * 6
     assert kernels / 40 < report["flops_per_token"] < 3 * kernels / 3
+
+
+def test_a_gpus_time_is_counted_once() -> None:
+    """Its profiler tells of an operation, with the time of the kernels that it has started, and of these kernels."""
+
+    def event(key: str, kind: DeviceType, gpu: float, cpu: float) -> FunctionEventAvg:
+        return cast(
+            "FunctionEventAvg",
+            SimpleNamespace(key=key, device_type=kind, self_device_time_total=gpu, self_cpu_time_total=cpu),
+        )
+
+    events = [
+        event("aten::mm", DeviceType.CPU, 3.0, 1.0),
+        event("aten::_softmax", DeviceType.CPU, 1.0, 3.0),
+        event("sm80_gemm", DeviceType.CUDA, 3.0, 0.0),
+        event("softmax_kernel", DeviceType.CUDA, 1.0, 0.0),
+    ]
+    assert shares_of(events, torch.device("cuda")) == {"matrix products": 0.75, "softmax": 0.25}
+    assert shares_of(events, torch.device("cpu")) == {"softmax": 0.75, "matrix products": 0.25}
 
 
 def test_a_table_for_people(call: Callable) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 
 import seqcli
-from seqcli.figures.curves import read_records
+from seqcli.averaging import average_checkpoints
 from seqcli.gradient_flow import recipe_history, run_history
+from seqcli.metrics import read_records
 from seqcli.recipe.load import load_recipe
 
 SMALL = ("threads=1", "model.encoder.hidden_size=8", "model.decoder.hidden_size=16")
@@ -95,6 +97,12 @@ def test_training_on_the_way_is_that_of_a_run(copy_run: Path, tiny: tuple[str, .
     assert kept.clipping is not None
     # a record of the run is the mean of ten steps
     np.testing.assert_allclose(found.clipping.norms.reshape(-1, 10).mean(axis=1), kept.clipping.norms[:10], rtol=1e-6)
+
+
+def test_an_average_counts_as_the_last_of_its_steps(copy_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(copy_run, tmp_path / "run"))
+    average_checkpoints(run, last=2)
+    assert seqcli.load(run, checkpoint="average").gradients(length=5).step == 150
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,17 @@ def test_a_wrong_wish_ends_with_3_and_names_the_line(
     assert ended.out == ""
 
 
+@pytest.mark.parametrize("options", [("--sample",), ("--beam-size", "4", "--diverse-groups", "2"), ("--mbr", "4")])
+def test_a_lines_constraints_need_one_beam(
+    call: Callable[..., Any], copy_run: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """What the recipe may not ask for, a line may not either."""
+    (tmp_path / "in").write_text('{"source": "abc"}\n{"source": "abc", "constraints": ["ab"]}\n')
+    ended = call("translate", copy_run, "--json", "-i", tmp_path / "in", *options)
+    assert (ended.code, ended.out) == (3, "")
+    assert ended.err.startswith("line 2: constraints need one beam; leave them out, or sampling and diverse groups")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

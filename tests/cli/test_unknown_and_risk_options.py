@@ -141,6 +141,11 @@ def test_minimum_bayes_risk(call: Callable[..., Any], early_run: Path, tmp_path:
         (["--mbr", "4", "--mbr-utility", "ter"], 2, "--mbr-utility ter: there are chrf and bleu"),
         (["--mbr", "4", "--beam-size", "4"], 2, "--mbr 4 goes without --beam-size"),
         (["--mbr", "1"], 2, "--mbr"),
+        (
+            ["--mbr", "4", "search.shortlist={best: 1}"],
+            2,
+            "--mbr 4 draws from all of the vocabulary; set search.shortlist=null",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

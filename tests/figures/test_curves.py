@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import json
 import math
 import warnings
-from pathlib import Path
 from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
 
 from seqcli.errors import DataError, RecipeError
-from seqcli.figures.curves import band_of, curves_figure, read_records
+from seqcli.figures.curves import band_of, curves_figure
 
 
 def train(step: int, loss: float = 1.0) -> dict[str, Any]:
@@ -133,30 +131,3 @@ def test_an_unknown_metric_and_an_empty_run_are_told() -> None:
     for runs in ({}, {"a": []}, {"a": [{"event": "checkpoint", "step": 3}]}):
         with pytest.raises(DataError, match="nothing to draw"):
             curves_figure(runs)
-
-
-def written(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_records_are_read_up_to_a_line_that_is_not_finished(tmp_path: Path) -> None:
-    text = "\n".join(json.dumps(record) for record in RUN)
-    path = tmp_path / "metrics.jsonl"
-    assert read_records(written(path, text + "\n")) == RUN
-    assert read_records(written(path, text)) == RUN
-    for cut in range(1, 20):
-        assert read_records(written(path, text[:-cut])) == RUN[:-1]
-    assert read_records(written(path, "")) == []
-
-
-@pytest.mark.parametrize("damaged", ["{", "[1]", "3", '{"step": 1}', '{"event": "train", "step": "1"}', "\0\0"])
-def test_a_damaged_line_is_named(damaged: str, tmp_path: Path) -> None:
-    path = written(tmp_path / "metrics.jsonl", f"{json.dumps(RUN[0])}\n{damaged}\n{json.dumps(RUN[1])}\n")
-    with pytest.raises(DataError, match=r"metrics\.jsonl:2: "):
-        read_records(path)
-
-
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
-        read_records(tmp_path / "metrics.jsonl")

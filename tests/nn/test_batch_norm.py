@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from models.zoo import VOCABULARY
 from torch import Tensor, nn
@@ -53,12 +54,28 @@ def test_of_two_batches_the_mean_counts() -> None:
     torch.testing.assert_close(norm.mean, 0.1 * (means[0] + means[1]) / 2)
 
 
-def test_a_skipped_step_leaves_no_trace() -> None:
+@pytest.mark.parametrize("broken", [1.0, torch.nan, torch.inf])
+def test_a_skipped_step_leaves_no_trace(broken: float) -> None:
     norm = BatchNorm(3)
-    norm(features())
+    norm(features() * broken)
     norm.settle(NO)
     assert torch.equal(norm.mean, torch.zeros(3))
     assert torch.equal(norm.variance, torch.ones(3))
+
+
+def test_one_value_a_channel_is_normalised_by_what_is_kept() -> None:
+    """It has no variance; a step of nothing else leaves the kept statistics as they are, and of more it does not count."""
+    norm, other = BatchNorm(3), BatchNorm(3)
+    alone = features()[:1, :, :1, :1]
+    torch.testing.assert_close(norm(alone), norm.eval()(alone))
+    norm.settle(YES)
+    assert torch.equal(norm.mean, torch.zeros(3))
+    assert torch.equal(norm.variance, torch.ones(3))
+    for one in (norm.train(), other):
+        one(features())
+        one.settle(YES)
+    assert torch.equal(norm.mean, other.mean)
+    assert torch.equal(norm.variance, other.variance)
 
 
 def test_after_training_an_image_does_not_know_its_mates() -> None:

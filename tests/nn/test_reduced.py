@@ -59,7 +59,10 @@ def test_some_of_a_layers_outputs() -> None:
 def test_auto_asks_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reduces("bf16", CPU)
     assert not reduces("float32", CPU)
+    state = torch.get_rng_state()
     assert isinstance(chapter.pays(CPU, rounds=1), bool)
+    # training asks too, and must draw what it would draw without having asked
+    assert torch.equal(torch.get_rng_state(), state)
     for seconds, expected in ((1.0, False), (0.5, True)):
         monkeypatch.setattr(
             chapter, "_seconds", lambda dtype, *_, took=seconds: took if dtype == torch.bfloat16 else 1.0

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from cli.run_files import MEASURED_ANEW
 from models.zoo import batch, built
 
 from seqcli.models.seq2seq import Seq2Seq
@@ -19,7 +20,7 @@ from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Adam, Optimizer
 from seqcli.training.schedule import cosine, with_warmup
 from seqcli.training.step import Objective
-from seqcli.types import MEASURED_ANEW, Batch, Progress
+from seqcli.types import Batch, Progress
 
 SMALLEST = Model.model_validate(
     {

@@ -19,7 +19,7 @@ from seqcli.models.seq2seq import Seq2Seq, over_memory
 from seqcli.nn.trace import trace_attention
 from seqcli.recipe.model import Initialization, Model
 from seqcli.recipe.training import Training
-from seqcli.training.precision import reduced
+from seqcli.training.precision import computing_in
 from seqcli.training.step import losses
 from seqcli.training.team import Team
 from seqcli.types import Batch, Memory
@@ -196,7 +196,7 @@ def test_training_lowers_it(decoder: str) -> None:
 def test_in_16_bits_it_is_about_the_same(decoder: str) -> None:
     torch.manual_seed(1)
     model, given = build_model(section_of(decoder), VOCABULARY, VOCABULARY), batch(*LENGTHS)
-    with reduced("bf16", torch.device("cpu")):
+    with computing_in("bf16", torch.device("cpu")):
         _, penalty = model.forward_with_penalty(given)
     assert penalty.dtype == torch.float32
     penalty.backward()

@@ -238,6 +238,17 @@ def test_the_average_is_the_mean(tmp_path: Path) -> None:
     assert torch.equal(model.output.weight, average["output.weight"])
 
 
+def test_what_is_no_float_is_not_averaged(tmp_path: Path) -> None:
+    """As which symbol of the target each of the source is, in a model that copies."""
+    table = torch.tensor([3, -1, 2**53 + 1])
+    for name, weight in (("a", 1.0), ("b", 2.0)):
+        save_weights(tmp_path / name, {"table": table, "weight": torch.tensor([weight])}, {})
+    average = average_weights([tmp_path / "a", tmp_path / "b"])
+    assert average["table"].dtype == torch.int64
+    assert torch.equal(average["table"], table)
+    assert average["weight"].item() == 1.5
+
+
 def test_random_state_comes_back(run: Run, saved: Path) -> None:
     wanted = torch.rand(5)
     save_checkpoint(saved, run.model, run.optimizer, run.position)
@@ -246,3 +257,13 @@ def test_random_state_comes_back(run: Run, saved: Path) -> None:
     torch.manual_seed(12345)
     load_checkpoint(saved, run.model, run.optimizer)
     assert torch.equal(torch.rand(5), expected)
+
+
+def test_the_random_state_of_another_device_comes_back(run: Run, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: torch.tensor([1, 2], dtype=torch.uint8))
+    monkeypatch.setattr(torch.mps, "set_rng_state", kept.append)
+    save_checkpoint(saved, run.model, run.optimizer, run.position)
+    load_checkpoint(saved, run.model, run.optimizer)
+    assert [state.tolist() for state in kept] == [[1, 2]]

@@ -8,7 +8,7 @@ from models.zoo import IMAGE, VOCABULARY, batch
 
 from seqcli.build.model import build_model
 from seqcli.recipe.model import Model
-from seqcli.training.flops import matrix_rate, training_flops
+from seqcli.training.flops import KERNELS, matrix_rate, training_flops
 from seqcli.training.step import Objective
 
 PLAIN = Objective(label_smoothing=0.0, clip_norm=None, teacher_forcing=1.0, accumulation=1)
@@ -83,6 +83,15 @@ def test_features_alone() -> None:
     """24 cells of 12 features to D; the norm below them learns, so that there is a gradient for each factor."""
     whole = 3 * 2 * (24 * 12 * D + decoder_products(7))
     assert flops({"encoder": {"kind": "features", "hidden_size": D}, "decoder": DECODER}, 1, 7) == whole
+
+
+def test_cudnns_recurrences() -> None:
+    """Shapes alone: its kernels are not on every machine. Two layers of an LSTM over 7 packed symbols."""
+    layers = [[(4 * D, E), (4 * D, D), (4 * D,), (4 * D,)] for E in (5, D)]
+    symbols, weights = (7, 5), [shape for layer in layers for shape in layer]
+    expected = 2 * 7 * (4 * D * (5 + D) + 4 * D * (D + D))
+    assert KERNELS[torch.ops.aten._cudnn_rnn](symbols, weights, 4) == expected
+    assert KERNELS[torch.ops.aten._cudnn_rnn_backward](symbols, weights, 4) == 2 * expected
 
 
 def test_the_machines_rate_is_that_of_a_matrix_product() -> None:

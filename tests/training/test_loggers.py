@@ -86,6 +86,7 @@ def test_one_that_fails_is_warned_of_once_and_the_others_go_on(failing: str, tmp
     assert "and more" not in said[0]
     assert len(good.got) == 9
     assert good.ended == [False]
+    assert bad.ended == ([False] if failing == "log" else [])
 
 
 def test_an_error_in_training_is_told_to_the_loggers_and_goes_on_its_way(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from training import miniature
 from training.miniature import FOR_EVER, PLAIN, SMALLEST, Run, load, no_validation, plan
 
 from seqcli.errors import SeqcliError
@@ -311,6 +312,19 @@ def test_other_errors_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Seq2Seq, "loss", broken)
     with pytest.raises(RuntimeError, match="something else"):
         Run(STILL, seed=1).train(replace(FOR_EVER, steps=5), no_validation())
+
+
+def test_a_speed_is_of_what_the_clock_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record after an interruption tells the loss of all steps since the last one, but the speed of those after it."""
+    monkeypatch.setattr(Clock, "lap", lambda clock: 1.0)
+    monkeypatch.setattr(miniature, "MEASURED_ANEW", ())
+    run = Run(SMALLEST, seed=1)
+    stopping = replace(no_validation(), stop=lambda: run.position.step == 2)
+    limits = replace(FOR_EVER, steps=10, log_every=5)
+    assert [record.event for record in run.train(limits, stopping)] == ["checkpoint"]
+    records = [record for record in run.train(limits, no_validation()) if record.event == "train"]
+    tokens = [sum(load(rows).target_tokens for rows in planned) for planned in (plan(0)[2:], plan(1))]
+    assert [record.tokens_per_second for record in records] == tokens
 
 
 def test_a_checkpoint_that_is_asked_for() -> None:

@@ -107,3 +107,30 @@ def test_the_choice_is_the_largest_that_fits(monkeypatch: pytest.MonkeyPatch) ->
     assert choice.batch_tokens == 2048
     assert choice.free_bytes == int(free)
     assert choice.predicted_bytes > predicted_peak(model, shapes(2048), PLAIN)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory: you tried to allocate 9 bytes")])
+def test_what_cannot_be_tried_out_is_too_large(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    model = build_model(Model.model_validate(MODELS["recurrent"]), VOCABULARY, VOCABULARY)
+    optimizer = Sgd(model.named_parameters(), momentum=0.0, nesterov=False, weight_decay=0.0)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 10**15)
+
+    def fail_above(rows: int) -> None:
+        def backward(loss: torch.Tensor) -> None:
+            if live_rows[-1] > rows:
+                parameters[0].grad = torch.zeros_like(parameters[0])
+                raise error
+
+        monkeypatch.setattr(torch.autograd, "backward", backward)
+
+    def shapes(size: int) -> list[Shape]:
+        return [Shape(rows=size // 20, source=20, target=20)] * 1000
+
+    parameters, live_rows, filled = list(model.parameters()), [0], Shape.filled
+    monkeypatch.setattr(Shape, "filled", lambda shape: live_rows.append(shape.rows) or filled(shape))
+    fail_above(2048 // 20 // 4 + 1)
+    assert choose_batch(model, optimizer, shapes, PLAIN).batch_tokens == 2048
+    assert all(parameter.grad is None for parameter in parameters)
+    fail_above(0)
+    with pytest.raises(type(error)):
+        choose_batch(model, optimizer, shapes, PLAIN)

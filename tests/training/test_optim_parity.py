@@ -12,7 +12,11 @@ import torch
 from torch import nn
 
 from seqcli.build.model import build_model
+from seqcli.build.training import build_optimizer
+from seqcli.nn.layers import SideBySide
 from seqcli.recipe.load import load_recipe
+from seqcli.recipe.training import MuonSection
+from seqcli.training import optim
 from seqcli.training.optim import Adam, Muon, Optimizer, Sgd, decayed, inner_matrix, orthogonalised
 
 DECAY = 0.1
@@ -184,6 +188,80 @@ def test_muon_skips_a_step_whole() -> None:
             plain.step(0.1)
         for left, right in zip(model.parameters(), twin.parameters(), strict=True):
             torch.testing.assert_close(left, right)
+
+
+def test_muon_writes_nothing_before_all_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that runs out of memory is taken again in pieces."""
+    torch.manual_seed(0)
+    model, twin = Deep(), Deep()
+    twin.load_state_dict(model.state_dict())
+    using, plain = muon(model), muon(twin)
+    for step in range(2):
+        fill(model, step)
+        fill(twin, step)
+        calls = []
+
+        def failing(matrices: torch.Tensor, calls: list[int] = calls) -> torch.Tensor:
+            calls.append(1)
+            if len(calls) == 2:
+                raise MemoryError
+            return orthogonalised(matrices)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(optim, "orthogonalised", failing)
+            with pytest.raises(MemoryError):
+                using.step(0.1)
+        fill(model, step)
+        using.step(0.1)
+        plain.step(0.1)
+        for left, right in zip(model.parameters(), twin.parameters(), strict=True):
+            assert torch.equal(left, right)
+        for name, tensor in using.state().items():
+            assert torch.equal(tensor, plain.state()[name]), name
+
+
+class Fused(nn.Module):
+    """Matrices that lie one below another: projections and gates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.projections = SideBySide(6, 8, 3)
+        self.lstm = nn.LSTM(6, 5)
+        self.gru = nn.GRU(6, 5)
+        self.rnn = nn.RNN(6, 5)
+
+
+def test_muon_turns_each_of_several_matrices_by_itself() -> None:
+    torch.manual_seed(0)
+    model = Fused()
+    matrices = {
+        name: list(parameter.detach().clone().chunk({"p": 3, "l": 4, "g": 3, "r": 1}[name[0]]))
+        for name, parameter in model.named_parameters()
+        if parameter.ndim == 2
+    }
+    assert len(matrices) == 7
+    twin = nn.ParameterDict(
+        {
+            f"{name}{place}".replace(".", "_"): one
+            for name, several in matrices.items()
+            for place, one in enumerate(several)
+        }
+    )
+    section = MuonSection(kind="muon", learning_rate=0.1, weight_decay=DECAY)
+    ours, theirs = build_optimizer(section, model), build_optimizer(section, twin)
+    assert {name.rpartition("/")[0] for name in ours.state()} == {name for name, _ in model.named_parameters()}
+    for step in range(3):
+        fill(model, step)
+        for name, several in matrices.items():
+            gradient = model.get_parameter(name).grad
+            assert gradient is not None
+            for place, one in enumerate(gradient.chunk(len(several))):
+                twin[f"{name}{place}".replace(".", "_")].grad = one.clone()
+        ours.step(0.1)
+        theirs.step(0.1)
+        for name, several in matrices.items():
+            joined = torch.cat([twin[f"{name}{place}".replace(".", "_")] for place in range(len(several))])
+            torch.testing.assert_close(model.get_parameter(name), joined)
 
 
 def test_what_muon_moves() -> None:

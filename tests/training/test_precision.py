@@ -16,7 +16,7 @@ from seqcli.errors import RecipeError, SeqcliError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.model import Model
 from seqcli.training import precision
-from seqcli.training.precision import LossScale, Precision, reduced, refuse_missing
+from seqcli.training.precision import LossScale, TrainingPrecision, computing_in, refuse_missing
 from seqcli.training.step import Objective, train_step
 from seqcli.training.team import Team
 from seqcli.types import Batch
@@ -30,10 +30,10 @@ def has_lstm(section: Model) -> bool:
     return "lstm" in (section.encoder.kind, section.decoder.kind)
 
 
-def gradient(model: Seq2Seq, given: Batch, how: Precision, r_drop: float | None) -> Tensor:
+def gradient(model: Seq2Seq, given: Batch, how: TrainingPrecision, r_drop: float | None) -> Tensor:
     """Of all parameters that have one, as one vector, in float32."""
     model.zero_grad()
-    with reduced(how, CPU):
+    with computing_in(how, CPU):
         loss, _ = Team().replica(model)(given, 0.1, 1.0, r_drop)
     loss.backward()
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
@@ -43,7 +43,7 @@ def gradient(model: Seq2Seq, given: Batch, how: Precision, r_drop: float | None)
 
 @pytest.mark.parametrize("how", ["bf16", "fp16"])
 @pytest.mark.parametrize("kind", ENCODER_KINDS)
-def test_the_gradients_of_all_kinds_are_about_those_of_float32(kind: str, how: Precision) -> None:
+def test_the_gradients_of_all_kinds_are_about_those_of_float32(kind: str, how: TrainingPrecision) -> None:
     """Of a dozen models or more, with R-Drop of every other. 8 bits (bf16) or 11 (fp16) move some models far, where a unit changes
     sides at the kink of a relu, but not many; a residual network has a relu after each convolution, in every place of the image."""
     sections = [section.model_copy(update={"dropout": 0.0}) for section in pairs() if section.encoder.kind == kind]
@@ -135,7 +135,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_leaves_the_scale() -> None:
 
 
 @pytest.mark.parametrize("how", ["bf16", "fp16"])
-def test_going_on_is_exact(how: Precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_going_on_is_exact(how: TrainingPrecision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped after every step in turn, while the scale is on its way down and up again."""
     Overflowing(monkeypatch, bound=2.0**13 * 1.5 if how == "fp16" else math.inf)
     monkeypatch.setattr(precision, "PATIENCE", 2)
