@@ -50,7 +50,7 @@ def activations(
     Of a run, the model before its first step is shown beside what it has become.
     """
     from seqcli.analysis.activations import shown_layers
-    from seqcli.cli.console import note, notes, print_json
+    from seqcli.cli.console import busy, note, notes, print_json
     from seqcli.errors import RecipeError
     from seqcli.extras import require
     from seqcli.figures.activations import activations_figure
@@ -69,7 +69,7 @@ def activations(
     else:
         if checkpoint is not None:
             raise RecipeError(f"--checkpoint {checkpoint}: {subject} is a recipe, which has no checkpoints; give a run")
-        with notes.status("reading the data"):
+        with busy("reading the data"):
             found = recipe_activities(subject, given, starts=initialization or [], steps=steps, sentences=sentences)
     shown = found if gates else {name: shown_layers(layers) for name, layers in found.items()}
     for path in save_figures([activations_figure(shown, dark=dark)], output):

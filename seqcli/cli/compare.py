@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -63,7 +62,7 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Compare runs on one test set: scores, tests of their differences, recipes, and the sentences that moved most."""
-    from seqcli.cli.console import note, notes, warn
+    from seqcli.cli.console import busy, note, notes, print_json, warn
     from seqcli.cli.evaluate import metric_names
     from seqcli.comparison import compare as compare_runs
     from seqcli.extras import require
@@ -71,7 +70,7 @@ def compare(
     notes.quiet = quiet
     if output is not None:
         require("plots", f"--output {output}")
-    with notes.status("comparing"):
+    with busy("comparing"):
         loaded = load_all(runs, checkpoint)
         found = compare_runs(
             loaded,
@@ -84,7 +83,7 @@ def compare(
         )
     moved_by = moving_metric(found, by)
     if as_json:
-        typer.echo(json.dumps(_as_json(found, loaded, moved_by, number), ensure_ascii=False))
+        print_json(_as_json(found, loaded, moved_by, number))
     else:
         from seqcli.cli.comparison import print_comparison
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 FAULTY = 3
 """The exit code where there are faults: that of bad data."""
-TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
 def doctor(
@@ -65,7 +64,7 @@ def doctor(
     Exits with 3 where there are faults that no cleaned copy was written without, with 0 else.
     """
     from seqcli.build.diagnosis import open_rows
-    from seqcli.cli.console import notes, print_json
+    from seqcli.cli.console import busy, notes, print_json
     from seqcli.diagnosis.cleaning import clean as write_clean
     from seqcli.diagnosis.examine import examine
     from seqcli.errors import RecipeError
@@ -74,7 +73,7 @@ def doctor(
     if clean_all and clean is None:
         raise RecipeError("--clean-all needs --clean FOLDER")
     splits = open_rows(_section(data, validation or [], test or [], columns))
-    with notes.status("reading the data, twice"):
+    with busy("reading the data, twice"):
         diagnosis = examine(splits)
         which = list(splits) if clean_all else ["train"]
         cleaned = [] if clean is None else write_clean(splits, diagnosis, clean, which)
@@ -89,18 +88,18 @@ def doctor(
 
 def _section(given: list[str], validation: list[str], test: list[str], columns: str | None) -> Data:
     """The `data` section of a recipe, or one made of the files that are named."""
+    from seqcli.data.files import is_table
     from seqcli.errors import RecipeError
     from seqcli.recipe import data as sections
 
     files = {"train": given, "validation": validation, "test": test}
-    ending = given[0].removesuffix(".gz").lower()
-    if not ending.endswith(TABLES) and not _is_text_pair(given):
+    if not is_table(given[0]) and not _is_text_pair(given):
         if validation or test or columns:
             raise RecipeError(
                 f"{given[0]} is a recipe, which says itself where its data are; leave out --validation, --test and --columns"
             )
         return _of_recipe(given)
-    if ending.endswith(TABLES):
+    if is_table(given[0]):
         section = {split: paths for split, paths in files.items() if paths}
         made: Data = sections.FilesData(kind="files", columns=_columns(given[0], columns), **section)  # type: ignore[arg-type]
         return made
@@ -128,12 +127,13 @@ def _of_recipe(given: list[str]) -> Data:
 
 def _columns(path: str, named: str | None) -> object:
     """The columns that --columns names; without it those called source and target, or, in a table without names, the first two."""
+    from seqcli.data.files import format_of
     from seqcli.data.lines import find_files, numbered_lines
     from seqcli.errors import RecipeError
     from seqcli.recipe.data import Columns
 
     if named is None:
-        separator = {"tsv": "\t", "csv": ","}.get(path.removesuffix(".gz").rpartition(".")[2].lower())
+        separator = {"tsv": "\t", "csv": ","}.get(format_of([path]))
         if separator is None:
             return Columns()
         try:
@@ -178,7 +178,7 @@ def _print(diagnosis: Diagnosis, limit: int) -> None:
         data.print(_unknown(diagnosis.splits.values()))
     for line in _remarks(diagnosis):
         data.print()
-        data.print(line, markup=False)
+        data.print(line)
 
 
 def _summary(diagnosis: Diagnosis) -> Table:
@@ -206,12 +206,10 @@ def _print_faults(split: SplitDiagnosis, kind: str, limit: int) -> None:
     shown = [fault for fault in split.faults if fault.kind == kind][:limit]
     which = f"the first {len(shown)} of {count:,}" if count > len(shown) else f"{count:,}"
     data.print()
-    data.print(
-        f"{kind} in {split.name}: {known.means} ({which}); {known.remedy}", style="bold", markup=False, soft_wrap=True
-    )
+    data.print(f"{kind} in {split.name}: {known.means} ({which}); {known.remedy}", style="bold", soft_wrap=True)
     for fault in shown:
         line = f"  {fault.file}:{fault.line}  {fault.side}  {excerpt(fault.value)}"
-        data.print(line, markup=False, soft_wrap=True, emoji=False)
+        data.print(line, soft_wrap=True, emoji=False)
 
 
 def _unknown(splits: Iterable[SplitDiagnosis]) -> Table:

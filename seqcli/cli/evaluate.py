@@ -207,7 +207,7 @@ def _print_tables(name: str, result: Evaluation) -> None:
     data.print()
     for metric, found in result.metrics.items():
         # by themselves, so that they can be copied whole
-        data.print(f"{metric}  {found.signature}", style="dim", markup=False, soft_wrap=True)
+        data.print(f"{metric}  {found.signature}", style="dim", soft_wrap=True)
     if result.lengths:
         names = list(result.lengths[0].metrics)
         rows = [

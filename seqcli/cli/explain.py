@@ -84,11 +84,11 @@ def _print(explanation: Explanation, *, first: bool) -> None:
 
     if not first:
         data.print()
-    data.print(excerpt(explanation.source), style="bold", markup=False)
+    data.print(excerpt(explanation.source), style="bold")
     data.print(_coloured(explanation))
     data.print(f"score {score(explanation.score)}, log-probability {explanation.log_prob:.4f}", style="dim")
     if explanation.verdict:
-        data.print(explanation.verdict, markup=False)
+        data.print(explanation.verdict)
     data.print()
     looks = ["looks at"] if explanation.has_attention else []
     columns = ["token", "alternatives", *looks, "probability", "rank", "bits"]

@@ -74,7 +74,7 @@ def gradients(
     The length of ∂loss_T/∂h_t for every state h_t of encoder and decoder, on examples of one length (Bengio et al. 1994; Pascanu et
     al. 2013); the product of Jacobians ∂h_T/∂h_t; and the gradient's norm before clipping.
     """
-    from seqcli.cli.console import data, note, notes, print_json, table
+    from seqcli.cli.console import busy, data, note, notes, print_json, table
     from seqcli.errors import RecipeError
     from seqcli.extras import require
     from seqcli.figures.saving import picture_ending
@@ -89,7 +89,7 @@ def gradients(
     asked = [one._replace(label=name) for one, name in zip(asked, label, strict=True)] if label else _distinct(asked)
     found = []
     for one in asked:
-        with notes.status(f"measuring {one.label}"):
+        with busy(f"measuring {one.label}"):
             found.append(_history(one, wanted, length, examples))
     for path in _draw(found, output, layers=layers, dark=dark):
         note(f"wrote {path}")

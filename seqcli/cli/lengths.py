@@ -58,7 +58,7 @@ def lengths(
     from typing import get_args
 
     from seqcli.analysis.lengths import LengthCurve, Unit, length_edges, length_scores, source_lengths
-    from seqcli.cli.console import data, note, notes, print_json, tell_cut
+    from seqcli.cli.console import busy, data, note, notes, print_json, tell_cut
     from seqcli.cli.groups import group_runs
     from seqcli.cli.recipe import split_overrides
     from seqcli.errors import RecipeError
@@ -87,7 +87,7 @@ def lengths(
     examples = _same_examples(loaded, part)
     sizes = source_lengths(examples, unit, first.translator.source_tokenizer)  # type: ignore[arg-type]
     counts: dict[str, Counts] = {}
-    with notes.status("translating"):
+    with busy("translating"):
         for folder, run in loaded.items():
             counts[folder] = run.counts(name, examples, beam_size=beam_size)
             _tell_short_search(run, folder, examples, beam_size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import time
@@ -40,6 +39,7 @@ def lesson(
     ] = False,
 ) -> None:
     """List the chapters of the lecture, or run one: its claim, the commands that show it, the picture, and how to read it."""
+    from seqcli.cli.console import print_json
     from seqcli.lesson import all_lessons, find_lesson
 
     if chapter is None:
@@ -48,7 +48,7 @@ def lesson(
     found = find_lesson(chapter)
     commands = [_words(command, overrides or []) for command in found.commands]
     if as_json:
-        typer.echo(json.dumps({**found.as_json(), "commands": list(map(_typed, commands))}, ensure_ascii=False))
+        print_json({**found.as_json(), "commands": list(map(_typed, commands))})
     elif dry_run:
         typer.echo("\n".join(map(_typed, commands)))
     else:
@@ -56,10 +56,10 @@ def lesson(
 
 
 def _list(lessons: Sequence[Lesson], *, as_json: bool) -> None:
-    from seqcli.cli.console import data, note, table
+    from seqcli.cli.console import data, note, print_json, table
 
     if as_json:
-        typer.echo(json.dumps([one.as_json() for one in lessons], ensure_ascii=False))
+        print_json([one.as_json() for one in lessons])
         return
     rows = [[str(one.number), one.name, one.title, one.shown] for one in lessons]
     data.print(table("The lecture", ["", "name", "chapter", "what is shown"], rows, left=4))
@@ -105,13 +105,13 @@ def _run(lesson: Lesson, commands: Sequence[list[str]], output: Path) -> None:
         for words in commands:
             started = time.monotonic()
             notes.quiet = False
-            notes.print(f"\n$ {_typed(words)}", markup=False, soft_wrap=True)
+            notes.print(f"\n$ {_typed(words)}", soft_wrap=True)
             _call(words)
             notes.quiet = False
-            notes.print(f"({time.monotonic() - started:.0f} s)", markup=False)
+            notes.print(f"({time.monotonic() - started:.0f} s)")
     data.print()
     for name, shown in lesson.pictures.items():
-        data.print(f"{output / name}: {shown}", markup=False, soft_wrap=True)
+        data.print(f"{output / name}: {shown}", soft_wrap=True)
     data.print(Markdown(f"## How to read it\n\n{lesson.reading}"))
 
 

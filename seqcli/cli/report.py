@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +35,7 @@ def report(
     It refers to nothing outside of itself, so it can be mailed, and has at most 5 MB.
     """
     from seqcli.cli.compare import known_split, load_all
-    from seqcli.cli.console import note, notes
+    from seqcli.cli.console import busy, note, notes, print_json
     from seqcli.cli.evaluate import metric_names
     from seqcli.errors import RecipeError
     from seqcli.extras import require
@@ -44,7 +43,7 @@ def report(
 
     notes.quiet = quiet
     require("plots", "seqcli report")
-    with notes.status("reporting"):
+    with busy("reporting"):
         loaded = load_all(runs, checkpoint)
         if not loaded:
             raise RecipeError("no run given; name run directories before the overrides")
@@ -60,5 +59,5 @@ def report(
             seed=seed,
         )
     if as_json:
-        typer.echo(json.dumps({"report": str(output), "bytes": size}, ensure_ascii=False))
+        print_json({"report": str(output), "bytes": size})
     note(f"wrote {output}, {size / 1e6:.1f} MB")

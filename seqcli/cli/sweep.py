@@ -48,7 +48,7 @@ def sweep(
     stopped, and with more values adds the runs that are new. The table has mean ± standard deviation over the seeds, and p of
     Welch's t-test over the runs, raised by Holm's method for the number of rows. A run that fails is named in the end, and the others go on.
     """
-    from seqcli.cli.console import data, note, notes, print_json
+    from seqcli.cli.console import busy, data, note, notes, print_json
     from seqcli.errors import RecipeError
     from seqcli.recipe.load import recipe_name
     from seqcli.recipe.sweep import read_axes
@@ -61,7 +61,7 @@ def sweep(
     _refuse_unknown(metrics)
     axes = read_axes(values)
     folder = output or Path(f"runs/{recipe_name(recipe)}-sweep")
-    with notes.status("reading the recipes"):
+    with busy("reading the recipes"):
         from seqcli.sweep import Sweep, compare_settings, plan_sweep
 
         plan = plan_sweep(recipe, axes, folder)
@@ -119,11 +119,11 @@ class _View:
 
     def __init__(self, plan: Plan) -> None:
         from seqcli.cli.console import notes
+        from seqcli.cli.screen import can_move
 
         self.numbers = {run.name: number for number, run in enumerate(plan.runs, start=1)}
         self.latest: dict[str, str] = {}
-        moving = notes.is_terminal and not notes.is_dumb_terminal
-        self.status: Status | None = notes.status("") if moving else None
+        self.status: Status | None = notes.status("") if can_move(notes) else None
 
     def __enter__(self) -> _View:
         if self.status:

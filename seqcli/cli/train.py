@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from seqcli.experiment import Experiment
     from seqcli.recipe.schema import Recipe
 
-TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
-"""How files of pairs end, `.gz` left out."""
 VERIFIED = 10
 """Steps of each half that --verify-resume compares."""
 
@@ -124,10 +122,11 @@ def train(
 def _resolved(recipe: str, overrides: list[str], for_data: str | None) -> tuple[Recipe, str, str]:
     """The recipe that is meant, or chosen for files of pairs; the name of its run; and what there is to say of the choice."""
     from seqcli.cli.recipe import split_overrides
+    from seqcli.data.files import is_table
     from seqcli.errors import RecipeError
     from seqcli.recipe.load import load_recipe, recipe_name
 
-    if not _is_data(recipe):
+    if not is_table(recipe):
         if for_data is not None:
             raise RecipeError(
                 f"--recipe {for_data} is for files of pairs, but {recipe} is a recipe itself; give one of them"
@@ -137,16 +136,12 @@ def _resolved(recipe: str, overrides: list[str], for_data: str | None) -> tuple[
 
     more, overrides = split_overrides(overrides)
     for one in more:
-        if not _is_data(one):
+        if not is_table(one):
             raise RecipeError(
                 f"{one}: is neither a file of pairs (.tsv, .csv, .jsonl, .parquet) nor an override (key.path=value)"
             )
     chosen = choose([recipe, *more], overrides, for_data)
     return chosen.recipe, chosen.name, chosen.told
-
-
-def _is_data(argument: str) -> bool:
-    return argument.lower().removesuffix(".gz").endswith(TABLES)
 
 
 def _launch(command: list[str], devices: int) -> None:

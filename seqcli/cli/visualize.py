@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +27,7 @@ from seqcli.cli.embeddings import embeddings
 from seqcli.cli.gates import gates
 from seqcli.cli.gradients import gradients
 from seqcli.cli.heads import heads
+from seqcli.cli.streams import name_of, open_input
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,9 +53,7 @@ def attention(
         str, typer.Option("--split", help="Where --example and --measure look: train, validation or test.")
     ] = "test",
     target: Targets = None,
-    input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Sentences, one a line; stdin if - is given.")
-    ] = None,
+    input_file: Annotated[Path | None, typer.Option("--input", "-i", help="Sentences, one a line; - is stdin.")] = None,
     against: Annotated[
         list[Path] | None,
         typer.Option(
@@ -180,9 +178,10 @@ def _lines(path: Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        with open_input(path) as stream:
+            data = stream.read()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise DataError(f"{name_of(path)}: cannot be read ({error.strerror or error})") from error
     lines = data.decode("utf-8", errors="replace").removeprefix("\ufeff").split("\n")
     return [line.removesuffix("\r") for line in lines if line.strip()]
 

@@ -181,11 +181,16 @@ def csv_cells(path: Path) -> Cells:
 
 def format_of(paths: Sequence[str]) -> Format:
     """The format that the ending of the first file's name says; `DataError` where it says none."""
-    name = paths[0].removesuffix(".gz")
+    name = paths[0].lower().removesuffix(".gz")
     for ending, chosen in _ENDINGS.items():
         if name.endswith(ending):
             return chosen
     raise DataError(f"{paths[0]}: cannot tell the format from the name; say format: parquet, jsonl, csv or tsv")
+
+
+def is_table(path: str) -> bool:
+    """Whether the name is that of a file with both sides in one row, whose format its ending says."""
+    return path.lower().removesuffix(".gz").endswith(tuple(_ENDINGS))
 
 
 _ENDINGS: dict[str, Format] = {
