@@ -70,6 +70,10 @@ class Failure:
     exit_code: int
     message: str
 
+    def as_json(self) -> dict[str, Any]:
+        """A dictionary of plain values."""
+        return {"run": self.run, "exit_code": self.exit_code, "message": self.message}
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -62,9 +62,9 @@ def evaluate_alignment(
             intervals=intervals,
         )
     tell_cut(run.translator)
+    _print(run, ", ".join(map(str, pairs[0])) if pairs else split, found, as_json=as_json)
     if output is not None:
         write_file(output, "".join(f"{format_links(links)}\n" for links in found.links).encode())
-    _print(run, ", ".join(map(str, pairs[0])) if pairs else split, found, as_json=as_json)
 
 
 def _print(run: Run, name: str, found: AlignmentScores, *, as_json: bool) -> None:

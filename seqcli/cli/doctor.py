@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqcli.cli.arguments import Quiet
+from seqcli.cli.arguments import Quiet, is_override, split_overrides
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -111,15 +111,15 @@ def _section(given: list[str], validation: list[str], test: list[str], columns: 
 
 
 def _is_text_pair(given: list[str]) -> bool:
-    return len(given) == 2 and "=" not in given[1]
+    return len(given) == 2 and not is_override(given[1])
 
 
 def _of_recipe(given: list[str]) -> Data:
     from seqcli.errors import RecipeError
     from seqcli.recipe.load import load_recipe
 
-    overrides = [one for one in given[1:] if "=" in one]
-    if len(overrides) < len(given) - 1:
+    others, overrides = split_overrides(given[1:])
+    if others:
         raise RecipeError(f"{' '.join(given)}: give a recipe, a run, a table, or two text files")
     inside = Path(given[0]) / "recipe.yaml"
     return load_recipe(str(inside) if inside.is_file() else given[0], overrides).data

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqcli.cli.arguments import Checkpoint, Dark, Json, Overrides, Quiet, RunFolder, checked_split
+from seqcli.cli.arguments import Checkpoint, Dark, Json, Overrides, Quiet, RunFolder, check_picture, checked_split
 
 if TYPE_CHECKING:
     from seqcli.analysis.heads import Head
@@ -34,11 +34,9 @@ def heads(
     the mean of the largest weight, and removal by how much the loss rises without the head, in nats a symbol: dead is below 0.001.
     """
     from seqcli.cli.console import busy, note, notes, print_json
-    from seqcli.extras import require
 
     notes.quiet = quiet
-    if output is not None:
-        require("plots", f"--output {output}")
+    check_picture(output, f"--output {output}")
     part = checked_split(split)
     with busy("measuring"):
         from seqcli.run import load

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqcli.cli.arguments import BeamSize, Checkpoint, Dark, Json, Quiet, checked_split
+from seqcli.cli.arguments import (
+    BeamSize,
+    Checkpoint,
+    Dark,
+    Json,
+    Quiet,
+    check_picture,
+    checked_split,
+    split_overrides,
+)
 
 if TYPE_CHECKING:
     from seqcli.analysis.lengths import LengthCurve
@@ -60,16 +69,14 @@ def lengths(
     from seqcli.analysis.lengths import LengthCurve, Unit, length_edges, length_scores, source_lengths
     from seqcli.cli.console import busy, data, note, notes, print_json, tell_cut
     from seqcli.cli.groups import group_runs
-    from seqcli.cli.recipe import split_overrides
     from seqcli.errors import RecipeError
     from seqcli.evaluation.metrics import higher_is_better
-    from seqcli.extras import require
     from seqcli.figures.lengths import lengths_figure
     from seqcli.figures.saving import save_figures
     from seqcli.run import load
 
     notes.quiet = quiet
-    require("plots", "visualize lengths")
+    check_picture(output, "visualize lengths")
     if unit not in get_args(Unit):
         raise RecipeError(f"--unit {unit}: there are {', '.join(get_args(Unit))}")
     part = checked_split(split)
@@ -99,13 +106,13 @@ def lengths(
     ]
     trained_to = sorted(filter(None, {_longest_in_training(Path(folder), unit, run) for folder, run in loaded.items()}))
     shown = name if higher_is_better(name) else f"{name} (lower is better)"
-    for path in save_figures([lengths_figure(curves, shown, unit=unit, trained_to=trained_to, dark=dark)], output):
-        note(f"wrote {path}")
     if as_json:
         about = {"metric": name, "split": split, "unit": unit, "examples": len(examples), "trained_to": trained_to}
         print_json({**about, "curves": _as_json(curves, groups, counts)})
-        return
-    data.print(_table(curves, name, unit))
+    else:
+        data.print(_table(curves, name, unit))
+    for path in save_figures([lengths_figure(curves, shown, unit=unit, trained_to=trained_to, dark=dark)], output):
+        note(f"wrote {path}")
 
 
 def _edges(text: str | None) -> list[int] | None:

@@ -7,14 +7,27 @@ from typing import Annotated
 
 import typer
 
-from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Quiet
-from seqcli.cli.compare import Metrics, Resamples, RunsAndOverrides, Seed, SplitName, Trials
+from seqcli.cli.arguments import (
+    BeamSize,
+    Checkpoint,
+    Json,
+    Metrics,
+    Quiet,
+    Resamples,
+    RunsAndOverrides,
+    SeedOfTests,
+    SplitOfRuns,
+    Trials,
+    load_all,
+    metric_names,
+    split_of,
+)
 
 
 def report(
     runs: RunsAndOverrides,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page: .html.")] = Path("report.html"),
-    split: SplitName = None,
+    split: SplitOfRuns = None,
     metrics: Metrics = None,
     number: Annotated[
         int,
@@ -24,7 +37,7 @@ def report(
     ] = 5,
     resamples: Resamples = 1000,
     trials: Trials = 10000,
-    seed: Seed = 12345,
+    seed: SeedOfTests = 12345,
     beam_size: BeamSize = None,
     checkpoint: Checkpoint = None,
     as_json: Json = False,
@@ -34,15 +47,14 @@ def report(
 
     It refers to nothing outside of itself, so it can be mailed, and has at most 5 MB.
     """
-    from seqcli.cli.compare import known_split, load_all
     from seqcli.cli.console import busy, note, notes, print_json
-    from seqcli.cli.evaluate import metric_names
     from seqcli.errors import RecipeError
     from seqcli.extras import require
     from seqcli.report.write import write_report
 
     notes.quiet = quiet
     require("plots", "seqcli report")
+    names = metric_names(metrics)
     with busy("reporting"):
         loaded = load_all(runs, checkpoint)
         if not loaded:
@@ -50,8 +62,8 @@ def report(
         size = write_report(
             loaded,
             output,
-            split=known_split(split, loaded),
-            metrics=metric_names(metrics),
+            split=split_of(split, loaded),
+            metrics=names,
             beam_size=beam_size,
             sentences=number,
             resamples=resamples,

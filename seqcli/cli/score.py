@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqcli.cli.arguments import Checkpoint, EnsembleRuns, Quiet, RunFolder
+from seqcli.cli.arguments import Checkpoint, EnsembleRuns, Quiet, RunFolder, is_override
 from seqcli.cli.streams import (
     WINDOW_IMAGES,
     WINDOW_LINES,
@@ -101,14 +101,18 @@ def score(
     ] = None,
     normalised: Annotated[
         bool,
-        typer.Option("--normalised", help="Print the score that translations are ranked by, not the log-probability."),
+        typer.Option(
+            "--normalised",
+            "--normalized",
+            help="Print the score that translations are ranked by, not the log-probability.",
+        ),
     ] = False,
     length_penalty: Annotated[
         float | None,
-        typer.Option("--length-penalty", min=0.0, help="As --normalised, dividing by length to this power."),
+        typer.Option("--length-penalty", min=0.0, help="Like --normalised, but divide by length to this power."),
     ] = None,
     tokens: Annotated[
-        bool, typer.Option("--tokens", help="Behind it a tab and the log-probability of each symbol, the end last.")
+        bool, typer.Option("--tokens", help="After the score, a tab and each symbol's log-probability, the end last.")
     ] = False,
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Targets are beginnings: their end is not counted.")
@@ -168,7 +172,7 @@ def _apart(arguments: list[str], input_file: Path | None) -> tuple[list[str], li
     """The two files, or none, and the overrides. RecipeError where there are not two."""
     from seqcli.errors import RecipeError
 
-    files = [each for each in arguments[:2] if "=" not in each or os.path.isfile(each)]  # Path fails on a long one
+    files = [each for each in arguments[:2] if not is_override(each)]
     if len(files) == 1 or (files and input_file is not None):
         raise RecipeError(
             "give SOURCE and TARGET, two files line by line, or one with both as --input, or none to read stdin"

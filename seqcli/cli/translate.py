@@ -116,7 +116,11 @@ def translate(
     shortlist: ShortlistOnly = False,
     nbest: Annotated[
         int,
-        typer.Option("--nbest", min=1, help="Hypotheses a line; above 1: line number, score and text, tabs between."),
+        typer.Option(
+            "--nbest",
+            min=1,
+            help="Hypotheses per line. Above 1, each output line is: line number, score, text, separated by tabs.",
+        ),
     ] = 1,
     scores: Annotated[bool, typer.Option("--scores", help="Put the score and a tab before each text.")] = False,
     alignments: Annotated[
@@ -171,6 +175,7 @@ def translate(
     from seqcli.cli.source_words import dictionary_of, known, links_of
     from seqcli.cli.sources import Reading, read_line
     from seqcli.cli.work_view import WorkView
+    from seqcli.errors import RecipeError
 
     notes.quiet = quiet
     options: dict[str, Any] = {
@@ -194,6 +199,9 @@ def translate(
     }
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
     refuse_closed(output_file)
+    aligning = align_from is not None or align_layer is not None or align_threshold is not None or align_words
+    if aligning and not (alignments or replace_unknown):
+        raise RecipeError("the options of alignments go with --alignments or --replace-unknown")
     _refuse_writing_twice(trace_file, output_file)
     searching = search_overrides(options, sample=sample, sampling=sampling)
     loaded = _load(run, [*(overrides or []), *searching], checkpoint, ensemble or [], engine, quantization)

@@ -20,6 +20,7 @@ from seqcli.cli.arguments import (
     RunFolder,
     Targets,
     Texts,
+    check_picture,
     checked_split,
     refuse_uneven,
 )
@@ -105,7 +106,8 @@ def attention(
 
     notes.quiet = quiet
     picture = None if as_json and output is None else output or DEFAULT_PICTURE
-    if picture is not None and picture.suffix.lower() != ".html":
+    check_picture(picture, "visualize attention", but=(".html", ".gif"))
+    if picture is not None and picture.suffix.lower() == ".gif":
         require("plots", "visualize attention")
     texts, images = [*(text or []), *_lines(input_file)], [str(path) for path in image or []]
     if not texts and not images and not example:
@@ -158,12 +160,11 @@ def curves(
     """
     from seqcli.cli.console import note, notes
     from seqcli.cli.groups import group_runs
-    from seqcli.extras import require
     from seqcli.figures.curves import curves_figure, read_records
     from seqcli.figures.saving import save_figures
 
     notes.quiet = quiet
-    require("plots", "visualize curves")
+    check_picture(output, "visualize curves")
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     records = {str(run): read_records(run / "metrics.jsonl") for run in runs}
     groups = None if each else group_runs(runs)

@@ -40,6 +40,17 @@ def folders(sweep: str) -> list[str]:
     return sorted(path.name for path in Path(sweep).iterdir() if path.name != ".sweep")
 
 
+def test_a_plan_as_json(call: Callable[..., Any], recipe: Path) -> None:
+    ended = call("sweep", recipe, "threads=1", "seed=1,2", "training.steps=8,0", "--dry-run", "--json")
+    told = json.loads(ended.out)
+    assert (told["recipe"], told["folder"]) == (str(recipe), "runs/tiny-sweep")
+    assert [(one["settings"], one["seed"]) for one in told["runs"]] == [
+        ({"threads": "1", "steps": "8"}, seed) for seed in (1, 2)
+    ]
+    assert all(one["folder"] == f"runs/tiny-sweep/{one['run']}" for one in told["runs"])
+    assert [one["exit_code"] for one in told["failed"]] == [2, 2]
+
+
 @pytest.mark.timeout(900)  # processes that import torch
 def test_all_combinations_a_table_and_nothing_twice(call: Callable[..., Any], recipe: Path) -> None:
     """With one that fails on its way (its device is not there), which is named while the others go on."""
