@@ -242,7 +242,7 @@ def translate(
             )
             bytes_done += width
             kept = [found[:nbest] for found in results]
-            linked: list[list[str] | None] = [None] * len(kept)
+            linked: Sequence[list[str] | None] = [None] * len(kept)
             if looked is not None and alignments:
                 linked = links_of(looked, examples, kept, looking)
             if looked is not None and dictionary is not None:

@@ -46,7 +46,7 @@ class Wanted:
     options: dict[str, Any]
 
 
-class Reader:
+class RequestReader:
     """Reads requests for an engine: one source, or, where `several` is set, as many as the limits allow, and some option fields."""
 
     def __init__(
