@@ -110,12 +110,12 @@ def open_input(path: Path | None) -> BinaryIO:
         raise DataError(f"{name_of(path)}: cannot be read ({error.strerror or error})") from error
 
 
-def refuse_closed(path: Path | None) -> None:
-    """StorageError where `path` is stdout, and that is closed: before a model is loaded, not after."""
+def refuse_closed(path: Path | None, option: str = "--output") -> None:
+    """StorageError where `path`, the value of an option, is stdout, and that is closed: before a model is loaded, not after."""
     from seqcli.errors import StorageError
 
     if is_stream(path) and sys.stdout is None:
-        raise StorageError("stdout is closed; give --output")
+        raise StorageError(f"stdout is closed; give {option} a file")
 
 
 def stdout() -> TextIO:

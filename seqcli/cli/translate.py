@@ -199,6 +199,8 @@ def translate(
     }
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
     refuse_closed(output_file)
+    if trace_file is not None:
+        refuse_closed(trace_file, "--trace")
     aligning = align_from is not None or align_layer is not None or align_threshold is not None or align_words
     if aligning and not (alignments or replace_unknown):
         raise RecipeError("the options of alignments go with --alignments or --replace-unknown")

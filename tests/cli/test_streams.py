@@ -84,7 +84,7 @@ def test_a_dash_in_the_process(call: Call, copy_run: Path, tmp_path: Path, monke
 @pytest.mark.parametrize("command", ["translate", "score"])
 def test_a_closed_stdout_is_told_before_the_model_is_loaded(command: str) -> None:
     ended = shell(f"{command} nowhere >&-")
-    assert (ended.returncode, ended.stderr) == (74, "stdout is closed; give --output\n")
+    assert (ended.returncode, ended.stderr) == (74, "stdout is closed; give --output a file\n")
 
 
 def test_a_closed_stdin_is_told(copy_run: Path) -> None:
