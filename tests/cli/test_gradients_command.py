@@ -108,7 +108,7 @@ def test_training_on_the_way_is_that_of_a_run(copy_run: Path, tiny: tuple[str, .
         (["RUN", "--cells"], 2, "is a run"),
         (["dates", "--length", "90"], 3, "has 90 symbols; they have"),
         (["vision/digits", "--cells"], 2, "reads images"),
-        (["."], 2, "no run directory"),
+        (["."], 2, ". is not a file; a recipe is a YAML file"),
         (["nothere"], 2, "no such recipe"),
         (["copy", "-o", "x.txt"], 2, "x.txt"),
         (["copy", "model.initialization={recurrent: zeros, recurrent_radius: 1.0}"], 2, "recurrent_radius"),
