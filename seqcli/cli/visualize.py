@@ -102,6 +102,7 @@ def attention(
     from seqcli.cli.console import note, notes, print_json, tell_cut
     from seqcli.errors import RecipeError
     from seqcli.extras import require
+    from seqcli.figures.saving import check_arrays
     from seqcli.run import load
 
     notes.quiet = quiet
@@ -109,6 +110,8 @@ def attention(
     check_picture(picture, "visualize attention", but=(".html", ".gif"))
     if picture is not None and picture.suffix.lower() == ".gif":
         require("plots", "visualize attention")
+    if arrays is not None:
+        check_arrays(arrays)
     texts, images = [*(text or []), *_lines(input_file)], [str(path) for path in image or []]
     if not texts and not images and not example:
         raise RecipeError("nothing to look at; give --text SENTENCE, --image FILE, --example NUMBER or --input FILE")

@@ -112,6 +112,11 @@ def test_so_it_is_elsewhere(call: Callable[..., Any], arguments: tuple[str, ...]
     assert ended.err.startswith("a.jpg: a picture is written as .png, .svg or .pdf")
 
 
+def test_and_one_of_no_arrays(call: Callable[..., Any]) -> None:
+    ended = call("visualize", "attention", "nowhere", "-t", "a", "--arrays", "a.txt", "--json")
+    assert (ended.code, ended.err) == (2, "a.txt: arrays are written as .npz; the name must end in it\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
