@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -14,6 +15,9 @@ OUT_OF_MEMORY, CANNOT_WRITE, INTERRUPTED, CLOSED_PIPE = 4, 74, 130, 141
 
 def main() -> None:
     """Run the command line; every error that a user can meet becomes one message on stderr and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for what the locale has no letters for
     try:
         app(prog_name="seqcli")
     except SeqcliError as error:
@@ -38,6 +42,8 @@ def main() -> None:
 
 def _drop_unwritten_output() -> None:
     """Let Python's last flush of stdout succeed, which would else complain once more."""
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.flush()
     except OSError:
@@ -45,7 +51,8 @@ def _drop_unwritten_output() -> None:
 
 
 def _tell(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
+    if sys.stderr is not None:  # else it would go to stdout, among the data
+        print(message, file=sys.stderr)
     return code
 
 

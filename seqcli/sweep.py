@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -68,6 +69,10 @@ class Failure:
     run: str
     exit_code: int
     message: str
+
+    def as_json(self) -> dict[str, Any]:
+        """A dictionary of plain values."""
+        return {"run": self.run, "exit_code": self.exit_code, "message": self.message}
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,9 @@ class Sweep:
             out = self._process(run.name, arguments, jobs, lock)
             if out is None:
                 return
-            found = {name: metric["value"] for name, metric in json.loads(out)["metrics"].items()}
+            # JSON has null for what is no number
+            told = {name: metric["value"] for name, metric in json.loads(out)["metrics"].items()}
+            found = {name: math.nan if value is None else value for name, value in told.items()}
             known = {**self._results.get(run.name, known), "scores": {**known["scores"], asked: found}}
             self._keep(run.name, known)
             self.tell(run.name, "  ".join(f"{name} {value:.4g}" for name, value in found.items()))

@@ -36,7 +36,15 @@ LEVELS = (
     ("seqcli.search",),
     ("seqcli.models", "seqcli.data"),
     ("seqcli.nn",),
-    ("seqcli.types", "seqcli.storage", "seqcli.metrics", "seqcli.lesson", "seqcli.environment", "seqcli.extras"),
+    (
+        "seqcli.types",
+        "seqcli.storage",
+        "seqcli.json_text",
+        "seqcli.metrics",
+        "seqcli.lesson",
+        "seqcli.environment",
+        "seqcli.extras",
+    ),
     ("seqcli.symbols", "seqcli.errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -146,6 +146,23 @@ def test_keys_go_only_to_commands_that_take_keys(monkeypatch: pytest.MonkeyPatch
     assert _words("seqcli train copy", ["seed=2"]) == ["train", "copy", "seed=2"]
 
 
+def test_a_quiet_lesson_has_quiet_commands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr("seqcli.cli.lesson._call", called.append)
+    for more in ((), ("--quiet",)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["seqcli", "lesson", "1", "--output", str(tmp_path), *more])
+            with pytest.raises(SystemExit):
+                main()
+        told = capsys.readouterr()
+        assert told.err.count("$ seqcli ") == (0 if more else len(called))
+        assert find_lesson("1").title in told.out
+    half = len(called) // 2
+    assert called[half:] == [[*words, "--quiet"] for words in called[:half]]
+
+
 def test_a_key_replaces_the_same_key_of_the_command() -> None:
     words = ["train", "copy", "training.steps=600", "model={dropout: 0.0}"]
     assert with_overrides(words, ["training.steps=3", "seed=2"]) == [

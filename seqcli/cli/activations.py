@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqcli.cli.arguments import Checkpoint, Dark, Overrides, Quiet
+from seqcli.cli.arguments import Checkpoint, Dark, Overrides, Quiet, Subject, check_picture
 
 if TYPE_CHECKING:
     from seqcli.analysis.activations import LayerActivity
-
-Subject = Annotated[
-    str, typer.Argument(metavar="RECIPE|RUN", help="A recipe, of which the start is shown, or a run directory.")
-]
 
 
 def activations(
@@ -24,13 +20,14 @@ def activations(
         list[str] | None,
         typer.Option(
             "--initialization",
-            "-i",
             metavar="KIND[=SCALE]",
             help="What all weight matrices but the embeddings start from, as in orthogonal or normal=0.01; may be given several times, to compare.",
         ),
     ] = None,
     steps: Annotated[int, typer.Option("--steps", min=0, help="Train so many steps, and look once more.")] = 0,
-    sentences: Annotated[int, typer.Option("--sentences", min=1, help="How many sentences are read.")] = 64,
+    sentences: Annotated[
+        int, typer.Option("--examples", "--sentences", min=1, help="How many examples are read.")
+    ] = 64,
     gates: Annotated[
         bool, typer.Option("--gates", help="Draw the gates of recurrent layers too, not only their states.")
     ] = False,
@@ -50,15 +47,14 @@ def activations(
     Of a run, the model before its first step is shown beside what it has become.
     """
     from seqcli.analysis.activations import shown_layers
-    from seqcli.cli.console import note, notes, print_json
+    from seqcli.cli.console import busy, note, notes, print_json
     from seqcli.errors import RecipeError
-    from seqcli.extras import require
     from seqcli.figures.activations import activations_figure
     from seqcli.figures.saving import save_figures
     from seqcli.inspection import is_run, recipe_activities, run_activities
 
     notes.quiet = quiet
-    require("plots", "visualize activations")
+    check_picture(output, "visualize activations")
     given = overrides or []
     if is_run(subject):
         if initialization or steps:
@@ -69,15 +65,15 @@ def activations(
     else:
         if checkpoint is not None:
             raise RecipeError(f"--checkpoint {checkpoint}: {subject} is a recipe, which has no checkpoints; give a run")
-        with notes.status("reading the data"):
+        with busy("reading the data"):
             found = recipe_activities(subject, given, starts=initialization or [], steps=steps, sentences=sentences)
     shown = found if gates else {name: shown_layers(layers) for name, layers in found.items()}
-    for path in save_figures([activations_figure(shown, dark=dark)], output):
-        note(f"wrote {path}")
     if as_json:
         print_json({name: [one.as_json() for one in layers] for name, layers in found.items()})
-    elif not quiet:
+    else:
         _print_tables(shown)
+    for path in save_figures([activations_figure(shown, dark=dark)], output):
+        note(f"wrote {path}")
 
 
 COLUMNS = ("layer", "weights", "input", "output", "saturated", "gradient", "× up", "× down", "units")

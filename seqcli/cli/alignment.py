@@ -45,7 +45,7 @@ def evaluate_alignment(
     as_json: bool,
 ) -> None:
     """Score the attention of a run as alignment on a split, or on `pairs` of files, and print it."""
-    from seqcli.cli.console import notes, tell_cut
+    from seqcli.cli.console import busy, tell_cut
     from seqcli.cli.evaluate import files
     from seqcli.data.pharaoh import format_links, read_links
     from seqcli.errors import RecipeError
@@ -53,7 +53,7 @@ def evaluate_alignment(
 
     if gold_first not in (0, 1):
         raise RecipeError(f"--gold-first {gold_first}: words are numbered from 0 or from 1")
-    with notes.status("aligning"):
+    with busy("aligning"):
         found = run.align(
             split,
             corpus=files(*pairs, run.features_separator) if pairs else None,
@@ -62,9 +62,9 @@ def evaluate_alignment(
             intervals=intervals,
         )
     tell_cut(run.translator)
+    _print(run, ", ".join(map(str, pairs[0])) if pairs else split, found, as_json=as_json)
     if output is not None:
         write_file(output, "".join(f"{format_links(links)}\n" for links in found.links).encode())
-    _print(run, ", ".join(map(str, pairs[0])) if pairs else split, found, as_json=as_json)
 
 
 def _print(run: Run, name: str, found: AlignmentScores, *, as_json: bool) -> None:
@@ -78,4 +78,4 @@ def _print(run: Run, name: str, found: AlignmentScores, *, as_json: bool) -> Non
     data.print(metrics_table(name, found.metrics))
     data.print()
     # the same for all three; by itself, so that it can be copied whole
-    data.print(f"aer  {found.metrics['aer'].signature}", style="dim", markup=False, soft_wrap=True)
+    data.print(f"aer  {found.metrics['aer'].signature}", style="dim", soft_wrap=True)

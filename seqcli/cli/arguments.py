@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -9,7 +11,18 @@ import typer
 
 if TYPE_CHECKING:
     from seqcli.build.data import Split
+    from seqcli.run import Run
 
+Subject = Annotated[
+    str, typer.Argument(metavar="RECIPE|RUN", help="A recipe, of which the start is shown, or a run directory.")
+]
+RunsAndOverrides = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN... [KEY.PATH=VALUE]...",
+        help="Run directories, the first the one that the others are compared with; and keys of all recipes to set.",
+    ),
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as `seqcli train` makes it.")]
 Overrides = Annotated[
     list[str] | None,
@@ -64,6 +77,22 @@ Lexicon = Annotated[
         help="Of that word --replace-unknown writes the translation: lines of a word, a tab, its translation.",
     ),
 ]
+SplitOfRuns = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="train, validation or test; test if not given, or validation where a recipe names no test split.",
+    ),
+]
+Metrics = Annotated[
+    str | None,
+    typer.Option("--metrics", metavar="A,B", help="Metrics to compute; those of the first run if not given."),
+]
+Resamples = Annotated[
+    int, typer.Option("--resamples", min=40, help="Resamples for the intervals and the paired bootstrap.")
+]
+Trials = Annotated[int, typer.Option("--trials", min=1, help="Trials of approximate randomisation.")]
+SeedOfTests = Annotated[int, typer.Option("--seed", min=0, help="What resamples and trials are drawn from.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Dark = Annotated[bool, typer.Option("--dark", help="Draw light on dark.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
@@ -91,7 +120,9 @@ AlignFrom = Annotated[
 AlignLayer = Annotated[
     int | None,
     typer.Option(
-        "--align-layer", min=1, help="The layer, or hop, to read; usual is the last, of a Transformer the one before."
+        "--align-layer",
+        min=1,
+        help="The layer, or hop, to read. Default: the last; for a Transformer the last but one.",
     ),
 ]
 AlignThreshold = Annotated[
@@ -118,3 +149,62 @@ def refuse_uneven(sources: int, targets: list[str] | None) -> None:
 
     if targets and len(targets) != sources:
         raise RecipeError(f"{sources} sources, but {len(targets)} times --target; give one for each")
+
+
+def is_override(argument: str) -> bool:
+    """Whether a command-line argument sets a key: one with `=` in it that is the name of nothing that is there."""
+    return "=" in argument and not os.path.exists(argument)  # Path.exists fails on a long one
+
+
+def split_overrides(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
+    """What is named by command-line arguments, recipes or runs, and the overrides among them."""
+    every = list(arguments)
+    overrides = [argument for argument in every if is_override(argument)]
+    return [argument for argument in every if argument not in overrides], overrides
+
+
+def load_all(arguments: Sequence[str], checkpoint: str | None) -> list[Run]:
+    """The runs among the arguments, the overrides among them written into the recipe of each."""
+    from seqcli.run import load
+
+    folders, overrides = split_overrides(arguments)
+    return [load(folder, overrides, checkpoint=checkpoint) for folder in folders]
+
+
+def split_of(name: str | None, runs: Sequence[Run]) -> Split:
+    """The value of --split, or the split that all runs are scored on. RecipeError where there is none of that name."""
+    from seqcli.build.data import open_split
+
+    if name is None:
+        return "test" if all(open_split(run.recipe.data, "test") for run in runs) else "validation"
+    return checked_split(name)
+
+
+def metric_names(metrics: str | None) -> list[str] | None:
+    """The names given with --metrics; None where none are given. RecipeError where one is none."""
+    from typing import get_args
+
+    from seqcli.errors import RecipeError
+    from seqcli.recipe.section import MetricName
+
+    if metrics is None:
+        return None
+    names = [name.strip() for name in metrics.split(",")]
+    unknown = [name for name in names if name not in get_args(MetricName)]
+    if unknown:
+        raise RecipeError(f"--metrics {', '.join(unknown)}: there are {', '.join(get_args(MetricName))}")
+    return names
+
+
+def check_picture(output: Path | None, what: str, *, but: Collection[str] = ()) -> None:
+    """Ask whether a picture can be drawn, and be called so, before there is anything to draw: that may take minutes.
+
+    RecipeError where `what` needs packages that are not installed, or where the name has another ending than those of pictures. Names that
+    end in one of `but` are of no picture.
+    """
+    from seqcli.extras import require
+    from seqcli.figures.saving import picture_ending
+
+    if output is not None and output.suffix.lower() not in but:
+        require("plots", what)
+        picture_ending(output)

@@ -223,9 +223,8 @@ def _spoken(head: Head | None) -> str:
 
 
 def _beside_image(maps: AttentionMaps, dark: bool) -> dict[str, Any]:
-    """What a sheet and an animation of an image have in common."""
-    text = {"context_weights": maps.mean, "context_words": maps.source} if maps.source else {}
-    return {**text, "boxes": maps.boxes, "dark": dark}
+    """What panels and an animation of an image have in common."""
+    return {**maps.context, "boxes": maps.boxes, "dark": dark}
 
 
 def _picture(maps: AttentionMaps) -> NDArray[np.uint8]:

@@ -29,7 +29,7 @@ def average(
     The mean becomes checkpoints/average, which eval, translate and visualize use unless told otherwise. How many checkpoints
     there are is up to training.keep_checkpoints.
     """
-    from seqcli.cli.console import note, notes
+    from seqcli.cli.console import busy, note, notes
     from seqcli.errors import RecipeError
 
     notes.quiet = quiet
@@ -37,7 +37,7 @@ def average(
         raise RecipeError(
             "give one of --last N, --best N, or the checkpoints themselves, as in `seqcli average RUN 100 150`"
         )
-    with notes.status("averaging"):
+    with busy("averaging"):
         from seqcli.averaging import average_checkpoints
 
         steps = average_checkpoints(run, last=last, best=best, named=named or [])

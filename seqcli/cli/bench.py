@@ -23,17 +23,17 @@ def bench(
 
     Nothing is kept. MFU is the arithmetic that the model needs over what this machine does in a large matrix product.
     """
-    from seqcli.cli.console import data, notes, print_json, table
+    from seqcli.cli.console import busy, data, notes, print_json, table
     from seqcli.recipe.load import load_recipe
 
     notes.quiet = quiet
     resolved = load_recipe(recipe, overrides or [])
-    with tempfile.TemporaryDirectory(prefix="seqcli-bench-") as folder, notes.status("reading the data"):
+    with tempfile.TemporaryDirectory(prefix="seqcli-bench-") as folder, busy("reading the data"):
         from seqcli.benchmark import bench as measure
         from seqcli.experiment import prepare
 
         experiment = prepare(resolved, Path(folder))
-    with notes.status(f"timing {steps} steps"):
+    with busy(f"timing {steps} steps"):
         report = measure(experiment, steps)
     if as_json:
         print_json(asdict(report))

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Quiet
+from seqcli.cli.arguments import (
+    BeamSize,
+    Checkpoint,
+    Json,
+    Metrics,
+    Quiet,
+    Resamples,
+    RunsAndOverrides,
+    SeedOfTests,
+    SplitOfRuns,
+    Trials,
+    check_picture,
+    load_all,
+    metric_names,
+    split_of,
+)
 
 if TYPE_CHECKING:
-    from seqcli.build.data import Split
     from seqcli.comparison import Comparison
     from seqcli.run import Run
-
-RunsAndOverrides = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="RUN... [KEY.PATH=VALUE]...",
-        help="Run directories, the first the one that the others are compared with; and keys of all recipes to set.",
-    ),
-]
-SplitName = Annotated[
-    str | None,
-    typer.Option(
-        "--split",
-        help="train, validation or test; test if not given, or validation where a recipe names no test split.",
-    ),
-]
-Metrics = Annotated[
-    str | None,
-    typer.Option("--metrics", metavar="A,B", help="Metrics to compute; those of the first run if not given."),
-]
-Resamples = Annotated[int, typer.Option("--resamples", min=40, help="Of the intervals and the paired bootstrap.")]
-Trials = Annotated[int, typer.Option("--trials", min=1, help="Of approximate randomisation.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="What resamples and trials are drawn from.")]
 
 
 def compare(
     runs: RunsAndOverrides,
-    split: SplitName = None,
+    split: SplitOfRuns = None,
     metrics: Metrics = None,
     number: Annotated[
-        int, typer.Option("--number", "-n", min=0, help="How many of the sentences that moved most.")
+        int, typer.Option("--number", "-n", min=0, help="How many of the sentences whose score changed most to show.")
     ] = 5,
     by: Annotated[
         str | None,
@@ -52,7 +43,7 @@ def compare(
     ] = None,
     resamples: Resamples = 1000,
     trials: Trials = 10000,
-    seed: Seed = 12345,
+    seed: SeedOfTests = 12345,
     beam_size: BeamSize = None,
     checkpoint: Checkpoint = None,
     output: Annotated[
@@ -63,20 +54,18 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Compare runs on one test set: scores, tests of their differences, recipes, and the sentences that moved most."""
-    from seqcli.cli.console import note, notes, warn
-    from seqcli.cli.evaluate import metric_names
+    from seqcli.cli.console import busy, note, notes, print_json, warn
     from seqcli.comparison import compare as compare_runs
-    from seqcli.extras import require
 
     notes.quiet = quiet
-    if output is not None:
-        require("plots", f"--output {output}")
-    with notes.status("comparing"):
+    check_picture(output, f"--output {output}")
+    names = metric_names(metrics)
+    with busy("comparing"):
         loaded = load_all(runs, checkpoint)
         found = compare_runs(
             loaded,
-            known_split(split, loaded),
-            metrics=metric_names(metrics),
+            split_of(split, loaded),
+            metrics=names,
             beam_size=beam_size,
             resamples=resamples,
             trials=trials,
@@ -84,7 +73,7 @@ def compare(
         )
     moved_by = moving_metric(found, by)
     if as_json:
-        typer.echo(json.dumps(_as_json(found, loaded, moved_by, number), ensure_ascii=False))
+        print_json(_as_json(found, loaded, moved_by, number))
     else:
         from seqcli.cli.comparison import print_comparison
 
@@ -96,27 +85,6 @@ def compare(
     if output is not None:
         for path in _draw(loaded, output, dark):
             note(f"wrote {path}")
-
-
-def load_all(arguments: Sequence[str], checkpoint: str | None) -> list[Run]:
-    """The runs among the arguments, the overrides among them written into the recipe of each."""
-    from seqcli.cli.recipe import split_overrides
-    from seqcli.run import load
-
-    folders, overrides = split_overrides(list(arguments))
-    return [load(folder, overrides, checkpoint=checkpoint) for folder in folders]
-
-
-def known_split(split: str | None, runs: Sequence[Run]) -> Split:
-    """The split as it was given, or the one that all runs are scored on. RecipeError where there is none of that name."""
-    from seqcli.build.data import open_split
-    from seqcli.errors import RecipeError
-
-    if split is None:
-        return "test" if all(open_split(run.recipe.data, "test") for run in runs) else "validation"
-    if split not in ("train", "validation", "test"):
-        raise RecipeError(f"--split {split}: there are train, validation and test")
-    return split  # type: ignore[return-value]
 
 
 def moving_metric(found: Comparison, by: str | None) -> str | None:

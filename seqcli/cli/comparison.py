@@ -16,21 +16,21 @@ def print_comparison(found: Comparison, moved_by: str | None, number: int) -> No
     data.print()
     for metric, scored in found.evaluations[0].metrics.items():
         # by themselves, so that they can be copied whole
-        data.print(f"{metric}  {scored.signature}", style="dim", markup=False, soft_wrap=True)
+        data.print(f"{metric}  {scored.signature}", style="dim", soft_wrap=True)
     data.print()
     rows = [
         [key, *(_shown(values[name]) if name in values else "–" for name in found.names)]
         for key, values in found.recipe.items()
     ]
     if rows:
-        data.print("what differs in the recipes", style="bold", markup=False)
+        data.print("what differs in the recipes", style="bold")
         data.print(table(None, ["key", *found.names], rows, left=1 + len(found.names)))
     else:
-        data.print("the recipes are the same", markup=False)
+        data.print("the recipes are the same")
     moved = found.moved(moved_by, number) if moved_by else []
     for one in moved:
         data.print()
-        data.print(_title(one, moved_by or ""), style="bold", markup=False)
+        data.print(_title(one, moved_by or ""), style="bold")
         data.print(table(None, ["", ""], _sentence_rows(one, found.names[0]), left=2))
 
 

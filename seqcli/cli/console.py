@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,21 +11,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from seqcli.cli.screen import can_move
 from seqcli.errors import printable
+from seqcli.json_text import json_text
 
 if TYPE_CHECKING:
     from seqcli.evaluation.translator import Reader
     from seqcli.types import Metric
 
-notes = Console(stderr=True, highlight=False, emoji=False)
-data = Console(highlight=False, emoji=False)
+notes = Console(stderr=True, highlight=False, emoji=False, markup=False)
+data = Console(highlight=False, emoji=False, markup=False)
 
 SHOWN_CHARACTERS = 200
 
 
 def note(message: str) -> None:
     """Say something about what is going on, on stderr."""
-    notes.print(message, markup=False, soft_wrap=True)
+    notes.print(message, soft_wrap=True)
 
 
 def warn(message: str) -> None:
@@ -33,9 +35,15 @@ def warn(message: str) -> None:
     notes.print(Text("warning: ", style="yellow") + Text(message), soft_wrap=True)
 
 
+def busy(title: str) -> AbstractContextManager[object]:
+    """A block during which a line on stderr, where that is a terminal, says what is going on."""
+    # rich takes a plain text for markup here, whatever the console is told, and a pipe for a terminal under FORCE_COLOR
+    return notes.status(Text(title)) if can_move(notes) else nullcontext()
+
+
 def print_json(value: object) -> None:
     """Print what a programme is to read, on one line of stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(json_text(value))
 
 
 def tell_cut(translator: Reader) -> None:

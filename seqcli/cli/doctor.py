@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqcli.cli.arguments import Quiet
+from seqcli.cli.arguments import Quiet, is_override, split_overrides
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 FAULTY = 3
 """The exit code where there are faults: that of bad data."""
-TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
 def doctor(
@@ -65,7 +64,7 @@ def doctor(
     Exits with 3 where there are faults that no cleaned copy was written without, with 0 else.
     """
     from seqcli.build.diagnosis import open_rows
-    from seqcli.cli.console import notes, print_json
+    from seqcli.cli.console import busy, notes, print_json
     from seqcli.diagnosis.cleaning import clean as write_clean
     from seqcli.diagnosis.examine import examine
     from seqcli.errors import RecipeError
@@ -74,7 +73,7 @@ def doctor(
     if clean_all and clean is None:
         raise RecipeError("--clean-all needs --clean FOLDER")
     splits = open_rows(_section(data, validation or [], test or [], columns))
-    with notes.status("reading the data, twice"):
+    with busy("reading the data, twice"):
         diagnosis = examine(splits)
         which = list(splits) if clean_all else ["train"]
         cleaned = [] if clean is None else write_clean(splits, diagnosis, clean, which)
@@ -89,18 +88,18 @@ def doctor(
 
 def _section(given: list[str], validation: list[str], test: list[str], columns: str | None) -> Data:
     """The `data` section of a recipe, or one made of the files that are named."""
+    from seqcli.data.files import is_table
     from seqcli.errors import RecipeError
     from seqcli.recipe import data as sections
 
     files = {"train": given, "validation": validation, "test": test}
-    ending = given[0].removesuffix(".gz").lower()
-    if not ending.endswith(TABLES) and not _is_text_pair(given):
+    if not is_table(given[0]) and not _is_text_pair(given):
         if validation or test or columns:
             raise RecipeError(
                 f"{given[0]} is a recipe, which says itself where its data are; leave out --validation, --test and --columns"
             )
         return _of_recipe(given)
-    if ending.endswith(TABLES):
+    if is_table(given[0]):
         section = {split: paths for split, paths in files.items() if paths}
         made: Data = sections.FilesData(kind="files", columns=_columns(given[0], columns), **section)  # type: ignore[arg-type]
         return made
@@ -112,15 +111,15 @@ def _section(given: list[str], validation: list[str], test: list[str], columns: 
 
 
 def _is_text_pair(given: list[str]) -> bool:
-    return len(given) == 2 and "=" not in given[1]
+    return len(given) == 2 and not is_override(given[1])
 
 
 def _of_recipe(given: list[str]) -> Data:
     from seqcli.errors import RecipeError
     from seqcli.recipe.load import load_recipe
 
-    overrides = [one for one in given[1:] if "=" in one]
-    if len(overrides) < len(given) - 1:
+    others, overrides = split_overrides(given[1:])
+    if others:
         raise RecipeError(f"{' '.join(given)}: give a recipe, a run, a table, or two text files")
     inside = Path(given[0]) / "recipe.yaml"
     return load_recipe(str(inside) if inside.is_file() else given[0], overrides).data
@@ -174,7 +173,7 @@ def _print(diagnosis: Diagnosis, limit: int) -> None:
         data.print(_unknown(diagnosis.splits.values()))
     for line in _remarks(diagnosis):
         data.print()
-        data.print(line, markup=False)
+        data.print(line)
 
 
 def _summary(diagnosis: Diagnosis) -> Table:
@@ -202,12 +201,10 @@ def _print_faults(split: SplitDiagnosis, kind: str, limit: int) -> None:
     shown = [fault for fault in split.faults if fault.kind == kind][:limit]
     which = f"the first {len(shown)} of {count:,}" if count > len(shown) else f"{count:,}"
     data.print()
-    data.print(
-        f"{kind} in {split.name}: {known.means} ({which}); {known.remedy}", style="bold", markup=False, soft_wrap=True
-    )
+    data.print(f"{kind} in {split.name}: {known.means} ({which}); {known.remedy}", style="bold", soft_wrap=True)
     for fault in shown:
         line = f"  {fault.file}:{fault.line}  {fault.side}  {excerpt(fault.value)}"
-        data.print(line, markup=False, soft_wrap=True, emoji=False)
+        data.print(line, soft_wrap=True, emoji=False)
 
 
 def _unknown(splits: Iterable[SplitDiagnosis]) -> Table:

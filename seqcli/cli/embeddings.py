@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from seqcli.cli.activations import Subject
-from seqcli.cli.arguments import Checkpoint, Dark, Json, Overrides, Quiet
+from seqcli.cli.arguments import Checkpoint, Dark, Json, Overrides, Quiet, Subject, check_picture
 
 
 def embeddings(
@@ -32,13 +31,12 @@ def embeddings(
     """Draw words on the first two principal components of their embeddings, and print each one's neighbours by cosine."""
     from seqcli.cli.console import data, note, notes, print_json, table, tell_missing_fonts
     from seqcli.errors import RecipeError
-    from seqcli.extras import require
     from seqcli.figures.embeddings import embeddings_figure
     from seqcli.figures.saving import save_figures
     from seqcli.inspection import embedding_tables, open_subject, side_embeddings
 
     notes.quiet = quiet
-    require("plots", "visualize embeddings")
+    check_picture(output, "visualize embeddings")
     if side not in ("source", "target", "both"):
         raise RecipeError(f"--side {side}: there are source, target and both")
     chosen = [word.strip() for word in words.split(",") if word.strip()] if words else []
@@ -46,13 +44,13 @@ def embeddings(
     sides = list(embedding_tables(run)) if side == "both" else [side]
     maps = [side_embeddings(run, one, words=chosen, count=count, neighbours=neighbours) for one in sides]
     tell_missing_fonts([word for one in maps for word in one.words])
-    for path in save_figures([embeddings_figure(maps, dark=dark)], output):
-        note(f"wrote {path}")
     if as_json:
         print_json([one.as_json() for one in maps])
-    elif not quiet:
+    else:
         for one in maps:
             near = ["  ".join(f"{word} {cosine:.2f}" for word, cosine in each) for each in one.neighbours]
             first, second = one.explained
             data.print(f"{one.side}: {first:.1%} and {second:.1%} of the variance on the two axes", soft_wrap=True)
             data.print(table(None, ["word", "nearest by cosine"], list(zip(one.words, near, strict=True)), left=2))
+    for path in save_figures([embeddings_figure(maps, dark=dark)], output):
+        note(f"wrote {path}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +21,9 @@ from seqcli.cli.arguments import (
     Quiet,
     RunFolder,
     checked_split,
+    metric_names,
 )
+from seqcli.cli.streams import is_stream, one_line, refuse_reading
 
 if TYPE_CHECKING:
     from seqcli.data.corpus import Corpus
@@ -65,8 +67,9 @@ def evaluate(
         ),
     ] = None,
     gold_first: Annotated[
-        int, typer.Option("--gold-first", help="The number of the first word in --gold: 0 or 1.")
-    ] = 0,
+        int | None,
+        typer.Option("--gold-first", help="The number of the first word in --gold: 0, or 1; 0 if not given."),
+    ] = None,
     align_from: AlignFrom = None,
     align_layer: AlignLayer = None,
     align_threshold: AlignThreshold = None,
@@ -79,12 +82,20 @@ def evaluate(
     from seqcli.cli.console import note, notes, print_json, tell_cut
     from seqcli.cli.work_view import WorkView
     from seqcli.errors import RecipeError
+    from seqcli.storage import write_file
 
     notes.quiet = quiet
     part = checked_split(split)
     if bool(source) != bool(target):
         raise RecipeError("--source and --target go together: the sentences, and their references")
+    names = metric_names(metrics)
+    if output is not None:
+        if is_stream(output):
+            raise RecipeError("--output -: the scores go to stdout; name a file")
+        refuse_reading(output, *(source or []), *(target or []), gold)
     if align:
+        if gold_first is not None and gold is None:
+            raise RecipeError("--gold-first goes with --gold")
         if metrics or by_length or by_group or beam_size or ensemble:
             raise RecipeError(
                 "--align goes without --metrics, --by-length, --by-group, --beam-size and --ensemble: it has its own"
@@ -98,22 +109,24 @@ def evaluate(
             (source, target) if source and target else None,
             settings_of(align_from, align_layer, align_threshold, words=align_words),
             gold=gold,
-            gold_first=gold_first,
+            gold_first=gold_first or 0,
             intervals=RESAMPLES if intervals else 0,
             output=output,
             as_json=as_json,
         )
         return
-    if gold or align_from or align_layer or align_threshold is not None or align_words:
+    if gold or gold_first is not None or align_from or align_layer or align_threshold is not None or align_words:
         raise RecipeError("--gold and the options of alignments go with --align")
     with WorkView("evaluating") as view:
         from seqcli.run import load
 
         loaded = load(run, overrides or [], checkpoint=checkpoint, ensemble=ensemble or [])
+        if output is not None:
+            _refuse_writing_nothing(output, names or loaded.recipe.evaluation.metrics)
         result = loaded.evaluate(
             part,
             corpus=files(source, target, loaded.features_separator) if source and target else None,
-            metrics=metric_names(metrics),
+            metrics=names,
             beam_size=beam_size,
             intervals=RESAMPLES if intervals else 0,
             lengths=by_length,
@@ -121,15 +134,15 @@ def evaluate(
             told=view.told,
         )
     tell_cut(loaded.translator)
-    if output is not None:
-        _write_hypotheses(output, result)
     name = ", ".join(map(str, source)) if source else split
     if as_json:
         print_json(_as_json(name, result))
-        return
-    together = "".join(f", with {each}" for each in ensemble or [])
-    note(f"{loaded.folder}, checkpoint {loaded.checkpoint.name}{together}, {len(result.examples):,} examples")
-    _print_tables(name, result)
+    else:
+        together = "".join(f", with {each}" for each in ensemble or [])
+        note(f"{loaded.folder}, checkpoint {loaded.checkpoint.name}{together}, {len(result.examples):,} examples")
+        _print_tables(name, result)
+    if output is not None:
+        write_file(output, "".join(f"{one_line(text)}\n" for text in result.hypotheses).encode())
 
 
 def files(source: list[Path], target: list[Path], separator: str | None) -> Corpus:
@@ -147,30 +160,13 @@ def files(source: list[Path], target: list[Path], separator: str | None) -> Corp
     return Corpus(lines.name, read, lines.digest)
 
 
-def _write_hypotheses(path: Path, result: Evaluation) -> None:
-    from seqcli.cli.streams import one_line
+def _refuse_writing_nothing(path: Path, names: Sequence[str]) -> None:
+    """RecipeError where no metric is one of texts, so that there will be no hypotheses."""
     from seqcli.errors import RecipeError
-    from seqcli.storage import write_file
+    from seqcli.evaluation.metrics import TEXT_METRICS
 
-    if not result.hypotheses:
-        raise RecipeError(f"{path}: no hypotheses to write, since none of {', '.join(result.metrics)} needs any")
-    write_file(path, "".join(f"{one_line(text)}\n" for text in result.hypotheses).encode())
-
-
-def metric_names(metrics: str | None) -> list[str] | None:
-    """The names given with --metrics; None where none are given. RecipeError where one is none."""
-    from typing import get_args
-
-    from seqcli.errors import RecipeError
-    from seqcli.recipe.section import MetricName
-
-    if metrics is None:
-        return None
-    names = [name.strip() for name in metrics.split(",")]
-    unknown = [name for name in names if name not in get_args(MetricName)]
-    if unknown:
-        raise RecipeError(f"--metrics {', '.join(unknown)}: there are {', '.join(get_args(MetricName))}")
-    return names
+    if not set(names) & set(TEXT_METRICS):
+        raise RecipeError(f"{path}: no hypotheses to write, since none of {', '.join(names)} needs any")
 
 
 def _as_json(name: str, result: Evaluation) -> dict[str, object]:
@@ -207,7 +203,7 @@ def _print_tables(name: str, result: Evaluation) -> None:
     data.print()
     for metric, found in result.metrics.items():
         # by themselves, so that they can be copied whole
-        data.print(f"{metric}  {found.signature}", style="dim", markup=False, soft_wrap=True)
+        data.print(f"{metric}  {found.signature}", style="dim", soft_wrap=True)
     if result.lengths:
         names = list(result.lengths[0].metrics)
         rows = [

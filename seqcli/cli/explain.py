@@ -18,6 +18,7 @@ from seqcli.cli.arguments import (
     RunFolder,
     Targets,
     Texts,
+    check_picture,
     refuse_uneven,
 )
 
@@ -49,16 +50,14 @@ def explain(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tell how sure a model is of each symbol, what it would write else, what it looks at, and what its beam prunes."""
+    """Show how sure a model is of each symbol, what else it might write, what it attends to, and what its beam drops."""
     from seqcli.cli.beam_tree import PAGES, draw
     from seqcli.cli.console import note, notes, print_json, tell_cut
     from seqcli.errors import RecipeError
-    from seqcli.extras import require
     from seqcli.run import load
 
     notes.quiet = quiet
-    if output is not None and output.suffix.lower() not in PAGES:
-        require("plots", f"--output {output}")
+    check_picture(output, f"--output {output}", but=PAGES)
     texts, images = text or [], [str(path) for path in image or []]
     count = max(len(texts), len(images))
     if not count:
@@ -84,11 +83,11 @@ def _print(explanation: Explanation, *, first: bool) -> None:
 
     if not first:
         data.print()
-    data.print(excerpt(explanation.source), style="bold", markup=False)
+    data.print(excerpt(explanation.source), style="bold")
     data.print(_coloured(explanation))
     data.print(f"score {score(explanation.score)}, log-probability {explanation.log_prob:.4f}", style="dim")
     if explanation.verdict:
-        data.print(explanation.verdict, markup=False)
+        data.print(explanation.verdict)
     data.print()
     looks = ["looks at"] if explanation.has_attention else []
     columns = ["token", "alternatives", *looks, "probability", "rank", "bits"]

@@ -31,14 +31,15 @@ def export(
     ctranslate2: a Transformer of texts for that library, and for `seqcli translate --engine ctranslate2`. onnx: any model, as two graphs, and a
     JSON file on how to decode with them. safetensors: the weights alone, which seqcli loads as a run.
     """
-    from seqcli.cli.console import note, notes
+    from seqcli.cli.console import busy, note, notes
     from seqcli.errors import RecipeError
 
     notes.quiet = quiet
     if to not in ("ctranslate2", "onnx", "safetensors"):
         raise RecipeError(f"--to {to}: there are ctranslate2, onnx and safetensors")
-    folder = output or run.with_name(f"{run.resolve().name}-{to}")
-    with notes.status("exporting"):
+    beside = run if run.name not in ("", "..") else run.resolve()  # of . and .. Path knows neither name nor parent
+    folder = output or beside.parent / f"{run.resolve().name}-{to}"
+    with busy("exporting"):
         from seqcli.run import load
 
         loaded = load(run, overrides or [], checkpoint=checkpoint)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from seqcli.cli.activations import Subject
 from seqcli.cli.arguments import (
     BeamSize,
     Checkpoint,
@@ -17,8 +16,10 @@ from seqcli.cli.arguments import (
     Json,
     Overrides,
     Quiet,
+    Subject,
     Targets,
     Texts,
+    check_picture,
     checked_split,
     refuse_uneven,
 )
@@ -64,13 +65,12 @@ def gates(
     from seqcli.build.data import named_split
     from seqcli.cli.console import data, note, notes, print_json, table, tell_missing_fonts
     from seqcli.errors import RecipeError
-    from seqcli.extras import require
     from seqcli.figures.gates import gates_figure, saturation_figure
     from seqcli.figures.saving import save_figures
     from seqcli.inspection import open_subject
 
     notes.quiet = quiet
-    require("plots", "visualize gates")
+    check_picture(output, "visualize gates")
     if bool(text) == (saturation is not None):
         raise RecipeError("give --text SENTENCE, or --saturation N, to look at many examples")
     refuse_uneven(len(text or []), target)
@@ -95,12 +95,12 @@ def gates(
         ]
         rows = [_row(one, float(one.values.mean())) for maps in found for one in maps]
     tell_missing_fonts(symbols)
-    for path in save_figures(figures, output):
-        note(f"wrote {path}")
     if as_json:
         print_json(records)
-    elif not quiet:
+    else:
         data.print(table(None, ["gate", "mean", "shut (< 0.1)", "open (> 0.9)"], rows))
+    for path in save_figures(figures, output):
+        note(f"wrote {path}")
 
 
 def _row(gate: GateMap | UnitSaturation, mean: float) -> list[str]:

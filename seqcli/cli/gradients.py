@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from seqcli.cli.arguments import Dark, Json, Quiet
+from seqcli.cli.arguments import Dark, Json, Quiet, check_picture, is_override
 
 if TYPE_CHECKING:
     from seqcli.analysis.flow import Chain, GradientHistory
@@ -74,14 +73,11 @@ def gradients(
     The length of ∂loss_T/∂h_t for every state h_t of encoder and decoder, on examples of one length (Bengio et al. 1994; Pascanu et
     al. 2013); the product of Jacobians ∂h_T/∂h_t; and the gradient's norm before clipping.
     """
-    from seqcli.cli.console import data, note, notes, print_json, table
+    from seqcli.cli.console import busy, data, note, notes, print_json, table
     from seqcli.errors import RecipeError
-    from seqcli.extras import require
-    from seqcli.figures.saving import picture_ending
 
     notes.quiet = quiet
-    picture_ending(output)  # before minutes of training, not after
-    require("plots", "visualize gradients")
+    check_picture(output, "visualize gradients")
     wanted = _steps(steps)
     asked = _variants(_asked(sources)) if cells else _asked(sources)
     if label and len(label) != len(asked):
@@ -89,14 +85,14 @@ def gradients(
     asked = [one._replace(label=name) for one, name in zip(asked, label, strict=True)] if label else _distinct(asked)
     found = []
     for one in asked:
-        with notes.status(f"measuring {one.label}"):
+        with busy(f"measuring {one.label}"):
             found.append(_history(one, wanted, length, examples))
-    for path in _draw(found, output, layers=layers, dark=dark):
-        note(f"wrote {path}")
     if as_json:
         print_json([history.as_json() for history in found])
-        return
-    data.print(table(_title(found), COLUMNS, [row for history in found for row in _rows(history)], left=1))
+    else:
+        data.print(table(_title(found), COLUMNS, [row for history in found for row in _rows(history)], left=1))
+    for path in _draw(found, output, layers=layers, dark=dark):
+        note(f"wrote {path}")
 
 
 COLUMNS = ("model", "step", "source", "target", "first/last", "radius", "clipped")
@@ -158,7 +154,7 @@ def _asked(arguments: Sequence[str]) -> list[Asked]:
     everywhere: list[str] = []
     found: list[Asked] = []
     for argument in arguments:
-        if "=" in argument and not os.path.exists(argument):  # Path.exists fails on a long one
+        if is_override(argument):
             if found:
                 last = found[-1]
                 found[-1] = last._replace(overrides=(*last.overrides, argument), own=(*last.own, argument))
@@ -172,13 +168,10 @@ def _asked(arguments: Sequence[str]) -> list[Asked]:
 
 
 def _name(argument: str) -> str:
+    from seqcli.inspection import is_run
     from seqcli.recipe.load import recipe_name
 
-    return Path(argument).resolve().name if _is_run(argument) else recipe_name(argument)
-
-
-def _is_run(argument: str) -> bool:
-    return Path(argument).is_dir()
+    return Path(argument).resolve().name if is_run(argument) else recipe_name(argument)
 
 
 def _distinct(asked: Sequence[Asked]) -> list[Asked]:
@@ -196,12 +189,13 @@ def _variants(asked: Sequence[Asked]) -> list[Asked]:
     RecipeError for a run, whose model is what it is, and where the source is an image.
     """
     from seqcli.errors import RecipeError
+    from seqcli.inspection import is_run
     from seqcli.recipe.load import load_recipe
     from seqcli.recipe.model import text_encoder
 
     found = []
     for one in asked:
-        if _is_run(one.source):
+        if is_run(one.source):
             raise RecipeError(f"--cells: {one.source} is a run, whose cells are what they are; give a recipe")
         recipe = load_recipe(one.source, one.overrides)
         if text_encoder(recipe.model.encoder) is not recipe.model.encoder:
@@ -231,9 +225,10 @@ def _cells(recipe: Recipe) -> list[tuple[str, tuple[str, ...]]]:
 
 def _history(asked: Asked, steps: list[int] | None, length: int | None, examples: int) -> GradientHistory:
     from seqcli.gradient_flow import recipe_history, run_history
+    from seqcli.inspection import is_run
     from seqcli.recipe.load import load_recipe
 
-    if _is_run(asked.source):
+    if is_run(asked.source):
         return run_history(
             asked.source, asked.overrides, steps=steps, length=length, examples=examples, label=asked.label
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqcli.cli.arguments import Checkpoint, Dark, Json, Overrides, Quiet, RunFolder, checked_split
+from seqcli.cli.arguments import Checkpoint, Dark, Json, Overrides, Quiet, RunFolder, check_picture, checked_split
 
 if TYPE_CHECKING:
     from seqcli.analysis.heads import Head
@@ -33,14 +33,12 @@ def heads(
     Entropy is in nats, evenness its share of the largest there could be, distance in symbols (in cross-attention from the diagonal), confidence
     the mean of the largest weight, and removal by how much the loss rises without the head, in nats a symbol: dead is below 0.001.
     """
-    from seqcli.cli.console import note, notes, print_json
-    from seqcli.extras import require
+    from seqcli.cli.console import busy, note, notes, print_json
 
     notes.quiet = quiet
-    if output is not None:
-        require("plots", f"--output {output}")
+    check_picture(output, f"--output {output}")
     part = checked_split(split)
-    with notes.status("measuring"):
+    with busy("measuring"):
         from seqcli.run import load
 
         loaded = load(run, overrides or [], checkpoint=checkpoint)
@@ -81,4 +79,4 @@ def _print(found: list[Head]) -> None:
     for head in found:
         if head.words:
             place = f"{head.kind} layer {head.layer} head {head.head}"
-            data.print(f"{place}  {head.words}", markup=False, soft_wrap=True)
+            data.print(f"{place}  {head.words}", soft_wrap=True)

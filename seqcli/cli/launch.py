@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import IO
 
-from seqcli.cli.signals import passed_on
+from seqcli.cli.signals import ENDS, passed_on
 
 PATIENCE = 10.0
 """Seconds that the others have to end by themselves when one has ended badly."""
@@ -99,7 +99,9 @@ def _wait(team: Sequence[subprocess.Popen[bytes]], ears: Sequence[IO[bytes]]) ->
     words = ears[died].read().decode(errors="replace").strip().splitlines()
     code = codes[died] or 1
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    return max(code, 1), f"process {died} of {len(team)} {how}" + (f": {words[-1]}" if words else "")
+    # one that was asked to end has ended as a shell says it
+    shown = 128 - code if -code in ENDS else max(code, 1)
+    return shown, f"process {died} of {len(team)} {how}" + (f": {words[-1]}" if words else "")
 
 
 def _consequence(code: int | None) -> int:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqcli.cli.arguments import BeamSize, Checkpoint, Dark, Json, Quiet, checked_split
+from seqcli.cli.arguments import (
+    BeamSize,
+    Checkpoint,
+    Dark,
+    Json,
+    Quiet,
+    check_picture,
+    checked_split,
+    split_overrides,
+)
 
 if TYPE_CHECKING:
     from seqcli.analysis.lengths import LengthCurve
@@ -58,18 +67,16 @@ def lengths(
     from typing import get_args
 
     from seqcli.analysis.lengths import LengthCurve, Unit, length_edges, length_scores, source_lengths
-    from seqcli.cli.console import data, note, notes, print_json, tell_cut
+    from seqcli.cli.console import busy, data, note, notes, print_json, tell_cut
     from seqcli.cli.groups import group_runs
-    from seqcli.cli.recipe import split_overrides
     from seqcli.errors import RecipeError
     from seqcli.evaluation.metrics import higher_is_better
-    from seqcli.extras import require
     from seqcli.figures.lengths import lengths_figure
     from seqcli.figures.saving import save_figures
     from seqcli.run import load
 
     notes.quiet = quiet
-    require("plots", "visualize lengths")
+    check_picture(output, "visualize lengths")
     if unit not in get_args(Unit):
         raise RecipeError(f"--unit {unit}: there are {', '.join(get_args(Unit))}")
     part = checked_split(split)
@@ -87,7 +94,7 @@ def lengths(
     examples = _same_examples(loaded, part)
     sizes = source_lengths(examples, unit, first.translator.source_tokenizer)  # type: ignore[arg-type]
     counts: dict[str, Counts] = {}
-    with notes.status("translating"):
+    with busy("translating"):
         for folder, run in loaded.items():
             counts[folder] = run.counts(name, examples, beam_size=beam_size)
             _tell_short_search(run, folder, examples, beam_size)
@@ -99,13 +106,13 @@ def lengths(
     ]
     trained_to = sorted(filter(None, {_longest_in_training(Path(folder), unit, run) for folder, run in loaded.items()}))
     shown = name if higher_is_better(name) else f"{name} (lower is better)"
-    for path in save_figures([lengths_figure(curves, shown, unit=unit, trained_to=trained_to, dark=dark)], output):
-        note(f"wrote {path}")
     if as_json:
         about = {"metric": name, "split": split, "unit": unit, "examples": len(examples), "trained_to": trained_to}
         print_json({**about, "curves": _as_json(curves, groups, counts)})
-        return
-    data.print(_table(curves, name, unit))
+    else:
+        data.print(_table(curves, name, unit))
+    for path in save_figures([lengths_figure(curves, shown, unit=unit, trained_to=trained_to, dark=dark)], output):
+        note(f"wrote {path}")
 
 
 def _edges(text: str | None) -> list[int] | None:

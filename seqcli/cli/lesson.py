@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from seqcli.cli.arguments import Quiet
 
 if TYPE_CHECKING:
     from seqcli.lesson import Lesson
@@ -38,9 +39,13 @@ def lesson(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the list, or the chapter, as JSON, and run nothing.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """List the chapters of the lecture, or run one: its claim, the commands that show it, the picture, and how to read it."""
+    from seqcli.cli.console import notes, print_json
     from seqcli.lesson import all_lessons, find_lesson
+
+    notes.quiet = quiet
 
     if chapter is None:
         _list(all_lessons(), as_json=as_json)
@@ -48,18 +53,18 @@ def lesson(
     found = find_lesson(chapter)
     commands = [_words(command, overrides or []) for command in found.commands]
     if as_json:
-        typer.echo(json.dumps({**found.as_json(), "commands": list(map(_typed, commands))}, ensure_ascii=False))
+        print_json({**found.as_json(), "commands": list(map(_typed, commands))})
     elif dry_run:
         typer.echo("\n".join(map(_typed, commands)))
     else:
-        _run(found, commands, output)
+        _run(found, commands, output, quiet=quiet)
 
 
 def _list(lessons: Sequence[Lesson], *, as_json: bool) -> None:
-    from seqcli.cli.console import data, note, table
+    from seqcli.cli.console import data, note, print_json, table
 
     if as_json:
-        typer.echo(json.dumps([one.as_json() for one in lessons], ensure_ascii=False))
+        print_json([one.as_json() for one in lessons])
         return
     rows = [[str(one.number), one.name, one.title, one.shown] for one in lessons]
     data.print(table("The lecture", ["", "name", "chapter", "what is shown"], rows, left=4))
@@ -81,6 +86,15 @@ def _words(command: str, overrides: Sequence[str]) -> list[str]:
 
 def _takes_keys(words: Sequence[str]) -> bool:
     """Whether the help of the command says that keys of a recipe may be set."""
+    return any("KEY.PATH=" in (one.metavar or "") for one in _command(words).params)
+
+
+def _has_option(words: Sequence[str], name: str) -> bool:
+    return any(name in one.opts for one in _command(words).params)
+
+
+def _command(words: Sequence[str]) -> Any:
+    """What click has of the command that these words begin with."""
     from seqcli.cli.app import app
 
     command: Any = typer.main.get_command(app)
@@ -89,10 +103,10 @@ def _takes_keys(words: Sequence[str]) -> bool:
         if word not in inside:
             break
         command = inside[word]
-    return any("KEY.PATH=" in (one.metavar or "") for one in command.params)
+    return command
 
 
-def _run(lesson: Lesson, commands: Sequence[list[str]], output: Path) -> None:
+def _run(lesson: Lesson, commands: Sequence[list[str]], output: Path, *, quiet: bool) -> None:
     """Tell the claim, run the commands in `output`, and tell where the pictures are and what is to be seen in them."""
     from rich.markdown import Markdown
 
@@ -104,14 +118,13 @@ def _run(lesson: Lesson, commands: Sequence[list[str]], output: Path) -> None:
     with _inside(output):
         for words in commands:
             started = time.monotonic()
-            notes.quiet = False
-            notes.print(f"\n$ {_typed(words)}", markup=False, soft_wrap=True)
-            _call(words)
-            notes.quiet = False
-            notes.print(f"({time.monotonic() - started:.0f} s)", markup=False)
+            notes.print(f"\n$ {_typed(words)}", soft_wrap=True)
+            _call([*words, "--quiet"] if quiet and _has_option(words, "--quiet") else words)
+            notes.quiet = quiet  # a command has its own
+            notes.print(f"({time.monotonic() - started:.0f} s)")
     data.print()
     for name, shown in lesson.pictures.items():
-        data.print(f"{output / name}: {shown}", markup=False, soft_wrap=True)
+        data.print(f"{output / name}: {shown}", soft_wrap=True)
     data.print(Markdown(f"## How to read it\n\n{lesson.reading}"))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from seqcli.cli.arguments import Json, split_overrides
 
 app = typer.Typer(no_args_is_help=True, help="Check recipes, and find, read and copy those that come with seqcli.")
 
@@ -44,19 +45,17 @@ def validate(
         raise typer.Exit(RecipeError.exit_code)
 
 
-def split_overrides(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The recipes and the overrides among command-line arguments: one with `=` in it that is not a file is an override."""
-    overrides = [argument for argument in arguments if "=" in argument and not os.path.exists(argument)]
-    return [argument for argument in arguments if argument not in overrides], overrides
-
-
 @app.command("ls")
-def list_recipes() -> None:
+def list_recipes(as_json: Json = False) -> None:
     """List the shipped recipes: name, what it is, expected score; tabs between them."""
+    from seqcli.cli.console import print_json
     from seqcli.recipe.shipped import read_header, shipped_recipes
 
-    for name, file in shipped_recipes().items():
-        header = read_header(file)
+    headers = {name: read_header(file) for name, file in shipped_recipes().items()}
+    if as_json:
+        print_json([{"name": name, **header._asdict()} for name, header in headers.items()])
+        return
+    for name, header in headers.items():
         typer.echo(f"{name}\t{header.description}\t{header.expected}")
 
 

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from seqcli.cli.arguments import BeamSize, Checkpoint, Json, Quiet
-from seqcli.cli.compare import Metrics, Resamples, RunsAndOverrides, Seed, SplitName, Trials
+from seqcli.cli.arguments import (
+    BeamSize,
+    Checkpoint,
+    Json,
+    Metrics,
+    Quiet,
+    Resamples,
+    RunsAndOverrides,
+    SeedOfTests,
+    SplitOfRuns,
+    Trials,
+    load_all,
+    metric_names,
+    split_of,
+)
 
 
 def report(
     runs: RunsAndOverrides,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page: .html.")] = Path("report.html"),
-    split: SplitName = None,
+    split: SplitOfRuns = None,
     metrics: Metrics = None,
     number: Annotated[
         int,
@@ -25,7 +37,7 @@ def report(
     ] = 5,
     resamples: Resamples = 1000,
     trials: Trials = 10000,
-    seed: Seed = 12345,
+    seed: SeedOfTests = 12345,
     beam_size: BeamSize = None,
     checkpoint: Checkpoint = None,
     as_json: Json = False,
@@ -35,24 +47,23 @@ def report(
 
     It refers to nothing outside of itself, so it can be mailed, and has at most 5 MB.
     """
-    from seqcli.cli.compare import known_split, load_all
-    from seqcli.cli.console import note, notes
-    from seqcli.cli.evaluate import metric_names
+    from seqcli.cli.console import busy, note, notes, print_json
     from seqcli.errors import RecipeError
     from seqcli.extras import require
     from seqcli.report.write import write_report
 
     notes.quiet = quiet
     require("plots", "seqcli report")
-    with notes.status("reporting"):
+    names = metric_names(metrics)
+    with busy("reporting"):
         loaded = load_all(runs, checkpoint)
         if not loaded:
             raise RecipeError("no run given; name run directories before the overrides")
         size = write_report(
             loaded,
             output,
-            split=known_split(split, loaded),
-            metrics=metric_names(metrics),
+            split=split_of(split, loaded),
+            metrics=names,
             beam_size=beam_size,
             sentences=number,
             resamples=resamples,
@@ -60,5 +71,5 @@ def report(
             seed=seed,
         )
     if as_json:
-        typer.echo(json.dumps({"report": str(output), "bytes": size}, ensure_ascii=False))
+        print_json({"report": str(output), "bytes": size})
     note(f"wrote {output}, {size / 1e6:.1f} MB")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,8 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqcli.cli.arguments import Checkpoint, EnsembleRuns, Quiet, RunFolder
-from seqcli.cli.streams import WINDOW_IMAGES, WINDOW_LINES, is_utf8, open_input, open_output, stdout, windows
+from seqcli.cli.arguments import Checkpoint, EnsembleRuns, Quiet, RunFolder, is_override
+from seqcli.cli.streams import (
+    WINDOW_IMAGES,
+    WINDOW_LINES,
+    begun,
+    is_stream,
+    is_utf8,
+    open_input,
+    open_output,
+    refuse_closed,
+    windows,
+)
 
 if TYPE_CHECKING:
     from seqcli.cli.sources import Reading
@@ -85,21 +94,25 @@ def score(
         ),
     ] = None,
     input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Read pairs from this file; stdin if not given.")
+        Path | None, typer.Option("--input", "-i", help="Read pairs from this file; stdin if not given, or -.")
     ] = None,
     output_file: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file; stdout if not given.")
+        Path | None, typer.Option("--output", "-o", help="Write to this file; stdout if not given, or -.")
     ] = None,
     normalised: Annotated[
         bool,
-        typer.Option("--normalised", help="Print the score that translations are ranked by, not the log-probability."),
+        typer.Option(
+            "--normalised",
+            "--normalized",
+            help="Print the score that translations are ranked by, not the log-probability.",
+        ),
     ] = False,
     length_penalty: Annotated[
         float | None,
-        typer.Option("--length-penalty", min=0.0, help="As --normalised, dividing by length to this power."),
+        typer.Option("--length-penalty", min=0.0, help="Like --normalised, but divide by length to this power."),
     ] = None,
     tokens: Annotated[
-        bool, typer.Option("--tokens", help="Behind it a tab and the log-probability of each symbol, the end last.")
+        bool, typer.Option("--tokens", help="After the score, a tab and each symbol's log-probability, the end last.")
     ] = False,
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Targets are beginnings: their end is not counted.")
@@ -128,6 +141,7 @@ def score(
 
     notes.quiet = quiet
     files, overrides = _apart(arguments or [], input_file)
+    refuse_closed(output_file)
     loaded = load(run, overrides, checkpoint=checkpoint, ensemble=ensemble or [])
     settings = loaded.settings()
     if length_penalty is not None:
@@ -137,10 +151,10 @@ def score(
     translator, tally = loaded.translator, Tally()
     with ExitStack() as opened:
         pairs = _of_files(files, reading) if files else _of_stream(input_file, reading)
-        shared = (not files and input_file is None and os.isatty(0)) or (output_file is None and os.isatty(1))
+        shared = (not files and is_stream(input_file) and os.isatty(0)) or (is_stream(output_file) and os.isatty(1))
         view = opened.enter_context(WorkView("scoring", hidden=shared))
-        read_files = [*map(Path, files), input_file]
-        out = stdout() if output_file is None else opened.enter_context(open_output(output_file, *read_files))
+        pairs = begun(pairs)
+        out = opened.enter_context(open_output(output_file, *map(Path, files), input_file))
         for bunch in pairs:
             examples, complaints = translator.seen([example for example, _ in bunch])
             tally.unseen += complaints
@@ -158,7 +172,7 @@ def _apart(arguments: list[str], input_file: Path | None) -> tuple[list[str], li
     """The two files, or none, and the overrides. RecipeError where there are not two."""
     from seqcli.errors import RecipeError
 
-    files = [each for each in arguments[:2] if "=" not in each or Path(each).is_file()]
+    files = [each for each in arguments[:2] if not is_override(each)]
     if len(files) == 1 or (files and input_file is not None):
         raise RecipeError(
             "give SOURCE and TARGET, two files line by line, or one with both as --input, or none to read stdin"
@@ -190,7 +204,7 @@ def _of_stream(path: Path | None, reading: Reading) -> Iterator[list[Pair]]:
     from seqcli.errors import DataError
 
     number = 0
-    for window in windows(open_input(path), WINDOW_IMAGES if reading.images else WINDOW_LINES):
+    for window in windows(open_input(path), WINDOW_IMAGES if reading.images else WINDOW_LINES, path):
         for row, line in enumerate(window):
             if not is_utf8(line):
                 raise DataError(
@@ -203,8 +217,10 @@ def _of_stream(path: Path | None, reading: Reading) -> Iterator[list[Pair]]:
 
 def _line(fields: dict[str, Any], found: PairScore | None, layout: Layout, tokenizer: Tokenizer) -> str:
     """The output line for one pair."""
+    from seqcli.json_text import json_text
+
     if layout.as_json:
-        return json.dumps(_answer(fields, found, layout, tokenizer), ensure_ascii=False)
+        return json_text(_answer(fields, found, layout, tokenizer))
     if found is None:
         return ""
     line = f"{found.score if layout.normalised else found.log_prob:.6f}"

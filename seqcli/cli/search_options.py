@@ -41,10 +41,20 @@ Patience = Annotated[
     ),
 ]
 MinLength = Annotated[
-    int | None, typer.Option("--min-length", min=0, help="Symbols at least, the end counted.", rich_help_panel=PANEL)
+    int | None,
+    typer.Option(
+        "--min-length",
+        min=0,
+        metavar="N",
+        help="Write at least N symbols, counting the end.",
+        rich_help_panel=PANEL,
+    ),
 ]
 MaxLength = Annotated[
-    int | None, typer.Option("--max-length", min=1, help="Symbols at most, the end counted.", rich_help_panel=PANEL)
+    int | None,
+    typer.Option(
+        "--max-length", min=1, metavar="N", help="Write at most N symbols, counting the end.", rich_help_panel=PANEL
+    ),
 ]
 RepetitionPenalty = Annotated[
     float | None,
@@ -54,7 +64,13 @@ RepetitionPenalty = Annotated[
 ]
 NoRepeatNgram = Annotated[
     int | None,
-    typer.Option("--no-repeat-ngram", min=1, help="Write no so many symbols in a row twice.", rich_help_panel=PANEL),
+    typer.Option(
+        "--no-repeat-ngram",
+        min=1,
+        metavar="N",
+        help="Never write the same N symbols in a row twice.",
+        rich_help_panel=PANEL,
+    ),
 ]
 DiverseGroups = Annotated[
     int | None,
@@ -116,7 +132,7 @@ ShortlistOnly = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Sample, and draw others.", rich_help_panel=PANEL)]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Sample, with this seed.", rich_help_panel=PANEL)]
 
 
 def search_overrides(options: Mapping[str, Any], *, sample: bool, sampling: Mapping[str, Any]) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from seqcli.analysis.alignment import AlignmentSettings
@@ -13,15 +14,17 @@ if TYPE_CHECKING:
     from seqcli.symbols import Example
 
 
+Item = TypeVar("Item")
+
+
 def links_of(
     loaded: Run, examples: Sequence[Example], found: Sequence[Sequence[Translation]], settings: AlignmentSettings
-) -> list[list[str] | None]:
+) -> list[list[str]]:
     """The alignment of each hypothesis of each example as text."""
     from seqcli.data.pharaoh import format_links
 
-    pairs = [(example, one) for example, several in zip(examples, found, strict=True) for one in several]
-    links = iter(loaded.alignments([example for example, _ in pairs], [one for _, one in pairs], settings))
-    return [[format_links(next(links)) for _ in several] for several in found]
+    links = loaded.alignments(*_paired(examples, found), settings)
+    return list(_parted([format_links(each) for each in links], found))
 
 
 def known(
@@ -32,12 +35,22 @@ def known(
     settings: AlignmentSettings,
 ) -> list[list[Translation]]:
     """The hypotheses of each example with words for what is unknown."""
+    return list(_parted(loaded.without_unknown(*_paired(examples, found), lexicon=lexicon, settings=settings), found))
+
+
+def _paired(
+    examples: Sequence[Example], found: Sequence[Sequence[Translation]]
+) -> tuple[list[Example], list[Translation]]:
+    """All hypotheses, and beside each its example."""
     pairs = [(example, one) for example, several in zip(examples, found, strict=True) for one in several]
-    known = loaded.without_unknown(
-        [example for example, _ in pairs], [one for _, one in pairs], lexicon=lexicon, settings=settings
-    )
-    each = iter(known)
-    return [[next(each) for _ in several] for several in found]
+    return [example for example, _ in pairs], [one for _, one in pairs]
+
+
+def _parted(items: Iterable[Item], found: Sequence[Sequence[Translation]]) -> Iterator[list[Item]]:
+    """What was told of all hypotheses, as many at a time as each example has."""
+    rest = iter(items)
+    for several in found:
+        yield list(islice(rest, len(several)))
 
 
 def dictionary_of(loaded: Run, lexicon: Path | None, *, wanted: bool) -> dict[str, str] | None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from seqcli.errors import DataError
+from seqcli.errors import DataError, printable
 from seqcli.run import as_example, split_tags
 from seqcli.symbols import Example
 
@@ -38,7 +38,7 @@ def read_line(text: str, row: int, reading: Reading, origin: str | None = None) 
         return as_example(text, row, origin, reading.separator), {}
     path, tab, question = text.partition("\t") if reading.texts else (text, "", "")
     if reading.texts and text.strip() and not tab:
-        raise DataError(f"{origin}: needs the path of an image, a tab, and a question: {text[:80]}")
+        raise DataError(f"{origin}: needs the path of an image, a tab, and a question: {printable(text[:80])}")
     return replace(as_example(question, row, origin, reading.separator), image=path.strip() or None), {}
 
 
@@ -48,7 +48,7 @@ def _columns(text: str, origin: str, reading: Reading) -> tuple[str, str]:
     most = 2 if reading.separator is not None or (reading.images and reading.texts) else 1
     if text.strip() and not (tab and text.count("\t") <= most):
         raise DataError(
-            f"{origin}: needs a source, a tab, and a target, but has {text.count(chr(9)) + 1} columns: {text[:80]}"
+            f"{origin}: needs a source, a tab, and a target, but has {text.count(chr(9)) + 1} columns: {printable(text[:80])}"
         )
     return source, target
 
@@ -70,7 +70,7 @@ def _fields(text: str, origin: str, reading: Reading) -> dict[str, Any]:
     for name in wanted:
         value = fields.get(name) if isinstance(fields, dict) else None
         if not isinstance(value, str):
-            raise DataError(f'{origin}: needs a JSON object with a text "{name}": {text[:80]}')
+            raise DataError(f'{origin}: needs a JSON object with a text "{name}": {printable(text[:80])}')
         if any("\ud800" <= character <= "\udfff" for character in value):
             raise DataError(f"{origin}: the {name} holds half a surrogate pair, which is no character")
     assert isinstance(fields, dict)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,12 +40,45 @@ def print_summary(experiment: Experiment) -> None:
     data.print()
     data.print(table(None, ["vocabulary", "kind", "symbols"], [_side_row(*side) for side in sides.items()], left=2))
     data.print()
-    data.print(table(None, ["parameters", "count"], _parameter_rows(experiment)))
+    data.print(
+        table(None, ["parameters", "count"], [[part, f"{count:,}"] for part, count in _parameters(experiment).items()])
+    )
     data.print()
     data.print(table(None, ["training", ""], _training_rows(experiment), left=2))
     data.print()
     for row in range(min(SHOWN_EXAMPLES, len(prepared.train))):
         data.print(table(None, [f"example {row + 1}", ""], _example_rows(prepared.train, row, sides), left=2))
+
+
+def summary_as_json(experiment: Experiment) -> dict[str, Any]:
+    """The same as plain numbers and texts."""
+    prepared = experiment.data
+    splits = {"train": prepared.train, "validation": prepared.validation}
+    sides = {"source": prepared.source_tokenizer, "target": prepared.target_tokenizer}
+    return {
+        "splits": {name: _split_as_json(corpus) for name, corpus in splits.items() if corpus is not None},
+        "vocabularies": {name: {"kind": one.kind, "symbols": one.size} for name, one in sides.items()},
+        "parameters": _parameters(experiment),
+        "batches_an_epoch": len(experiment.plan(0)),
+        "steps": experiment.total_steps,
+        "padding": _padding(experiment),
+        "run": str(experiment.folder),
+    }
+
+
+def _split_as_json(corpus: EncodedCorpus) -> dict[str, Any]:
+    report = corpus.report
+    lengths = {"source": corpus.source_lengths, "target": corpus.target_lengths}
+    return {
+        "examples": len(corpus),
+        "empty": report.empty,
+        "too_long": report.too_long,
+        "unreadable_images": report.corrupt,
+        "lengths": {
+            side: {"mean": float(each.mean()) - 1, "longest": int(each.max()) - 1} for side, each in lengths.items()
+        },
+        "unknown": {"source": report.source_unknown, "target": report.target_unknown},
+    }
 
 
 def _has_images(experiment: Experiment) -> bool:
@@ -67,25 +102,28 @@ def _side_row(name: str, tokenizer: Tokenizer) -> list[str]:
     return [name, tokenizer.kind, f"{tokenizer.size:,}"]
 
 
-def _parameter_rows(experiment: Experiment) -> list[list[str]]:
-    """Parameters by part; a shared table counts where it comes first."""
+def _parameters(experiment: Experiment) -> dict[str, int]:
+    """Parameters by part, and of all; a shared table counts where it comes first."""
     counts: dict[str, int] = {}
     for name, parameter in experiment.model.named_parameters():
         part, _, rest = name.partition(".")
         if rest.startswith("embedding."):
             part = f"{part} embedding"
         counts[part] = counts.get(part, 0) + parameter.numel()
-    rows = [[part, f"{count:,}"] for part, count in counts.items()]
-    return [*rows, ["all", f"{sum(counts.values()):,}"]]
+    return {**counts, "all": sum(counts.values())}
+
+
+def _padding(experiment: Experiment) -> float:
+    """The share of the first epoch's batches that is padding."""
+    corpus = experiment.data.train
+    return float(plan_padding(experiment.plan(0), corpus.source_lengths, corpus.target_lengths))
 
 
 def _training_rows(experiment: Experiment) -> list[list[str]]:
-    corpus, plan = experiment.data.train, experiment.plan(0)
-    padding = plan_padding(plan, corpus.source_lengths, corpus.target_lengths)
     return [
-        ["batches an epoch", f"{len(plan):,}"],
+        ["batches an epoch", f"{len(experiment.plan(0)):,}"],
         ["steps", f"{experiment.total_steps:,}"],
-        ["padding", f"{100 * padding:.1f} %"],
+        ["padding", f"{100 * _padding(experiment):.1f} %"],
         ["run directory", str(experiment.folder)],
     ]
 

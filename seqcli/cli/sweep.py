@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqcli.cli.arguments import Json, Quiet
+from seqcli.cli.arguments import Json, Quiet, metric_names
 from seqcli.cli.signals import passed_on
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def sweep(
     stopped, and with more values adds the runs that are new. The table has mean ± standard deviation over the seeds, and p of
     Welch's t-test over the runs, raised by Holm's method for the number of rows. A run that fails is named in the end, and the others go on.
     """
-    from seqcli.cli.console import data, note, notes, print_json
+    from seqcli.cli.console import busy, data, note, notes, print_json
     from seqcli.errors import RecipeError
     from seqcli.recipe.load import recipe_name
     from seqcli.recipe.sweep import read_axes
@@ -58,16 +58,19 @@ def sweep(
         raise RecipeError(f"--against {against}: there are first and best")
     if split not in ("validation", "test"):
         raise RecipeError(f"--split {split}: there are validation and test")
-    _refuse_unknown(metrics)
+    metric_names(metrics)  # asked for now, not after the first run
     axes = read_axes(values)
     folder = output or Path(f"runs/{recipe_name(recipe)}-sweep")
-    with notes.status("reading the recipes"):
+    with busy("reading the recipes"):
         from seqcli.sweep import Sweep, compare_settings, plan_sweep
 
         plan = plan_sweep(recipe, axes, folder)
     _tell_plan(plan)
     if dry_run:
-        typer.echo("\n".join(str(run.folder) for run in plan.runs))
+        if as_json:
+            print_json(_planned(recipe, plan))
+        else:
+            typer.echo("\n".join(str(run.folder) for run in plan.runs))
         return
     with _View(plan) as view, passed_on((made := Sweep(plan, split, metrics, view.tell)).send):
         made.run(jobs)
@@ -80,18 +83,6 @@ def sweep(
             data.print()
         _tell_tests(compared)
     _end(made, len(plan.runs), note)
-
-
-def _refuse_unknown(metrics: str | None) -> None:
-    from typing import get_args
-
-    from seqcli.errors import RecipeError
-    from seqcli.recipe.section import MetricName
-
-    known = get_args(MetricName)
-    unknown = [name for name in (metrics or known[0]).split(",") if name.strip() not in known]
-    if unknown:
-        raise RecipeError(f"--metrics {', '.join(unknown)}: there are {', '.join(known)}")
 
 
 def _tell_plan(plan: Plan) -> None:
@@ -119,11 +110,11 @@ class _View:
 
     def __init__(self, plan: Plan) -> None:
         from seqcli.cli.console import notes
+        from seqcli.cli.screen import can_move
 
         self.numbers = {run.name: number for number, run in enumerate(plan.runs, start=1)}
         self.latest: dict[str, str] = {}
-        moving = notes.is_terminal and not notes.is_dumb_terminal
-        self.status: Status | None = notes.status("") if moving else None
+        self.status: Status | None = notes.status("") if can_move(notes) else None
 
     def __enter__(self) -> _View:
         if self.status:
@@ -202,6 +193,19 @@ def _tell_tests(settings: Sequence[Setting]) -> None:
         )
 
 
+def _planned(recipe: str, plan: Plan) -> dict[str, Any]:
+    """What --dry-run prints as JSON."""
+    return {
+        "recipe": recipe,
+        "folder": str(plan.folder),
+        "runs": [
+            {"run": run.name, "folder": str(run.folder), "settings": dict(run.settings), "seed": run.seed}
+            for run in plan.runs
+        ],
+        "failed": [failure.as_json() for failure in plan.invalid],
+    }
+
+
 def _as_json(recipe: str, made: Sweep, settings: Sequence[Setting], against: str) -> dict[str, Any]:
     return {
         "recipe": recipe,
@@ -228,9 +232,6 @@ def _as_json(recipe: str, made: Sweep, settings: Sequence[Setting], against: str
             }
             for each in settings
         ],
-        "failed": [
-            {"run": failure.run, "exit_code": failure.exit_code, "message": failure.message}
-            for failure in made.failures
-        ],
+        "failed": [failure.as_json() for failure in made.failures],
         "stopped": made.stopped_by is not None,
     }

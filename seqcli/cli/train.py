@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqcli.cli.arguments import Overrides, Quiet
+from seqcli.cli.arguments import Overrides, Quiet, split_overrides
 from seqcli.cli.launch import inside_team
 from seqcli.cli.signals import collected
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from seqcli.experiment import Experiment
     from seqcli.recipe.schema import Recipe
 
-TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
-"""How files of pairs end, `.gz` left out."""
 VERIFIED = 10
 """Steps of each half that --verify-resume compares."""
 
@@ -59,6 +57,7 @@ def train(
         int,
         typer.Option("--devices", min=1, help="How many GPUs of this machine, or processes on CPUs, share each batch."),
     ] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary of --dry-run as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a model. The same command again goes on where it stopped.
@@ -66,9 +65,12 @@ def train(
     The run directory is runs/<name of the recipe, or of the file>, or what the key `run` says. Ctrl-C saves a checkpoint and stops, a second Ctrl-C
     stops at once; SIGUSR1 saves a checkpoint and goes on.
     """
-    from seqcli.cli.console import note, notes, warn
+    from seqcli.cli.console import note, notes, print_json, warn
     from seqcli.cli.work_view import WorkView
+    from seqcli.errors import RecipeError
 
+    if as_json and not dry_run:
+        raise RecipeError("--json goes with --dry-run; what a run tells stands in its metrics.jsonl")
     # of several processes that share the work, one speaks
     notes.quiet = quiet or int(os.environ.get("RANK", "0")) > 0
     resolved, name, seen = _resolved(recipe, overrides or [], for_data)
@@ -95,9 +97,12 @@ def train(
         warn(f"{problem}; going on from the checkpoint before it")
     _tell_batch(experiment)
     if dry_run:
-        from seqcli.cli.summary import print_summary
+        from seqcli.cli.summary import print_summary, summary_as_json
 
-        print_summary(experiment)
+        if as_json:
+            print_json(summary_as_json(experiment))
+        else:
+            print_summary(experiment)
         return
 
     start, total = experiment.position.step, experiment.total_steps
@@ -123,11 +128,11 @@ def train(
 
 def _resolved(recipe: str, overrides: list[str], for_data: str | None) -> tuple[Recipe, str, str]:
     """The recipe that is meant, or chosen for files of pairs; the name of its run; and what there is to say of the choice."""
-    from seqcli.cli.recipe import split_overrides
+    from seqcli.data.files import is_table
     from seqcli.errors import RecipeError
     from seqcli.recipe.load import load_recipe, recipe_name
 
-    if not _is_data(recipe):
+    if not is_table(recipe):
         if for_data is not None:
             raise RecipeError(
                 f"--recipe {for_data} is for files of pairs, but {recipe} is a recipe itself; give one of them"
@@ -137,7 +142,7 @@ def _resolved(recipe: str, overrides: list[str], for_data: str | None) -> tuple[
 
     more, overrides = split_overrides(overrides)
     for one in more:
-        if not _is_data(one):
+        if not is_table(one):
             raise RecipeError(
                 f"{one}: is neither a file of pairs (.tsv, .csv, .jsonl, .parquet) nor an override (key.path=value)"
             )
@@ -145,18 +150,16 @@ def _resolved(recipe: str, overrides: list[str], for_data: str | None) -> tuple[
     return chosen.recipe, chosen.name, chosen.told
 
 
-def _is_data(argument: str) -> bool:
-    return argument.lower().removesuffix(".gz").endswith(TABLES)
-
-
 def _launch(command: list[str], devices: int) -> None:
-    """Train in several processes. Raises `SeqcliError` if one of them dies."""
+    """Train in several processes. Raises `SeqcliError`, with the exit code of the one that was the first, if one of them dies."""
     from seqcli.cli.launch import launch
     from seqcli.errors import SeqcliError
 
     code, problem = launch(command, devices)
     if problem:
-        raise SeqcliError(f"{problem}; the others were ended. The same command goes on from the last checkpoint")
+        error = SeqcliError(f"{problem}; the others were ended. The same command goes on from the last checkpoint")
+        error.exit_code = code
+        raise error
     if code:
         raise typer.Exit(code)
 

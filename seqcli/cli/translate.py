@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -56,12 +55,14 @@ from seqcli.cli.search_options import (
 from seqcli.cli.streams import (
     WINDOW_IMAGES,
     WINDOW_LINES,
+    is_same,
+    is_stream,
     is_utf8,
     one_line,
     open_input,
     open_output,
+    refuse_closed,
     size_of,
-    stdout,
     windows,
 )
 
@@ -86,10 +87,10 @@ def translate(
     run: RunFolder,
     overrides: Overrides = None,
     input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Read from this file; stdin if not given.")
+        Path | None, typer.Option("--input", "-i", help="Read from this file; stdin if not given, or -.")
     ] = None,
     output_file: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file; stdout if not given.")
+        Path | None, typer.Option("--output", "-o", help="Write to this file; stdout if not given, or -.")
     ] = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
@@ -115,7 +116,11 @@ def translate(
     shortlist: ShortlistOnly = False,
     nbest: Annotated[
         int,
-        typer.Option("--nbest", min=1, help="Hypotheses a line; above 1: line number, score and text, tabs between."),
+        typer.Option(
+            "--nbest",
+            min=1,
+            help="Hypotheses per line. Above 1, each output line is: line number, score, text, separated by tabs.",
+        ),
     ] = 1,
     scores: Annotated[bool, typer.Option("--scores", help="Put the score and a tab before each text.")] = False,
     alignments: Annotated[
@@ -170,6 +175,7 @@ def translate(
     from seqcli.cli.source_words import dictionary_of, known, links_of
     from seqcli.cli.sources import Reading, read_line
     from seqcli.cli.work_view import WorkView
+    from seqcli.errors import RecipeError
 
     notes.quiet = quiet
     options: dict[str, Any] = {
@@ -192,6 +198,13 @@ def translate(
         "shortlist": {} if shortlist else None,
     }
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
+    refuse_closed(output_file)
+    if trace_file is not None:
+        refuse_closed(trace_file, "--trace")
+    aligning = align_from is not None or align_layer is not None or align_threshold is not None or align_words
+    if aligning and not (alignments or replace_unknown):
+        raise RecipeError("the options of alignments go with --alignments or --replace-unknown")
+    _refuse_writing_twice(trace_file, output_file)
     searching = search_overrides(options, sample=sample, sampling=sampling)
     loaded = _load(run, [*(overrides or []), *searching], checkpoint, ensemble or [], engine, quantization)
     looking = settings_of(align_from, align_layer, align_threshold, words=align_words)
@@ -207,14 +220,13 @@ def translate(
     with ExitStack() as files:
         lines = open_input(input_file)
         size = size_of(input_file)
-        shared = (input_file is None and os.isatty(0)) or (output_file is None and os.isatty(1))
+        shared = (is_stream(input_file) and os.isatty(0)) or (is_stream(output_file) and os.isatty(1))
         view = files.enter_context(WorkView("translating", hidden=shared))
-        out = stdout() if output_file is None else files.enter_context(open_output(output_file, input_file))
-        traced = (
-            None if trace_file is None else files.enter_context(open_output(trace_file, input_file, beside=output_file))
-        )
+        out = files.enter_context(open_output(output_file, input_file))
+        _refuse_writing_twice(trace_file, output_file)  # also where the one has made the other
+        traced = None if trace_file is None else files.enter_context(open_output(trace_file, input_file))
         number, bytes_done, damaged, unseen = 0, 0, [], []
-        for window in windows(lines, WINDOW_IMAGES if reading.images else WINDOW_LINES):
+        for window in windows(lines, WINDOW_IMAGES if reading.images else WINDOW_LINES, input_file):
             texts = [line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace") for line in window]
             damaged += [number + row + 1 for row, line in enumerate(window) if not is_utf8(line)]
             read = [read_line(text, number + row, reading) for row, text in enumerate(texts)]
@@ -232,7 +244,7 @@ def translate(
             )
             bytes_done += width
             kept = [found[:nbest] for found in results]
-            linked: list[list[str] | None] = [None] * len(kept)
+            linked: Sequence[list[str] | None] = [None] * len(kept)
             if looked is not None and alignments:
                 linked = links_of(looked, examples, kept, looking)
             if looked is not None and dictionary is not None:
@@ -250,6 +262,17 @@ def translate(
     if unseen:
         warn(f"{len(unseen)} images cannot be read, and are answered by an empty line (the first: {unseen[0]})")
     tell_cut(loaded.translator)
+
+
+def _refuse_writing_twice(trace_file: Path | None, output_file: Path | None) -> None:
+    """RecipeError where answers and traces would go to one place."""
+    from seqcli.errors import RecipeError
+
+    if trace_file is None:
+        return
+    streams = is_stream(trace_file) and is_stream(output_file)
+    if streams or (output_file is not None and is_same(trace_file, output_file)):
+        raise RecipeError(f"{trace_file} is written twice; give --trace another name than --output")
 
 
 def _load(
@@ -295,13 +318,14 @@ def _share_of(view: WorkView, size: int | None, before: int, width: int) -> Call
 
 def _traces(loaded: Translates, examples: Sequence[Example], beams: Mapping[int, list[Node]]) -> Iterator[str]:
     """What the search considered for each example, by its place, as lines of JSON."""
+    from seqcli.json_text import json_text
     from seqcli.search.trace import trace_as_json
 
     for place, example in enumerate(examples):
         nodes = beams.get(place, [])
         tokens = loaded.translator.target_tokenizer.tokens([node.id for node in nodes])
         record = {"line": example.index + 1, "source": example.source, "beam": trace_as_json(nodes, tokens)}
-        yield f"{json.dumps(record, ensure_ascii=False)}\n"
+        yield f"{json_text(record)}\n"
 
 
 def written(
@@ -312,8 +336,10 @@ def written(
     links: Sequence[str] | None = None,
 ) -> Iterable[str]:
     """The output lines for one example, `links` being the alignment of each hypothesis where these are wanted."""
+    from seqcli.json_text import json_text
+
     if layout.as_json:
-        return [json.dumps(_answer(fields, found, layout, links), ensure_ascii=False)]
+        return [json_text(_answer(fields, found, layout, links))]
     ends = ["" for _ in found] if links is None else [f"\t{line}" for line in links]
     if layout.nbest > 1:
         return [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +20,7 @@ from seqcli.cli.arguments import (
     RunFolder,
     Targets,
     Texts,
+    check_picture,
     checked_split,
     refuse_uneven,
 )
@@ -28,6 +28,7 @@ from seqcli.cli.embeddings import embeddings
 from seqcli.cli.gates import gates
 from seqcli.cli.gradients import gradients
 from seqcli.cli.heads import heads
+from seqcli.cli.streams import name_of, open_input
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,9 +54,7 @@ def attention(
         str, typer.Option("--split", help="Where --example and --measure look: train, validation or test.")
     ] = "test",
     target: Targets = None,
-    input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Sentences, one a line; stdin if - is given.")
-    ] = None,
+    input_file: Annotated[Path | None, typer.Option("--input", "-i", help="Sentences, one a line; - is stdin.")] = None,
     against: Annotated[
         list[Path] | None,
         typer.Option(
@@ -103,12 +102,16 @@ def attention(
     from seqcli.cli.console import note, notes, print_json, tell_cut
     from seqcli.errors import RecipeError
     from seqcli.extras import require
+    from seqcli.figures.saving import check_arrays
     from seqcli.run import load
 
     notes.quiet = quiet
     picture = None if as_json and output is None else output or DEFAULT_PICTURE
-    if picture is not None and picture.suffix.lower() != ".html":
+    check_picture(picture, "visualize attention", but=(".html", ".gif"))
+    if picture is not None and picture.suffix.lower() == ".gif":
         require("plots", "visualize attention")
+    if arrays is not None:
+        check_arrays(arrays)
     texts, images = [*(text or []), *_lines(input_file)], [str(path) for path in image or []]
     if not texts and not images and not example:
         raise RecipeError("nothing to look at; give --text SENTENCE, --image FILE, --example NUMBER or --input FILE")
@@ -160,13 +163,12 @@ def curves(
     """
     from seqcli.cli.console import note, notes
     from seqcli.cli.groups import group_runs
-    from seqcli.extras import require
     from seqcli.figures.curves import curves_figure
     from seqcli.figures.saving import save_figures
     from seqcli.metrics import read_records
 
     notes.quiet = quiet
-    require("plots", "visualize curves")
+    check_picture(output, "visualize curves")
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     records = {str(run): read_records(run / "metrics.jsonl") for run in runs}
     groups = None if each else group_runs(runs)
@@ -181,9 +183,10 @@ def _lines(path: Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        with open_input(path) as stream:
+            data = stream.read()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise DataError(f"{name_of(path)}: cannot be read ({error.strerror or error})") from error
     lines = data.decode("utf-8", errors="replace").removeprefix("\ufeff").split("\n")
     return [line.removesuffix("\r") for line in lines if line.strip()]
 

@@ -215,6 +215,11 @@ def format_of(paths: Sequence[str]) -> Format:
     raise DataError(f"{paths[0]}: cannot tell the format from the name; say format: parquet, jsonl, csv or tsv")
 
 
+def is_table(path: str) -> bool:
+    """Whether the name is that of a file with both sides in one row, whose format its ending says."""
+    return path.lower().removesuffix(".gz").endswith(tuple(_ENDINGS))
+
+
 _ENDINGS: dict[str, Format] = {
     ".parquet": "parquet",
     ".jsonl": "jsonl",

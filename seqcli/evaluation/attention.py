@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,6 +62,12 @@ class AttentionMaps:
         average: NDArray[np.float32] = self.cells[-1].mean(axis=0)
         return average
 
+    @property
+    def context(self) -> dict[str, Any]:
+        """What a picture of the attention over an image shows of that over the text beside it: `context_weights` (T,S) and `context_words`;
+        nothing where there is no text."""
+        return {"context_weights": self.mean, "context_words": self.source} if self.source else {}
+
 
 def attention_maps(
     translator: Translator, examples: Sequence[Example], settings: SearchSettings
@@ -74,7 +81,7 @@ def attention_maps(
 
 
 @dataclass(frozen=True)
-class Traced:
+class TracedPass:
     """The attention of one pass over a batch: `maps` by the module's name; and of the decoder over the memory `cross`, a layer each,
     (B,H,T,S), whose first columns are the cells of a `grid` (rows, columns) where the source is an image."""
 
@@ -83,7 +90,7 @@ class Traced:
     grid: tuple[int, int] | None
 
 
-def traced_pass(translator: Translator, batch: Batch) -> Traced:
+def traced_pass(translator: Translator, batch: Batch) -> TracedPass:
     """Write the batch's targets with the weights computed explicitly. Raises `SeqcliError` for a model without attention."""
     model = translator.model
     model.eval()
@@ -93,7 +100,7 @@ def traced_pass(translator: Translator, batch: Batch) -> Traced:
     cross = over_memory(maps)
     if not cross:
         raise SeqcliError("this model has no attention: its decoder's attention is none, or it is feed-forward")
-    return Traced(maps, cross, memory.grid)
+    return TracedPass(maps, cross, memory.grid)
 
 
 def _maps_of(translator: Translator, example: Example, settings: SearchSettings) -> AttentionMaps:
@@ -170,10 +177,10 @@ def attention_names(names: Iterable[str]) -> dict[str, list[str]]:
     every = list(names)
     reading = [name for name in every if name.startswith("encoder.")]
     text = [name for name in reading if name.startswith("encoder.text.")]
-    both = text or [name for name in reading if name.startswith("encoder.image.")]
+    parted = any(name.startswith(("encoder.text.", "encoder.image.")) for name in reading)
     writing = [name for name in every if name.startswith("decoder.layers.") and name.endswith(".attention")]
     return {
-        "encoder": text if both else reading,
+        "encoder": text if parted else reading,
         "decoder": writing,
         "cross": [name for name in every if OVER_MEMORY.fullmatch(name)],
     }

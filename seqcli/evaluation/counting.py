@@ -73,10 +73,22 @@ def count(
     split: Split,
     one_word: bool,
 ) -> dict[str, Counts]:
-    """The counts of the metrics called `names`; see `metrics.text_metrics` for the arguments.
+    """The counts of the metrics called `names` (out of `metrics.TEXT_METRICS`), each in hundredths and with its signature.
 
-    DataError if there is nothing to score, the two sides differ in number, or an item has no reference; ValueError if there is no
-    metric of such a name.
+    `references` has for each hypothesis one or more texts that would be right; items may have different numbers of them. BLEU, chrF
+    and TER treat them as sacrebleu does, an exact match is one with any of them, and the error rates count edits from the nearest:
+    the one with the fewest edits per symbol.
+
+    `bleu_1` … `bleu_4` are cumulative BLEU up to that order (Papineni et al. 2002, section 2.3); `bleu` is `bleu_4`. Like the scripts of
+    COCO's captions they take the reference closest in length, the shorter of two as close; unlike these, they smooth an order that no
+    n-gram of the whole corpus matches (sacrebleu's `exp`), and keep case and punctuation, as `bleu_tokenize` leaves them.
+    `cider` is CIDEr-D (`cider.cider_scores`) as papers quote it, 100 times what the COCO server counts from 0 to 10: 94.0 is its
+    0.940, and 1000 the most there is. `vqa_accuracy` takes an item's references as the answers of several people (`vqa.vqa_score`).
+
+    `bleu_tokenize` is sacrebleu's tokenizer for BLEU. `split` takes a text apart into the symbols that the error rate `per`
+    counts. Where `one_word` holds, the symbols of a target spell one word (as phonemes do), and `wer` is the share of items
+    that are not exactly right. DataError if there is nothing to score, the two sides differ in number, or an item has no reference;
+    ValueError if there is no metric of such a name.
     """
     # sacrebleu zips the two sides, and would score the shorter one's length without a word.
     if len(hypotheses) != len(references):

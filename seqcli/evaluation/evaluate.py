@@ -84,20 +84,14 @@ def evaluate(
     if wanted:
         tokenizer = translator.target_tokenizer
         hypotheses = [found[0].text if found else "" for found in translator.translate(examples, settings, told)]
-        texts = wanted, hypotheses, references
         split, one_word = tokenizer.split, tokenizer.kind == "symbols"
-        counts = count(*texts, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)
+        counts = count(wanted, hypotheses, references, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)
         metrics |= {name: counted.metric(intervals, seed) for name, counted in counts.items()}
         if lengths:
             symbols = [len(translator.encode(example)) - 1 for example in examples]
-            buckets = by_length(
-                *texts, symbols, LENGTH_EDGES, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word
-            )
+            buckets = by_length(counts, symbols, LENGTH_EDGES)
         if groups:
-            names_of_groups = [example.group for example in examples]
-            found_groups = by_group(
-                *texts, names_of_groups, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word
-            )
+            found_groups = by_group(counts, [example.group for example in examples])
     pointing = [name for name in names if name in POINTING_METRICS]
     if pointing and len(translator.members) > 1:
         raise RecipeError(f"{', '.join(pointing)}: an ensemble has no attention of its own; score one of its runs")

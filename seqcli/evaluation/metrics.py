@@ -6,13 +6,14 @@ BLEU, chrF and TER are sacrebleu's; what each metric counts stands in `counting`
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqcli.errors import DataError
-from seqcli.evaluation.counting import References, Split, count
+from seqcli.evaluation.counting import Counts
 from seqcli.types import Metric
 
 BLEU_UP_TO = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
@@ -71,59 +72,20 @@ def is_better(name: str, new: float, old: float) -> bool:
     return worth(name, new) > worth(name, old)
 
 
-def text_metrics(
-    names: Sequence[str],
-    hypotheses: Sequence[str],
-    references: References,
-    *,
-    bleu_tokenize: str,
-    split: Split,
-    one_word: bool,
-    intervals: int = 0,
-    seed: int = INTERVAL_SEED,
-) -> dict[str, Metric]:
-    """The metrics called `names` (out of `TEXT_METRICS`), each in hundredths and with its signature.
-
-    `references` has for each hypothesis one or more texts that would be right; items may have different numbers of them. BLEU, chrF
-    and TER treat them as sacrebleu does, an exact match is one with any of them, and the error rates count edits from the nearest:
-    the one with the fewest edits per symbol.
-
-    `bleu_1` … `bleu_4` are cumulative BLEU up to that order (Papineni et al. 2002, section 2.3); `bleu` is `bleu_4`. Like the scripts of
-    COCO's captions they take the reference closest in length, the shorter of two as close; unlike these, they smooth an order that no
-    n-gram of the whole corpus matches (sacrebleu's `exp`), and keep case and punctuation, as `bleu_tokenize` leaves them.
-    `cider` is CIDEr-D (`cider.cider_scores`) as papers quote it, 100 times what the COCO server counts from 0 to 10: 94.0 is its
-    0.940, and 1000 the most there is. `vqa_accuracy` takes an item's references as the answers of several people (`vqa.vqa_score`).
-
-    `bleu_tokenize` is sacrebleu's tokenizer for BLEU. `split` takes a text apart into the symbols that the error rate `per`
-    counts. Where `one_word` holds, the symbols of a target spell one word (as phonemes do), and `wer` is the share of items
-    that are not exactly right. `intervals` is the number of bootstrap resamples, drawn from `seed`, behind each 95 %
-    interval; 0 means no intervals. DataError if there is nothing to score, the two sides differ in number, or an item has no reference.
-    """
-    counted = count(names, hypotheses, references, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)
-    return {name: counts.metric(intervals, seed) for name, counts in counted.items()}
-
-
 def by_length(
-    names: Sequence[str],
-    hypotheses: Sequence[str],
-    references: References,
+    counts: Mapping[str, Counts],
     source_lengths: Sequence[int],
     edges: Sequence[int],
     *,
-    bleu_tokenize: str,
-    split: Split,
-    one_word: bool,
     intervals: int = 0,
     seed: int = INTERVAL_SEED,
 ) -> list[LengthBucket]:
-    """The same metrics for short and for long sources apart, shortest first; lengths that no source has are left out.
+    """What was counted (see `counting.count`) for short and for long sources apart, shortest first; lengths that no source has are left out.
 
     `edges`, rising, are the greatest lengths of the buckets: [10, 20] makes 0–10, 11–20 and 21 upwards. The document frequencies
-    of `cider` are those of all items.
+    of `cider` are those of all items. DataError where the lengths are not as many as the items.
     """
-    if len(source_lengths) != len(hypotheses):
-        raise DataError(f"{len(hypotheses)} hypotheses, but the lengths of {len(source_lengths)} sources")
-    counted = count(names, hypotheses, references, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)
+    _check_number(counts, len(source_lengths), "the lengths of {} sources")
     bucket_of = np.searchsorted(np.asarray(edges), np.asarray(source_lengths), side="left")
     found = []
     for bucket in range(len(edges) + 1):
@@ -131,38 +93,33 @@ def by_length(
         if len(rows):
             low = edges[bucket - 1] + 1 if bucket else 0
             high = edges[bucket] if bucket < len(edges) else None
-            metrics = {name: counts.only(rows).metric(intervals, seed) for name, counts in counted.items()}
-            found.append(LengthBucket(low, high, len(rows), metrics))
+            found.append(LengthBucket(low, high, len(rows), _metrics_of(counts, rows, intervals, seed)))
     return found
 
 
 def by_group(
-    names: Sequence[str],
-    hypotheses: Sequence[str],
-    references: References,
-    groups: Sequence[str],
-    *,
-    bleu_tokenize: str,
-    split: Split,
-    one_word: bool,
-    intervals: int = 0,
-    seed: int = INTERVAL_SEED,
+    counts: Mapping[str, Counts], groups: Sequence[str], *, intervals: int = 0, seed: int = INTERVAL_SEED
 ) -> list[GroupScores]:
-    """The same metrics for each group of items apart (questions of one type), the largest group first.
+    """What was counted (see `counting.count`) for each group of items apart (questions of one type), the largest group first.
 
-    `groups` has the name of each item's group. The document frequencies of `cider` are those of all items.
+    `groups` has the name of each item's group. The document frequencies of `cider` are those of all items. DataError where there are not
+    as many names as items.
     """
-    if len(groups) != len(hypotheses):
-        raise DataError(f"{len(hypotheses)} hypotheses, but the groups of {len(groups)} items")
-    counted = count(names, hypotheses, references, bleu_tokenize=bleu_tokenize, split=split, one_word=one_word)
+    _check_number(counts, len(groups), "the groups of {} items")
     members: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         members.setdefault(group, []).append(row)
     return [
-        GroupScores(
-            group,
-            len(rows),
-            {name: counts.only(np.array(rows)).metric(intervals, seed) for name, counts in counted.items()},
-        )
+        GroupScores(group, len(rows), _metrics_of(counts, np.array(rows), intervals, seed))
         for group, rows in sorted(members.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
+
+
+def _check_number(counts: Mapping[str, Counts], number: int, what: str) -> None:
+    for counted in counts.values():
+        if len(counted.counts) != number:
+            raise DataError(f"{len(counted.counts)} hypotheses, but {what.format(number)}")
+
+
+def _metrics_of(counts: Mapping[str, Counts], rows: NDArray[np.intp], intervals: int, seed: int) -> dict[str, Metric]:
+    return {name: counted.only(rows).metric(intervals, seed) for name, counted in counts.items()}

@@ -68,13 +68,16 @@ def export_folder(place: Path, exported: Exported, to: str, about: dict[str, Any
         raise RecipeError(f"{place} is there already and is no export; give another folder")
     if exported.checkpoint.resolve().is_relative_to(place.resolve()):
         raise RecipeError(f"{place} is what is being exported; give another folder")
-    beside = place.with_name(f".{place.name}.{os.getpid()}")
+    real = place.resolve()
+    if Path.cwd().is_relative_to(real):
+        raise RecipeError(f"{place} is the folder that this runs in, which cannot be replaced; give another folder")
+    beside = real.with_name(f".{real.name}.{os.getpid()}")
     try:
         beside.mkdir(parents=True)
         _describe(beside, exported, to, about)
         yield beside
-        shutil.rmtree(place, ignore_errors=True)
-        os.replace(beside, place)
+        shutil.rmtree(real, ignore_errors=True)
+        os.replace(beside, real)
     except OSError as error:
         raise StorageError(f"{place}: cannot be written ({error.strerror or error})") from error
     finally:

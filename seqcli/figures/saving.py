@@ -57,12 +57,17 @@ def save_arrays(path: Path, maps: Mapping[str, NDArray[Any]], source: Sequence[s
     `text (L,H,T,S)` where a text was read beside it, whose symbols `source` are then. Each comes back with its shape and type.
     It is read with `numpy.load`, without pickle. RecipeError for another ending, StorageError if it cannot be written.
     """
-    if path.suffix.lower() != ".npz":
-        raise RecipeError(f"{path}: arrays are written as .npz; the name must end in it")
+    check_arrays(path)
     content = io.BytesIO()
     arrays: dict[str, Any] = {**maps, "source": np.array(source, dtype=str), "target": np.array(target, dtype=str)}
     np.savez_compressed(content, **arrays)
     return _written(path, content.getvalue())
+
+
+def check_arrays(path: Path) -> None:
+    """RecipeError for a name that does not end as one of arrays does."""
+    if path.suffix.lower() != ".npz":
+        raise RecipeError(f"{path}: arrays are written as .npz; the name must end in it")
 
 
 def _picture(figure: Figure, ending: str) -> bytes:

@@ -26,7 +26,7 @@ class Recipe(Section):
     seed: int = Field(1, ge=0, lt=2**32)
     """What every random choice starts from."""
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")
-    """Where to compute: auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+    """Where to compute: auto (a CUDA GPU where there is one, else the CPU), cpu, cuda, cuda:1, mps."""
     threads: Count | None = None
     """CPU threads; null means as many as there are cores."""
     data: Data

@@ -27,11 +27,18 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def read_header(file: Path) -> Header:
-    """The first line of the comment at the top, and its line that begins with `expected:`."""
+    """The first line of the comment at the top, and what stands there behind `expected:`, with the lines below that are set in further."""
     comments = []
     for line in file.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
-        comments.append(line.lstrip("# ").rstrip())
-    expected = [line.removeprefix("expected:").strip() for line in comments if line.startswith("expected:")]
-    return Header(comments[0] if comments else "", expected[0] if expected else "")
+        comments.append(line.removeprefix("#").rstrip())
+    expected: list[str] = []
+    for line in comments:
+        if line.lstrip().startswith("expected:"):
+            expected = [line.lstrip().removeprefix("expected:").strip()]
+        elif expected and line.startswith("  "):
+            expected.append(line.strip())
+        elif expected:
+            break
+    return Header(comments[0].strip() if comments else "", " ".join(expected))

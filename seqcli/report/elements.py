@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
-import json
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, NewType
+
+from seqcli.json_text import json_text
 
 Html = NewType("Html", str)
 """Text that is markup already, all that was not having been escaped."""
@@ -94,7 +95,7 @@ def pre(content: str) -> Html:
 
 def json_script(name: str, record: Any) -> Html:
     """Data for programs, which a browser does not show or run."""
-    content = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    content = json_text(record, compact=True)
     # within a script only these could end it, or start another
     safe = content.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     return Html(f'<script type="application/json" id="{html.escape(name, quote=True)}">{safe}</script>\n')

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from seqcli.analysis.attention_kinds import by_words, kinds_of
 from seqcli.evaluation.attention import AttentionMaps
 from seqcli.evaluation.translator import Translation
 from seqcli.figures.inline import image_address
+from seqcli.json_text import json_text
 from seqcli.serving.engine import Found
 from seqcli.serving.refusal import TOO_LARGE, Refusal
 
@@ -22,8 +21,9 @@ LARGEST_PICTURE = 1024
 
 
 def to_bytes(value: Any) -> bytes:
-    """JSON in UTF-8; half a surrogate pair, which a model may have learnt from its data, is shown as a question mark."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+    """JSON in UTF-8. A damaged model's scores, which are no numbers, are null; half a surrogate pair, which a model may have learnt from its data,
+    is shown as a question mark."""
+    return json_text(value, compact=True).encode("utf-8", "replace")
 
 
 def translation_answer(found: Found, *, nbest: int, scores: bool) -> dict[str, Any]:
@@ -38,10 +38,9 @@ def translation_answer(found: Found, *, nbest: int, scores: bool) -> dict[str, A
     return answer
 
 
-def _scores(one: Translation, wanted: bool) -> dict[str, float | None]:
-    """Both scores, where they are wanted; a damaged model's, which are no numbers, JSON has no word for."""
-    both = {"score": one.score, "log_prob": one.log_prob} if wanted else {}
-    return {name: value if math.isfinite(value) else None for name, value in both.items()}
+def _scores(one: Translation, wanted: bool) -> dict[str, float]:
+    """Both scores, where they are wanted."""
+    return {"score": one.score, "log_prob": one.log_prob} if wanted else {}
 
 
 def attention_answer(maps: AttentionMaps, *, words: bool, picture: bool, most: int) -> bytes:

@@ -12,21 +12,21 @@ from seqcli.serving.limits import Limits
 from seqcli.serving.reading import AS_FORM, AS_JSON, source_fields
 
 Schema = dict[str, Any]
-NUMBER: Schema = {"type": "number"}
 TEXT: Schema = {"type": "string"}
 REFUSED = "refused: `error` says why"
 ERROR: Schema = {"type": "object", "properties": {"error": TEXT}, "required": ["error"]}
+SCORE: Schema = {"type": ["number", "null"], "description": "null where a damaged model has none."}
 HYPOTHESIS: Schema = {
     "type": "object",
-    "properties": {"text": TEXT, "score": NUMBER, "log_prob": NUMBER},
+    "properties": {"text": TEXT, "score": SCORE, "log_prob": SCORE},
     "required": ["text"],
 }
 ANSWER: Schema = {
     "type": "object",
     "properties": {
         "translation": TEXT,
-        "score": NUMBER,
-        "log_prob": NUMBER,
+        "score": SCORE,
+        "log_prob": SCORE,
         "translations": {"type": "array", "items": HYPOTHESIS},
         "cut": {"type": "boolean", "description": "The source was longer than the model reads."},
     },

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 from seqcli.analysis.attention_kinds import merged
 from seqcli.evaluation.attention import AttentionMaps
@@ -27,13 +26,12 @@ def draw_overlay(maps: AttentionMaps, *, figure: str, words: bool, dark: bool) -
         raise Refusal(INVALID, "this run reads features, not pixels, so there is no picture to draw on; see /attention")
     if len(shown.target) > MOST_WORDS:
         raise Refusal(TOO_LARGE, f"{len(shown.target)} words are too many for one picture; {MOST_WORDS} can be drawn")
-    context: dict[str, Any] = {"context_weights": shown.mean, "context_words": shown.source} if shown.source else {}
     if figure == "animation":
-        return animation(shown.image, shown.mean_cells, shown.target, **context, dark=dark), "image/gif"
+        return animation(shown.image, shown.mean_cells, shown.target, **shown.context, dark=dark), "image/gif"
     if figure == "sheet":
         drawn = overlay_sheet(shown.image, shown.cells, shown.target, dark=dark)
     else:
-        drawn = overlay_figure(shown.image, shown.mean_cells, shown.target, **context, dark=dark)
+        drawn = overlay_figure(shown.image, shown.mean_cells, shown.target, **shown.context, dark=dark)
     content = io.BytesIO()
     with without_glyph_warnings():
         drawn.savefig(content, format="png", dpi=DPI)

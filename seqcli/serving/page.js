@@ -100,12 +100,14 @@
       text.textContent = one.text || "(nothing)";
       const score = document.createElement("span");
       score.className = "score";
-      score.textContent = percent(Math.exp(one.log_prob)) + " · " + signed(one.score);
+      const scored = one.log_prob !== null && one.score !== null;  // a damaged model's are no numbers
+      const probability = scored ? Math.exp(one.log_prob) : 0;
+      score.textContent = scored ? percent(probability) + " · " + signed(one.score) : "no score";
       score.title = "its probability, and the score that the order follows";
       const likely = document.createElement("span");
       likely.className = "likely";
       const bar = document.createElement("i");
-      bar.style.width = 100 * Math.exp(one.log_prob) + "%";
+      bar.style.width = 100 * probability + "%";
       likely.append(bar);
       button.append(text, score, likely);
       button.addEventListener("click", () => {

@@ -34,6 +34,7 @@ TAGS = 64
 """Feature tags of one source, at most."""
 DATA_ADDRESS = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,")
 AS_JSON, AS_FORM = "application/json", "multipart/form-data"
+UTF_8 = ("utf-8", "utf8", "us-ascii")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Wanted:
     options: dict[str, Any]
 
 
-class Reader:
+class RequestReader:
     """Reads requests for an engine: one source, or, where `several` is set, as many as the limits allow, and some option fields."""
 
     def __init__(
@@ -59,9 +60,9 @@ class Reader:
     async def read(self, request: Request, body: bytes) -> Wanted:
         """What the request asks; Refusal where that cannot be told."""
         media, parameters = content_type(request.headers.get("content-type", ""))
+        if media in (AS_JSON, AS_FORM) and parameters.get("charset", "utf-8").lower() not in UTF_8:
+            raise Refusal(WRONG_KIND, f"{'JSON is' if media == AS_JSON else 'forms are'} read as UTF-8 only")
         if media == AS_JSON:
-            if parameters.get("charset", "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
-                raise Refusal(WRONG_KIND, "JSON is read as UTF-8 only")
             if request.url.query:
                 raise Refusal(INVALID, "options stand in the JSON, not behind a ? in the address")
             # a large one takes so long that others would wait for it

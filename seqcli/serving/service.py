@@ -25,7 +25,7 @@ from seqcli.serving.fields import attention_fields, overlay_fields, search_field
 from seqcli.serving.limits import Limits
 from seqcli.serving.metrics import CONTENT_TYPE, Metrics
 from seqcli.serving.overlay import draw_overlay
-from seqcli.serving.reading import Reader, Wanted
+from seqcli.serving.reading import RequestReader, Wanted
 from seqcli.serving.refusal import INVALID, TOO_LARGE, TOO_MANY, TOO_SLOW, UNAVAILABLE, Refusal
 from seqcli.symbols import Example
 
@@ -55,11 +55,11 @@ class Service:
         )
         self.drawing = Batcher(most_waiting=limits.drawings, most_together=1, most_size=1)
         shown = limits.shown_characters
-        self._translations = Reader(
+        self._translations = RequestReader(
             engine, limits, translate_fields(limits), several=True, characters=limits.characters
         )
-        self._attentions = Reader(engine, limits, attention_fields(limits), several=False, characters=shown)
-        self._overlays = Reader(engine, limits, overlay_fields(limits), several=False, characters=shown)
+        self._attentions = RequestReader(engine, limits, attention_fields(limits), several=False, characters=shown)
+        self._overlays = RequestReader(engine, limits, overlay_fields(limits), several=False, characters=shown)
         metrics.show("seqcli_queue_sources", "Sources that wait for the model.", lambda: self.model.waiting)
         metrics.show("seqcli_queue_limit", "Sources that may wait; a request beyond gets 429.", lambda: limits.waiting)
         metrics.show("seqcli_body_bytes", "Bytes of requests in memory.", lambda: self.bodies.held)
@@ -137,7 +137,7 @@ class Service:
         self.model.close(seconds)
         self.drawing.close(seconds)
 
-    async def _wanted(self, request: Request, reader: Reader) -> Wanted:
+    async def _wanted(self, request: Request, reader: RequestReader) -> Wanted:
         """What the request asks, its images decoded."""
         async with self.bodies.read(request) as body:
             wanted = await reader.read(request, body)

@@ -15,7 +15,7 @@ from seqcli.analysis.alignment import AlignmentSettings, Attended, attended, mer
 from seqcli.analysis.alignment_error import alignment_scores
 from seqcli.data.pharaoh import format_links
 from seqcli.errors import DataError, RecipeError
-from seqcli.evaluation.attention import Traced, traced_pass
+from seqcli.evaluation.attention import TracedPass, traced_pass
 from seqcli.evaluation.translator import Translator
 from seqcli.symbols import EOS, Box, Example, Link
 
@@ -42,7 +42,7 @@ def links_of(
     """The links of one example that is attended to by `weights`, (T,S) or of layers (L,T,S), all heads alike."""
     layers = weights if weights.ndim == 3 else weights[None]
     cross = [torch.from_numpy(np.stack((layer, layer)))[None] for layer in layers]
-    monkeypatch.setattr(alignment, "traced_pass", lambda translator, batch: Traced({}, cross, grid))
+    monkeypatch.setattr(alignment, "traced_pass", lambda translator, batch: TracedPass({}, cross, grid))
     example = example or Example(TEXT, TEXT, 0, "here:1")
     ids = [*words().encode(example.target or ""), EOS] if ids is None else ids
     (found,) = attended(translator or translator_of("gru", GRU), [example], [ids], settings)

@@ -19,7 +19,7 @@ from seqcli.data.subwords import SubwordTokenizer, learn_subwords
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words
 from seqcli.errors import RecipeError, SeqcliError
-from seqcli.evaluation.attention import Traced
+from seqcli.evaluation.attention import TracedPass
 from seqcli.evaluation.translator import Translation, Translator
 from seqcli.recipe.model import Model
 from seqcli.symbols import EOS, UNK, Example
@@ -61,7 +61,7 @@ def with_weights(
     settings: AlignmentSettings | None = None,
 ) -> str:
     cross = [torch.from_numpy(weights)[None, None]]
-    monkeypatch.setattr(alignment, "traced_pass", lambda translator, batch: Traced({}, cross, None))
+    monkeypatch.setattr(alignment, "traced_pass", lambda translator, batch: TracedPass({}, cross, None))
     hypothesis = Translation(translator.target_tokenizer.decode(ids), -1.0, -2.0, tuple(ids))
     (found,) = without_unknown(translator, [example], [hypothesis], lexicon, settings or AlignmentSettings())
     assert (found.score, found.log_prob, found.ids) == (-1.0, -2.0, tuple(ids))

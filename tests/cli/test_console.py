@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from seqcli.cli import console
 
@@ -20,6 +22,48 @@ def test_figures(value: float, text: str) -> None:
 def test_an_excerpt_cannot_steer_the_terminal() -> None:
     assert console.excerpt("\x1b[2J\x07a\rb\nc") == "\ufffd[2J\ufffda\ufffdb\ufffdc"
     assert console.excerpt("x" * 5000) == "x" * 200 + "…"
+
+
+def test_what_looks_like_markup_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """In titles, heads, cells and notes alike: files may be called so."""
+    console.data.print(console.table("a[b]c[/d]", ["x[bold]", "y"], [["[red]", "z"]]))
+    console.data.print("split [test]")
+    console.note("wrote [/x]")
+    console.warn("no [bold]")
+    out, err = capsys.readouterr()
+    assert [line.split() for line in out.splitlines()] == [
+        ["a[b]c[/d]"],
+        ["x[bold]", "y"],
+        ["[red]", "z"],
+        ["split", "[test]"],
+    ]
+    assert err == "wrote [/x]\nwarning: no [bold]\n"
+
+
+def test_what_is_going_on_is_text_and_shown_on_terminals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for terminal in (True, False):
+        screen = Terminal(terminal)
+        monkeypatch.setattr(console, "notes", Console(file=screen, force_terminal=True))
+        with console.busy("measuring [/x]"):
+            pass
+        assert ("measuring [/x]" in screen.getvalue()) == terminal
+        assert bool(screen.getvalue()) == terminal
+
+
+class Terminal(io.StringIO):
+    """A terminal, or what only rich is told to be one."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+def test_numbers_that_are_none_are_null(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_json({"loss": float("inf"), "p": float("nan")})
+    assert capsys.readouterr().out == '{"loss": null, "p": null}\n'
 
 
 def test_json_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

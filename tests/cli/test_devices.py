@@ -134,3 +134,30 @@ def test_an_abort_is_not_named_where_another_was_killed(ends: list[str]) -> None
     with tempfile.TemporaryFile() as ear:
         code, problem = _wait(team, [ear, ear])
     assert (code, problem) == (1, f"process {ends.index('KILL')} of 2 was killed by SIGKILL")
+
+
+@pytest.mark.parametrize(
+    ("ends", "code", "said"),
+    [
+        (["exit 74", "exit 0"], 74, "process 0 of 2 ended with exit code 74"),
+        (["exit 0", "exit 4"], 4, "process 1 of 2 ended with exit code 4"),
+        (["kill -INT $$", "kill -INT $$"], 130, "process 0 of 2 was killed by SIGINT"),
+        (["exit 0", "kill -TERM $$"], 143, "process 1 of 2 was killed by SIGTERM"),
+    ],
+)
+def test_the_exit_code_is_that_of_the_first_to_end(
+    call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, ends: list[str], code: int, said: str
+) -> None:
+    team = [subprocess.Popen(["sh", "-c", end], preexec_fn=_heeds_interrupts) for end in ends]
+    for process in team:
+        process.wait()
+    with tempfile.TemporaryFile() as ear:
+        monkeypatch.setattr("seqcli.cli.launch.launch", lambda command, devices: _wait(team, [ear, ear]))
+        ended = call("train", "copy", "--devices", "2")
+    assert ended.code == code
+    assert ended.err == f"{said}; the others were ended. The same command goes on from the last checkpoint\n"
+
+
+def _heeds_interrupts() -> None:
+    # what a shell has put into the background ignores Ctrl-C, and so would its children
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -163,6 +163,11 @@ def test_long_sources_are_cut_and_told(call: Callable[..., Any], copy_run: Path)
         (["--source", "none", "--target", "none"], 3, "none: there is nothing to evaluate"),
         (["--metrics", "loss", "-o", "out"], 2, "no hypotheses"),
         (["-o", "two/out"], 74, "two/out"),
+        (["-o", "-"], 2, "--output -: the scores go to stdout"),
+        (["--source", "two", "--target", "two", "-o", "two"], 2, "two is read and written"),
+        (["--align", "--gold", "two", "-o", "two"], 2, "two is read and written"),
+        (["--gold-first", "1"], 2, "--gold and the options of alignments go with --align"),
+        (["--align", "--gold-first", "1"], 2, "--gold-first goes with --gold"),
         (["data={kind: text, train: {source: a, target: b}}"], 2, "names no test split"),
         (["data.kind=reversed"], 2, "reverse"),
     ],
@@ -175,6 +180,23 @@ def test_mistakes(call: Callable[..., Any], copy_run: Path, arguments: list[str]
     assert ended.code == code
     assert said in ended.err
     assert not Path("out").exists()
+    assert Path("two").read_text() == "a\na\n"
+
+
+def test_hypotheses_that_cannot_be_written_lose_no_scores(call: Callable[..., Any], copy_run: Path) -> None:
+    Path("folder").mkdir()
+    ended = call("eval", copy_run, "--json", "-o", "folder")
+    assert ended.code == 74
+    assert ended.err == "folder: cannot be written (Is a directory)\n"
+    assert "exact_match" in json.loads(ended.out)["metrics"]
+
+
+def test_where_nothing_can_be_written_nothing_is_searched_for(
+    call: Callable[..., Any], copy_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqcli.run.Run.evaluate", lambda *_, **__: pytest.fail("it has begun"))
+    assert call("eval", copy_run, "--metrics", "loss", "-o", "out").code == 2
+    assert call("eval", copy_run, "evaluation.metrics=[perplexity]", "-o", "out").code == 2
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,21 @@ def test_an_export_is_a_folder_beside_the_run(run: Path, lines: Path, call: Call
     assert call("translate", tmp_path / "small", "-i", lines).out == call("translate", run, "-i", lines).out
 
 
+def test_from_inside_the_run(run: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run / "checkpoints")
+    assert call("export", "..").code == 0
+    beside = run.with_name("copy-safetensors")
+    assert (beside / "export.json").is_file()
+    monkeypatch.chdir(run)
+    assert call("export", ".", "--to", "onnx").code == 0
+    assert (run.with_name("copy-onnx") / "export.json").is_file()
+    monkeypatch.chdir(beside)
+    ended = call("export", run, "-o", ".")
+    assert ended.code == 2
+    assert ended.err == ". is the folder that this runs in, which cannot be replaced; give another folder\n"
+    assert (beside / "export.json").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

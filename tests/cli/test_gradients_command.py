@@ -116,7 +116,7 @@ def test_an_average_counts_as_the_last_of_its_steps(copy_run: Path, tmp_path: Pa
         (["RUN", "--cells"], 2, "is a run"),
         (["dates", "--length", "90"], 3, "has 90 symbols; they have"),
         (["vision/digits", "--cells"], 2, "reads images"),
-        (["."], 2, "no run directory"),
+        (["."], 2, ". is not a file; a recipe is a YAML file"),
         (["nothere"], 2, "no such recipe"),
         (["copy", "-o", "x.txt"], 2, "x.txt"),
         (["copy", "model.initialization={recurrent: zeros, recurrent_radius: 1.0}"], 2, "recurrent_radius"),

@@ -185,6 +185,33 @@ def test_other_symbols_are_refused(call: Callable[..., Any], copy_run: Path, str
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-i", "."], ".: cannot be read"),
+        (["-i", "nowhere"], "nowhere: cannot be read"),
+        (["nowhere", "nowhere"], "nowhere: there is no such file"),
+        (["-i", "bad"], "line 1: needs a source, a tab, and a target"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_read_empties_no_output(
+    call: Callable[..., Any],
+    copy_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("keep").write_text("kept")
+    Path("bad").write_text("one column\n")
+    ended = call("score", copy_run, *arguments, "-o", "keep")
+    assert ended.code == 3
+    assert ended.err.startswith(said)
+    assert Path("keep").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
     ("arguments", "given", "code", "said"),
     [
         (["in"], b"", 2, "give SOURCE and TARGET"),
@@ -198,6 +225,7 @@ def test_other_symbols_are_refused(call: Callable[..., Any], copy_run: Path, str
         (["-i", "in", "--json"], b'{"source": "ab"}\n', 3, 'line 1: needs a JSON object with a text "target"'),
         (["-i", "in", "--json"], b'{"target": "ab"}\n', 3, 'line 1: needs a JSON object with a text "source"'),
         (["-i", "in", "search.beam=2"], b"", 2, "beam_size"),
+        ([f"search.beam={'9' * 5000}", "-i", "in"], b"", 2, "beam_size"),
         (["-i", "in", "--ensemble", "nowhere"], b"", 2, "nowhere is no run directory"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -51,3 +51,10 @@ def test_other_numbers_of_columns(line: str) -> None:
         DataError, match=f"line 5: needs a source, a tab, and a target, but has {line.count(chr(9)) + 1} col"
     ):
         read(line)
+
+
+def test_a_message_cannot_steer_the_terminal() -> None:
+    for reading in (TEXTS, replace(TEXTS, as_json=True), replace(TEXTS, images=True)):
+        with pytest.raises(DataError) as raised:
+            read('"\x7f\x9b2J"', reading)
+        assert str(raised.value).endswith('"\ufffd\ufffd2J"')

@@ -40,6 +40,34 @@ def folders(sweep: str) -> list[str]:
     return sorted(path.name for path in Path(sweep).iterdir() if path.name != ".sweep")
 
 
+def test_a_score_that_is_no_number_is_kept_and_compared(
+    call: Callable[..., Any], recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`seqcli eval --json` says null for a loss that has gone to infinity."""
+
+    def process(self: object, name: str, arguments: list[str], *_: object) -> str:
+        if arguments[0] == "train":
+            Path("runs/tiny-sweep", name, "checkpoints").mkdir(parents=True)
+        return json.dumps({"metrics": {"loss": {"value": None if "dropout=0.1" in name else 1.5}}})
+
+    monkeypatch.setattr("seqcli.sweep.Sweep._process", process)
+    for _ in range(2):  # the second time from what is kept
+        ended = call("sweep", recipe, "model.dropout=0.0,0.1", "seed=1,2", "--json")
+        assert ended.code == 0
+        found = [one["metrics"]["loss"] for one in json.loads(ended.out)["settings"]]
+        assert [one["mean"] for one in found] == [1.5, None]
+    assert call("sweep", recipe, "model.dropout=0.0,0.1", "seed=1,2", "--against", "best").code == 0
+
+
+def test_a_plan_as_json(call: Callable[..., Any], recipe: Path) -> None:
+    ended = call("sweep", recipe, "threads=1", "seed=1,2", "training.steps=8,0", "--dry-run", "--json")
+    told = json.loads(ended.out)
+    assert (told["recipe"], told["folder"]) == (str(recipe), "runs/tiny-sweep")
+    assert [(one["settings"], one["seed"]) for one in told["runs"]] == [({"steps": "8"}, seed) for seed in (1, 2)]
+    assert all(one["folder"] == f"runs/tiny-sweep/{one['run']}" for one in told["runs"])
+    assert [one["exit_code"] for one in told["failed"]] == [2, 2]
+
+
 @pytest.mark.timeout(900)  # processes that import torch
 def test_all_combinations_a_table_and_nothing_twice(call: Callable[..., Any], recipe: Path) -> None:
     """With one that fails on its way (its device is not there), which is named while the others go on."""

@@ -106,6 +106,22 @@ def test_a_dry_run_shows_everything_and_writes_nothing(call: Callable[..., Any],
     assert max(map(len, ended.out.splitlines())) <= 80
 
 
+def test_a_dry_run_as_json(call: Callable[..., Any], recipe: Path) -> None:
+    ended = call("train", recipe, "--dry-run", "--json")
+    told = json.loads(ended.out)
+    table = call("train", recipe, "--dry-run").out
+    assert f"{told['splits']['train']['examples']:,}" in table
+    assert f"{told['parameters']['all']:,}" in table
+    assert told["parameters"]["all"] == sum(told["parameters"].values()) / 2
+    assert f"{100 * told['padding']:.1f} %" in table
+    assert told["splits"]["train"]["lengths"]["source"]["longest"] == 5
+    assert told["run"] == "runs/tiny"
+    assert set(told["vocabularies"]) == {"source", "target"}
+    refused = call("train", recipe, "--json")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith("--json goes with --dry-run")
+
+
 def test_quiet_says_nothing(call: Callable[..., Any], recipe: Path) -> None:
     ended = call("train", recipe, "--quiet")
     assert (ended.code, ended.out, ended.err) == (0, "", "")

@@ -238,6 +238,8 @@ def test_bad_json_ends_with_3_and_names_the_line(
         (["RUN", "-i", "."], 3, ".: cannot be read"),
         (["RUN", "-i", "in", "-o", "in/out"], 74, "in/out: cannot be written"),
         (["RUN", "-i", "in", "-o", "in"], 2, "in is read and written"),
+        (["RUN", "-i", "in", "--align-words"], 2, "go with --alignments or --replace-unknown"),
+        (["RUN", "-i", "in", "--align-threshold", "0"], 2, "go with --alignments or --replace-unknown"),
         (["RUN", "-i", "in", "--beam-size", "0"], 2, "--beam-size"),
         (["RUN", "-i", "in", "search.beam=2"], 2, "beam_size"),
         (["RUN", "-i", "in", "--checkpoint", "worst"], 2, "best, last, average"),

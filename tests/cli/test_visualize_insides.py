@@ -16,7 +16,7 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_starts_of_a_recipe_side_by_side(call: Callable[..., Any], tiny: tuple[str, ...]) -> None:
-    starts = ("-i", "normal=0.01", "-i", "constant")
+    starts = ("--initialization", "normal=0.01", "--initialization", "constant")
     ended = call("visualize", "activations", "copy", *tiny, *starts, "--sentences", "8", "-o", "a.png", "--json")
     assert ended.code == 0
     assert ended.err.endswith("wrote a.png\n")
@@ -74,11 +74,55 @@ def test_embeddings_of_both_sides(call: Callable[..., Any], copy_run: Path) -> N
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("activations", "RUN", "--examples", "4"),
+        ("gates", "RUN", "-t", "ab"),
+        ("embeddings", "RUN", "--count", "3"),
+        ("lengths", "RUN"),
+        ("gradients", "copy"),
+    ],
+)
+def test_results_are_printed_before_a_picture_that_cannot_be_written(
+    call: Callable[..., Any], copy_run: Path, tiny: tuple[str, ...], arguments: tuple[str, ...]
+) -> None:
+    Path("file").touch()
+    more = tiny if "copy" in arguments else ()
+    named = (str(copy_run) if one == "RUN" else one for one in arguments)
+    ended = call("visualize", *named, *more, "-o", "file/a.svg", "--quiet")
+    assert ended.code == 74
+    assert ended.err.startswith("file/a.svg: cannot be written")
+    assert len(ended.out.splitlines()) > 2, "--quiet is for what is said, not for results"
+
+
+@pytest.mark.parametrize("command", ["activations", "embeddings", "gates", "gradients", "lengths", "heads", "curves"])
+def test_a_name_of_no_picture_is_refused_at_once(call: Callable[..., Any], command: str) -> None:
+    more = ("-t", "a") if command == "gates" else ()
+    ended = call("visualize", command, "nowhere", *more, "-o", "a.gif")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == "a.gif: a picture is written as .png, .svg or .pdf; its name must end in one of these\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("visualize", "attention", "-t", "a"), ("explain", "-t", "a"), ("compare",)], ids=" ".join
+)
+def test_so_it_is_elsewhere(call: Callable[..., Any], arguments: tuple[str, ...]) -> None:
+    ended = call(*arguments, "nowhere", "-o", "a.jpg")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("a.jpg: a picture is written as .png, .svg or .pdf")
+
+
+def test_and_one_of_no_arrays(call: Callable[..., Any]) -> None:
+    ended = call("visualize", "attention", "nowhere", "-t", "a", "--arrays", "a.txt", "--json")
+    assert (ended.code, ended.err) == (2, "a.txt: arrays are written as .npz; the name must end in it\n")
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("activations", "RUN", "-i", "normal"), 2, "--initialization and --steps are for recipes"),
+        (("activations", "RUN", "--initialization", "normal"), 2, "--initialization and --steps are for recipes"),
         (("activations", "copy", "--checkpoint", "best"), 2, "is a recipe, which has no checkpoints"),
-        (("activations", "copy", "-i", "glorot"), 2, "glorot"),
+        (("activations", "copy", "--initialization", "glorot"), 2, "glorot"),
         (("activations", "nothing"), 2, "nothing"),
         (("gates", "RUN"), 2, "give --text SENTENCE, or --saturation N"),
         (("gates", "RUN", "-t", "a", "--target", "a", "--target", "b"), 2, "1 sources, but 2 times --target"),

@@ -11,7 +11,7 @@ import pytest
 
 from seqcli.data.columns import Columns
 from seqcli.data.corpus import Corpus
-from seqcli.data.files import read_files, read_lines, read_text
+from seqcli.data.files import format_of, is_table, read_files, read_lines, read_text
 from seqcli.errors import DataError
 
 
@@ -232,3 +232,10 @@ def test_every_real_table_can_be_read(shared_data: Path) -> None:
     assert len(counts) == 15
     assert counts["hun_train.tsv"] == 8000
     assert counts["turkish_dev.tsv"] == 1000
+
+
+def test_what_a_name_says_of_the_format() -> None:
+    named = {"a.TSV": "tsv", "a.csv.GZ": "csv", "A.Json": "jsonl", "a.ndjson.gz": "jsonl", "a.PARQUET": "parquet"}
+    assert {name: format_of([name]) for name in named} == named
+    assert all(map(is_table, named))
+    assert not any(map(is_table, ["a.txt", "a.yaml", "tsv", "a.gz"]))

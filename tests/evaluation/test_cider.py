@@ -7,11 +7,13 @@ from math import exp, sqrt
 
 import numpy as np
 import pytest
+from evaluation.text_scores import text_metrics
 
 from seqcli import __version__
 from seqcli.errors import DataError
 from seqcli.evaluation.cider import cider_scores
-from seqcli.evaluation.metrics import by_group, by_length, text_metrics
+from seqcli.evaluation.counting import count
+from seqcli.evaluation.metrics import by_group, by_length
 
 WORDS = ["a", "the", "dog", "cat", "man", "red", "blue", "runs", "sits", "on", "over", "grass", "table"]
 SETTINGS = {"bleu_tokenize": "13a", "split": str.split, "one_word": False}
@@ -114,14 +116,15 @@ def test_the_metric_is_a_hundred_times_the_mean_as_papers_quote_it() -> None:
 def test_broken_down_the_document_frequencies_stay_those_of_all_items() -> None:
     hypotheses, references = corpus(9)
     each = cider_scores(hypotheses, references)
+    counts = count(["cider"], hypotheses, references, **SETTINGS)  # type: ignore[arg-type]
     groups = ["what", "", "what", "where", "what", "", "where", "what", "who"]
-    found = by_group(["cider"], hypotheses, references, groups, **SETTINGS)  # type: ignore[arg-type]
+    found = by_group(counts, groups)
     assert [(one.group, one.count) for one in found] == [("what", 4), ("", 2), ("where", 2), ("who", 1)]
     for one in found:
         rows = [row for row, group in enumerate(groups) if group == one.group]
         assert one.metrics["cider"].value == pytest.approx(100 * each[rows].mean())
         assert f"|df:9|n:{one.count}|" in one.metrics["cider"].signature
-    short, long = by_length(["cider"], hypotheses, references, [1, 9] * 4 + [1], [5], **SETTINGS)  # type: ignore[arg-type]
+    short, long = by_length(counts, [1, 9] * 4 + [1], [5])
     assert short.metrics["cider"].value == pytest.approx(100 * each[::2].mean())
     assert long.metrics["cider"].value == pytest.approx(100 * each[1::2].mean())
 
@@ -130,7 +133,8 @@ def test_groups_of_other_metrics_are_scored_as_if_alone() -> None:
     hypotheses, references = corpus(9)
     groups = ["b", "a", "b", "a", "c", "b", "a", "b", "a"]
     names = ["bleu", "bleu_1", "chrf", "ter", "wer", "exact_match", "vqa_accuracy"]
-    found = by_group(names, hypotheses, references, groups, **SETTINGS)  # type: ignore[arg-type]
+    counts = count(names, hypotheses, references, **SETTINGS)  # type: ignore[arg-type]
+    found = by_group(counts, groups)
     assert [(one.group, one.count) for one in found] == [("a", 4), ("b", 4), ("c", 1)], "largest first, then by name"
     for one in found:
         rows = [row for row, group in enumerate(groups) if group == one.group]
@@ -143,5 +147,7 @@ def test_groups_of_other_metrics_are_scored_as_if_alone() -> None:
         assert {name: metric.value for name, metric in one.metrics.items()} == pytest.approx(
             {name: metric.value for name, metric in alone.items()}
         )
+    with pytest.raises(DataError, match="9 hypotheses, but the lengths of 1 sources"):
+        by_length(counts, [1], [5])
     with pytest.raises(DataError, match="9 hypotheses, but the groups of 1 items"):
-        by_group(["bleu"], hypotheses, references, ["a"], **SETTINGS)  # type: ignore[arg-type]
+        by_group(counts, ["a"])

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from evaluation.text_scores import text_metrics
 from sacrebleu.metrics.bleu import BLEU
 
 from seqcli import __version__
 from seqcli.errors import DataError
+from seqcli.evaluation.counting import count
 from seqcli.evaluation.metrics import (
     HIGHER_IS_BETTER,
     LOWER_IS_BETTER,
@@ -20,7 +22,6 @@ from seqcli.evaluation.metrics import (
     by_length,
     higher_is_better,
     is_better,
-    text_metrics,
     worth,
 )
 from seqcli.types import Metric
@@ -151,15 +152,15 @@ def test_sides_of_different_length_or_of_none_are_refused() -> None:
 
 def test_short_and_long_sources_apart_are_the_same_items() -> None:
     hypotheses, references, lengths = ["a", "b x", "c", "d d d"], ["a", "b y", "z", "d d d"], [1, 5, 6, 11]
-    settings = {"bleu_tokenize": "13a", "split": str.split, "one_word": False}
     accepted = [[reference] for reference in references]
-    buckets = by_length(["wer"], hypotheses, accepted, lengths, [5, 10, 20], **settings)  # type: ignore[arg-type]
+    counts = count(["wer"], hypotheses, accepted, bleu_tokenize="13a", split=str.split, one_word=False)
+    buckets = by_length(counts, lengths, [5, 10, 20])
     assert [(each.low, each.high, each.count) for each in buckets] == [(0, 5, 2), (6, 10, 1), (11, 20, 1)]
     for bucket in buckets:
         rows = [row for row, length in enumerate(lengths) if bucket.low <= length <= (bucket.high or math.inf)]
         alone = score(["wer"], [hypotheses[row] for row in rows], [references[row] for row in rows])
         assert bucket.metrics == alone
-    open_ended = by_length(["wer"], hypotheses, accepted, lengths, [5], **settings)  # type: ignore[arg-type]
+    open_ended = by_length(counts, lengths, [5])
     assert [(each.low, each.high, each.count) for each in open_ended] == [(0, 5, 2), (6, None, 2)]
 
 

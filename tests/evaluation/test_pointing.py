@@ -15,7 +15,7 @@ from seqcli.data.subwords import learn_subwords
 from seqcli.data.vocabulary import learn_characters
 from seqcli.errors import DataError
 from seqcli.evaluation import pointing
-from seqcli.evaluation.attention import Traced, symbol_boxes
+from seqcli.evaluation.attention import TracedPass, symbol_boxes
 from seqcli.evaluation.pointing import inside, pointing_metrics
 from seqcli.symbols import EOS, Box, Example
 from seqcli.types import Metric
@@ -47,11 +47,11 @@ def scores(
     """Of examples all of whose symbols are attended to by `weights` (L,H,rows,columns)."""
     layers, heads, rows, columns = weights.shape
 
-    def traced(translator: object, batch: object) -> Traced:
+    def traced(translator: object, batch: object) -> TracedPass:
         flat = torch.from_numpy(weights).view(layers, 1, heads, 1, rows * columns).expand(-1, len(examples), -1, 9, -1)
         # after the cells, two symbols of a text, which do not count
         cross = [torch.cat((0.5 * layer, torch.full((*layer.shape[:-1], 2), 0.25)), dim=-1) for layer in flat]
-        return Traced({}, cross, (rows, columns))
+        return TracedPass({}, cross, (rows, columns))
 
     monkeypatch.setattr(pointing, "traced_pass", traced)
     return pointing_metrics(translator_of("conv"), examples, ["pointing", "pointing_game"], intervals=intervals)

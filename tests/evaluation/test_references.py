@@ -6,6 +6,7 @@ import random
 from itertools import permutations, zip_longest
 
 import pytest
+from evaluation.text_scores import text_metrics
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
@@ -13,7 +14,7 @@ from sacrebleu.metrics.ter import TER
 from seqcli import __version__
 from seqcli.errors import DataError
 from seqcli.evaluation.counting import nearest
-from seqcli.evaluation.metrics import TEXT_METRICS, text_metrics
+from seqcli.evaluation.metrics import TEXT_METRICS
 from seqcli.types import Metric
 
 WORDS = (

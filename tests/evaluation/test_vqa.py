@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
+from evaluation.text_scores import text_metrics
 
 from seqcli import __version__
-from seqcli.evaluation.metrics import text_metrics
 from seqcli.evaluation.vqa import ARTICLES, CONTRACTIONS, MARKS, normalize_answer, vqa_score
 
 

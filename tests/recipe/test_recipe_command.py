@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from seqcli.cli.recipe import app, split_overrides
+from seqcli.cli.arguments import split_overrides
+from seqcli.cli.recipe import app
 from seqcli.errors import RecipeError, StorageError
 from seqcli.recipe.shipped import read_header, shipped_recipes
 
@@ -89,3 +90,15 @@ def test_no_heavy_library_is_imported(arguments: list[str]) -> None:
         "heavy = {'torch', 'datasets', 'pandas', 'matplotlib'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
+
+
+def test_ls_as_json() -> None:
+    told = json.loads(shell.invoke(app, ["ls", "--json"]).stdout)
+    rows = [line.split("\t") for line in shell.invoke(app, ["ls"]).stdout.splitlines()]
+    assert [[one["name"], one["description"], one["expected"]] for one in told] == rows
+
+
+def test_a_score_that_goes_on_below_is_read_whole(write) -> None:
+    header = "# A model.\n# command: x\n# expected: 1 BLEU,\n#   as published\n#   (elsewhere)\n# cost: 2\n#   more\nseed: 1\n"
+    write(header)
+    assert read_header(Path("r.yaml")) == ("A model.", "1 BLEU, as published (elsewhere)")

@@ -38,6 +38,10 @@ def test_no_text_is_taken_for_markup() -> None:
     assert Tags(inline_svg(Figure(figsize=(1, 1)), HOSTILE)).seen.count("img") == 0
 
 
+def test_data_for_programs_is_json_whatever_it_holds() -> None:
+    assert json_script("r", {"loss": [1.5, float("nan")]}).count('{"loss":[1.5,null]}') == 1
+
+
 def test_a_number_carries_all_its_places() -> None:
     assert 'value="0.1234567890123456"' in number(0.1234567890123456, "0.12", step=3)
     assert 'data-step="3"' in number(0.1, "0.1", step=3)

@@ -194,6 +194,15 @@ KINDS = [
     Wrong("an image for texts", post(b"\x89PNG\r\n\x1a\n", kind="image/png"), 415),
     Wrong("bytes for texts", post(GOOD, kind="application/octet-stream"), 415),
     Wrong("JSON in Latin-1", post(GOOD, kind="application/json; charset=latin-1"), 415),
+    Wrong(
+        "a form in Latin-1",
+        post(
+            b'--x\r\nContent-Disposition: form-data; name="source"\r\n\r\nab\r\n--x--\r\n',
+            kind="multipart/form-data; boundary=x; charset=latin-1",
+        ),
+        415,
+    ),
+    Wrong("a form in no charset", post(b"--x--\r\n", kind="multipart/form-data; boundary=x; charset=none"), 415),
     Wrong("a content type of semicolons", post(GOOD, kind=";;;;"), 415),
     Wrong("gzip is said", post(GOOD, head="Content-Encoding: gzip\r\n"), 415),
     Wrong("JSON and a query", post(GOOD, path="/translate?nbest=2"), 422),

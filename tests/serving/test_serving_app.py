@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -22,6 +23,7 @@ from seqcli.symbols import Example
 pytest.importorskip("starlette", reason="the extra serve is not installed")
 
 from seqcli.serving.app import make_app  # noqa: E402
+from seqcli.serving.description import ANSWER  # noqa: E402
 from seqcli.serving.doors import Doors  # noqa: E402
 from seqcli.serving.engine import Found  # noqa: E402
 from seqcli.serving.guard import Guard  # noqa: E402
@@ -133,7 +135,11 @@ def test_tags_and_options_reach_the_engine(asked: Asked) -> None:
 
 def test_what_was_cut_what_is_no_number_and_nothing(asked: Asked) -> None:
     assert asked(source="long")[1]["cut"] is True
-    assert asked(source="nan", scores=True)[1] == {"translation": "nan||2|1", "score": None, "log_prob": None}
+    answer = asked(source="nan", scores=True)[1]
+    assert answer == {"translation": "nan||2|1", "score": None, "log_prob": None}
+    # and so it is described
+    answer |= {"translations": asked(source="nan", scores=True, nbest=2)[1]["translations"]}
+    jsonschema.validate(answer, ANSWER)
     assert asked(source="nothing", nbest=2) == (200, {"translation": "", "translations": []})
 
 

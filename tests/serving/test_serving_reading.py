@@ -20,7 +20,7 @@ pytest.importorskip("starlette", reason="the extra serve is not installed")
 from seqcli.serving.engine import Found  # noqa: E402
 from seqcli.serving.fields import translate_fields  # noqa: E402
 from seqcli.serving.limits import Limits  # noqa: E402
-from seqcli.serving.reading import Reader, Wanted, content_type, parse_json  # noqa: E402
+from seqcli.serving.reading import RequestReader, Wanted, content_type, parse_json  # noqa: E402
 from seqcli.serving.refusal import Refusal  # noqa: E402
 
 LIMITS = Limits(sources=3, characters=20)
@@ -49,7 +49,9 @@ class Silent:
 
 
 READERS = {
-    name: Reader(Silent(texts=texts, images=images), LIMITS, translate_fields(LIMITS), several=True, characters=20)
+    name: RequestReader(
+        Silent(texts=texts, images=images), LIMITS, translate_fields(LIMITS), several=True, characters=20
+    )
     for name, texts, images in (("texts", True, False), ("images", False, True), ("both", True, True))
 }
 NAMES = st.sampled_from(
