@@ -106,7 +106,8 @@ class FilesData(StoredData):
 
     kind: Literal["files"]
     format: Literal["auto", "parquet", "jsonl", "csv", "tsv"] = "auto"
-    """The format; auto goes by the ending of the file's name, whatever its case, and takes a file with another ending for TSV where its first line has a tab."""
+    """The format; auto goes by the ending of the file's name, whatever its case, and takes a file with another ending for TSV where its first
+    line has a tab."""
     train: Paths
     """The file, or files, to learn from; `*` matches several."""
     validation: Paths | None = None
