@@ -59,7 +59,9 @@ def quick(lesson: Lesson) -> tuple[str, ...]:
     """The overrides that make a lesson short: data that are made have no limit, but a number of examples."""
     words = set(shlex.split(" ".join(lesson.commands)))
     made = words & {"copy", "reverse", "sort"} and not words & {"dates"}
-    return (*QUICK, "data.examples=200") if made else QUICK
+    # activations are looked at after so many steps, which the recipe must have
+    long_enough = ("training.steps=30",) if "--steps" in words else ()
+    return (*QUICK, *long_enough, *(("data.examples=200",) if made else ()))
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)

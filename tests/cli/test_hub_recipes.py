@@ -300,7 +300,7 @@ def commented(name: str) -> list[str]:
     lines = shipped_recipes()[f"vision/{name}"].read_text(encoding="utf-8").splitlines()
     begins = next(place for place, line in enumerate(lines) if line.startswith("#   seqcli train"))
     ends = next(place for place, line in enumerate(lines) if line.startswith("# paper"))
-    command = " ".join(line.lstrip("# ") for line in lines[begins:ends])
+    command = " ".join(line.lstrip("# ").removesuffix("\\") for line in lines[begins:ends])
     return shlex.split(command)[3:]
 
 

@@ -109,7 +109,8 @@ evaluation: {metrics: [loss, blue]}
         (
             "seed: 1",
             "device: gpu",
-            "r.yaml:1:9  device  'gpu' is not allowed. Where to compute: auto (a GPU where there is one), cpu, cuda, cuda:1, mps",
+            "r.yaml:1:9  device  'gpu' is not allowed. Where to compute: auto (a CUDA GPU where there is one, else the CPU), "
+            "cpu, cuda, cuda:1, mps",
         ),
         (
             "{kind: dot}",
