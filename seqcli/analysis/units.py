@@ -7,8 +7,10 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
+from seqcli.data.splitting import CAPITAL, MarkedCapitals
 from seqcli.data.subwords import SPACE
 from seqcli.data.tokenizer import Tokenizer
+from seqcli.data.vocabulary import VocabularyTokenizer
 from seqcli.errors import DataError, printable
 
 Span = tuple[int, int]
@@ -68,11 +70,14 @@ def character_spans(tokenizer: Tokenizer, text: str, units: Sequence[Span], *, w
 
 
 def _characters(tokenizer: Tokenizer, symbols: Sequence[str]) -> list[Span]:
-    """The characters as people count them: each symbol by itself, or the parts that a character came apart into together."""
-    if not tokenizer.normalizer.decomposes:
-        return [(place, place + 1) for place in range(len(symbols))]
-    composed = tokenizer.normalizer.composed("".join(symbols))
-    ends = list(accumulate(len(unicodedata.normalize("NFD", character)) for character in composed))
+    """The characters as people count them: each symbol by itself, or the parts that a character came apart into together, with the mark of
+    a capital."""
+    ends = list(range(1, len(symbols) + 1))
+    if tokenizer.normalizer.decomposes:
+        composed = tokenizer.normalizer.composed("".join(symbols))
+        ends = list(accumulate(len(unicodedata.normalize("NFD", character)) for character in composed))
+    if isinstance(tokenizer, VocabularyTokenizer) and isinstance(tokenizer.splitter, MarkedCapitals):
+        ends = [end for end in ends if symbols[end - 1] != CAPITAL or end == len(symbols)]
     return list(zip([0, *ends], ends, strict=False))
 
 

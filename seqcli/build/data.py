@@ -319,6 +319,7 @@ def _learn(side: sides.Side, section: sides.SourceTokenizer, texts: Iterable[str
                 features=features,
                 lowercase=side.lowercase,
                 normalize=side.normalize,
+                marked_capitals=section.capitals == "marked",
                 min_frequency=section.min_frequency,
             )
         case sides.WordTokenizer():

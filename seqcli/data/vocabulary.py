@@ -13,7 +13,16 @@ from typing import Any, Literal
 from typing_extensions import Self
 
 from seqcli.data.records import record_digest, write_record
-from seqcli.data.splitting import Characters, Form, Normalizer, Separated, Splitter, Words, WordsAndPunctuation
+from seqcli.data.splitting import (
+    Characters,
+    Form,
+    MarkedCapitals,
+    Normalizer,
+    Separated,
+    Splitter,
+    Words,
+    WordsAndPunctuation,
+)
 from seqcli.errors import DataError
 from seqcli.symbols import SPECIAL, UNK
 
@@ -103,7 +112,7 @@ class VocabularyTokenizer:
     def _record(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
-            "split": "punctuation" if isinstance(self.splitter, WordsAndPunctuation) else "whitespace",
+            "split": _SPLITS.get(type(self.splitter), "whitespace"),
             "separator": self.splitter.separator if isinstance(self.splitter, Separated) else " ",
             **asdict(self.normalizer),
             "features": list(self.features),
@@ -137,10 +146,13 @@ def learn_characters(
     features: Iterable[str] = (),
     lowercase: bool = False,
     normalize: Form = "none",
+    marked_capitals: bool = False,
     min_frequency: int = 1,
 ) -> VocabularyTokenizer:
-    """A tokenizer of the characters in `texts` that occur `min_frequency` times; `features` are all tags of the data."""
-    return _learn("characters", Characters(), Normalizer(lowercase, normalize), texts, features, min_frequency, None)
+    """A tokenizer of the characters in `texts` that occur `min_frequency` times; `features` are all tags of the data. With
+    `marked_capitals` a capital is a mark and its small letter."""
+    splitter = MarkedCapitals() if marked_capitals else Characters()
+    return _learn("characters", splitter, Normalizer(lowercase, normalize), texts, features, min_frequency, None)
 
 
 def learn_words(
@@ -205,9 +217,13 @@ def by_frequency(counts: Counter[str]) -> tuple[str, ...]:
     return tuple(sorted(counts, key=lambda symbol: (-counts[symbol], symbol)))
 
 
+_SPLITS: dict[type, str] = {WordsAndPunctuation: "punctuation", MarkedCapitals: "capitals"}
+"""What a tokenizer's file says of the splitters that are not their kind's usual one."""
+
+
 def _splitter(kind: str, split: str, separator: str) -> Splitter:
     if kind == "characters":
-        return Characters()
+        return MarkedCapitals() if split == "capitals" else Characters()
     if kind == "symbols":
         return Separated(separator)
     if kind == "words":

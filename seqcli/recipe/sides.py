@@ -13,6 +13,9 @@ class CharacterTokenizer(Section):
     """One symbol a character."""
 
     kind: Literal["characters"]
+    capitals: Literal["whole", "marked"] = "whole"
+    """What a capital is: a symbol of its own (whole), or a mark and its small letter (marked; inline casing, Bérard et al. 2019), so that
+    what is learnt of a letter holds for its capital, too."""
     min_frequency: Count = 1
     """Characters rarer than this become the unknown symbol."""
 

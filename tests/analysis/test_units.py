@@ -72,3 +72,14 @@ def test_a_text_that_changes_its_length() -> None:
     ids = tokenizer.encode("e\u0301a")
     with pytest.raises(DataError, match="cannot be told apart in the form that the model reads"):
         character_spans(tokenizer, "e\u0301a", unit_spans(tokenizer, ids))
+
+
+def test_a_capital_is_one_character_with_its_mark() -> None:
+    tokenizer = learn_characters(["Äh Ab"], normalize="nfd", marked_capitals=True)
+    text = "Äh AB"
+    assert tokenizer.split(text) == ["⇧", "a", "\u0308", "h", " ", "⇧", "a", "⇧", "b"]
+    expected = [(0, 3), (3, 4), (4, 5), (5, 7), (7, 9)]
+    assert text_spans(tokenizer, text) == unit_spans(tokenizer, tokenizer.encode(text)) == expected
+    assert character_spans(tokenizer, text, expected) == [(place, place + 1) for place in range(5)]
+    plain = learn_characters(["⇧a"])
+    assert text_spans(plain, "⇧a") == [(0, 1), (1, 2)]

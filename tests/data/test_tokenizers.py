@@ -330,3 +330,37 @@ def test_the_file_is_json_and_holds_no_path(tmp_path: Path) -> None:
     learn_subwords(TEXTS, kind="bpe", vocabulary_size=60).save(tmp_path, "source")
     assert json.loads((tmp_path / "source.json").read_text())["kind"] == "bpe"
     assert str(tmp_path).encode() not in (tmp_path / "source.model").read_bytes()
+
+
+def marked(texts: Iterable[str], features: Iterable[str] = ()) -> Tokenizer:
+    return learn_characters(texts, features=features, marked_capitals=True)
+
+
+def test_a_marked_capital_is_known_by_its_small_letter(tmp_path: Path) -> None:
+    tokenizer = marked(["Haus", "kropf"])
+    assert tokenizer.tokens(tokenizer.encode("HaK")) == ["⇧", "h", "a", "⇧", "k"]
+    assert UNK not in tokenizer.encode("Kaos")
+    assert UNK in characters(["Haus", "kropf"]).encode("Kaos")
+    assert tokenizer.decode(tokenizer.encode("KrAUS")) == "KrAUS"
+    tokenizer.save(tmp_path, "source")
+    again = load_tokenizer(tmp_path, "source")
+    assert (again, again.digest) == (tokenizer, tokenizer.digest)
+    assert tokenizer.digest != characters(["⇧haus", "kropf"]).digest
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [("⇧⇧h", "H"), ("h⇧", "h"), ("⇧.a", ".a"), ("⇧ßa", "ßa"), ("a⇧ b", "a b"), ("⇧ſ", "ſ")]
+)
+def test_a_mark_that_marks_nothing_is_left_out(written: str, expected: str) -> None:
+    """As a model may write it."""
+    tokenizer = marked(["ah.ß bſ", "A"])
+    ids = [tokenizer.texts().index(letter) for letter in written]
+    assert tokenizer.decode(ids) == expected
+    assert tokenizer.decode([tokenizer.texts().index("⇧"), UNK]) == "<unk>"
+
+
+@given(st.text(st.characters(exclude_characters="⇧", exclude_categories=("Cs",)), min_size=1, max_size=20))
+def test_marks_lose_nothing(text: str) -> None:
+    tokenizer = marked([text])
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert UNK not in tokenizer.encode(text)
