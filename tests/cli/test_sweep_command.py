@@ -111,6 +111,7 @@ def test_all_combinations_a_table_and_nothing_twice(call: Callable[..., Any], re
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.real
 def test_killed_and_interrupted_it_becomes_what_it_would_have_been(
     start: Callable[..., Any], pipe: Callable[..., Any], recipe: Path
 ) -> None:
