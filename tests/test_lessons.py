@@ -20,6 +20,8 @@ from seqcli.lesson import Lesson, all_lessons, find_lesson, lecture_folder, read
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LESSONS = all_lessons()
+LONG = ("attention-scores", "self-attention", "attention-in-vision")
+"""Those that train long even when they are made short."""
 QUICK = ("training.steps=3", "training.batch_tokens=256", "data.limit=200", "threads=1")
 """What makes a lesson short, beside `data.examples` where the data are made."""
 CHAPTER = """# 7. Of something
@@ -64,7 +66,10 @@ def quick(lesson: Lesson) -> tuple[str, ...]:
     return (*QUICK, *long_enough, *(("data.examples=200",) if made else ()))
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+@pytest.mark.parametrize(
+    "lesson",
+    [pytest.param(lesson, id=lesson.name, marks=pytest.mark.real if lesson.name in LONG else []) for lesson in LESSONS],
+)
 def test_a_lesson_runs_and_leaves_its_pictures(
     lesson: Lesson, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

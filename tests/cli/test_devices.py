@@ -76,6 +76,7 @@ def test_going_on_with_another_number(
     check_same(tmp_path, alone)
 
 
+@pytest.mark.real
 def test_under_torchrun(alone: Path, tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = ["-m", "seqcli", "train", "copy", *TINY, f"run={tmp_path}", "--quiet"]

@@ -59,9 +59,7 @@ def siblings(path: KeyPath) -> set[str]:
     return {key for spot in spots() if spot.path == path for key in spot.section.model_fields}
 
 
-@pytest.mark.parametrize(
-    "turn", [0, 1, pytest.param(2, marks=pytest.mark.real), pytest.param(3, marks=pytest.mark.real)]
-)
+@pytest.mark.parametrize("turn", [0, *(pytest.param(turn, marks=pytest.mark.real) for turn in (1, 2, 3))])
 def test_a_typo_is_placed_and_understood(turn: int, tmp_path: Path) -> None:
     """Each turn gives every key another of the four sorts of typos."""
     draw = random.Random(turn)

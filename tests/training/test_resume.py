@@ -22,6 +22,8 @@ SAVED = [2, 4, 6, 8, 9]  # in the middle of an epoch, between records, at the en
 PLATEAU = Plateau(factor=0.5, patience=0)
 
 every_encoder_kind = pytest.mark.parametrize("kind", ENCODER_KINDS)
+QUICK = ("conv", "gru", "lstm", "transformer")
+"""The kinds with which every checkpoint is resumed in the quick tests: all sorts of state that a checkpoint keeps."""
 
 
 def sections_with(kind: str) -> list[Model]:
@@ -56,7 +58,9 @@ def hooks(run: Run, checkpoints: Path, stop_at: int | None = None) -> Hooks:
 
 
 @pytest.mark.parametrize("decay", [pytest.param(None, marks=pytest.mark.real), 0.9])
-@every_encoder_kind
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.real) for kind in ENCODER_KINDS]
+)
 def test_resuming_from_any_checkpoint(kind: str, decay: float | None, tmp_path: Path) -> None:
     for number, section in enumerate(sections_with(kind)):
         folder = tmp_path / str(number)
