@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from seqcli.build.data import Split
+from seqcli.data.corpus import Split
 from seqcli.errors import DataError, RecipeError, printable
 from seqcli.evaluation.comparison import FEWEST_FOR_5_PERCENT, PairedTest, moved_most, paired_tests
 from seqcli.evaluation.evaluate import MODEL_METRICS, Evaluation, references_of

@@ -294,7 +294,7 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     lstm = "lstm" in (reader and reader.kind, recipe.model.decoder.kind)
     refuse_missing(recipe.training.precision, device, lstm=lstm)
     team = join_team(recipe.seed)
-    symbols = _symbols(recipe, folder)
+    symbols = _symbols(recipe, folder, resuming)
     with team.leader_first():
         data = prepare_data(recipe, symbols)
     if resuming:
@@ -317,12 +317,12 @@ def prepare(recipe: Recipe, folder: Path) -> Experiment:
     return experiment
 
 
-def _symbols(recipe: Recipe, folder: Path) -> Path | None:
+def _symbols(recipe: Recipe, folder: Path, resuming: bool) -> Path | None:
     """The run whose symbols training takes: none, or of a run that is fine-tuned the one it begins with, and itself once it is there.
     Raises `RecipeError` where that one has another model or other symbols."""
     if recipe.training.start_from is None:
         return None
-    if (folder / RECIPE).is_file():
+    if resuming:
         return folder
     start = Path(recipe.training.start_from)
     refuse_other_start(recipe, start)
@@ -376,14 +376,15 @@ def walking(recipe: Recipe, last: int) -> Recipe:
 
 
 def first_steps(experiment: Experiment, last: int, name: str) -> Iterator[Progress]:
-    """Train up to step `last`, as `walking` has it; yield the record of each step. Raises `RecipeError` where the recipe, of that `name`, has
-    fewer."""
+    """Train an experiment that was prepared as `walking` has it, up to step `last`; yield the record of each step.
+
+    Raises `RecipeError` where the recipe, of that `name`, has fewer.
+    """
     if last > experiment.total_steps:
         raise RecipeError(
             f"{name} trains {experiment.total_steps:,} steps, so there is no step {last:,}; raise training.steps"
         )
-    walked = replace(experiment, recipe=walking(experiment.recipe, last))
-    with closing(walked.train()) as records:  # type: ignore[type-var]
+    with closing(experiment.train()) as records:  # type: ignore[type-var]
         for record in records:
             if record.event == "train":
                 yield record

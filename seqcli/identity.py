@@ -46,7 +46,7 @@ def refuse_other_start(recipe: Recipe, start: Path) -> None:
     differing = [
         f"{path} is {old!r} there and {new!r} here"
         for path, old, new in differences(before.model_dump(include=sections), recipe.model_dump(include=sections))
-        if not path.split(".")[-1].endswith(FREE_WHEN_FINE_TUNED) and path.split(".")[1] not in FREE_WHEN_FINE_TUNED
+        if not any(key.endswith(FREE_WHEN_FINE_TUNED) for key in path.split("."))
     ]
     if differing:
         raise RecipeError(

@@ -40,7 +40,6 @@ from seqcli.analysis.heads import Head, measured_heads
 from seqcli.analysis.same_length import batch_of_one_length
 from seqcli.analysis.unknown_words import without_unknown
 from seqcli.build.data import (
-    Split,
     has_features,
     image_reader,
     image_shape,
@@ -51,7 +50,7 @@ from seqcli.build.data import (
 )
 from seqcli.build.model import build_model
 from seqcli.build.shortlist import load_shortlist
-from seqcli.data.corpus import Corpus
+from seqcli.data.corpus import Corpus, Split
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.attention import AttentionMaps, attention_maps

@@ -13,8 +13,7 @@ from typing_extensions import assert_never
 from seqcli.data.builtin import read_algorithmic, read_dates
 from seqcli.data.cache import cache_folder, cache_key
 from seqcli.data.columns import Columns
-from seqcli.data.corpus import Corpus, read_disk, read_hub
-from seqcli.data.corpus import Split as Split  # for those that open one
+from seqcli.data.corpus import Corpus, Split, read_disk, read_hub
 from seqcli.data.encoded import EncodedCorpus, encode_corpus
 from seqcli.data.files import pattern_columns, read_files, read_lines, read_text
 from seqcli.data.hold_out import hold_out

@@ -58,8 +58,10 @@ def _learnt(
     if corpus is None:
         raise RecipeError("search.shortlist is learnt from the training data, and the recipe names none")
     best = translation_table(corpus.pairs(), source_tokenizer.size, target_tokenizer.size, wanted.best)
-    written = np.concatenate([np.zeros(0, np.int64), *(targets for _, targets in corpus.pairs())])
-    counts = np.bincount(written, minlength=target_tokenizer.size)
+    counts = np.zeros(target_tokenizer.size, np.int64)
+    # sentence by sentence: all of them together may not fit into memory
+    for _, targets in corpus.pairs():
+        np.add.at(counts, targets, 1)
     usual = np.argsort(-counts, kind="stable")[: wanted.usual]
     file = io.BytesIO()
     np.savez_compressed(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from seqcli.analysis.alignment import AlignmentSettings
     from seqcli.analysis.alignment_error import AlignmentScores
-    from seqcli.build.data import Split
+    from seqcli.data.corpus import Split
     from seqcli.run import Run
 
 

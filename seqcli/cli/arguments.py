@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from seqcli.build.data import Split
+    from seqcli.data.corpus import Split
     from seqcli.run import Run
 
 Subject = Annotated[
@@ -136,11 +136,12 @@ AlignWords = Annotated[bool, typer.Option("--align-words", help="Link words wher
 
 def checked_split(name: str) -> Split:
     """The value of --split; RecipeError where there is no such split."""
+    from seqcli.data.corpus import SPLITS
     from seqcli.errors import RecipeError
 
-    if name not in ("train", "validation", "test"):
+    if name not in SPLITS:
         raise RecipeError(f"--split {name}: there are train, validation and test")
-    return cast("Split", name)
+    return name
 
 
 def refuse_uneven(sources: int, targets: list[str] | None) -> None:

@@ -127,6 +127,7 @@ def _of_recipe(given: list[str]) -> Data:
 
 def _columns(path: str, named: str | None) -> object:
     """The columns that --columns names; without it those that `seqcli train` would take, or the first two where it would refuse the file."""
+    from seqcli.data.files import format_of
     from seqcli.data.looking import find_layout
     from seqcli.errors import DataError, RecipeError
     from seqcli.recipe.data import Columns
@@ -135,8 +136,7 @@ def _columns(path: str, named: str | None) -> object:
         try:
             layout = find_layout(path)
         except DataError:
-            tabular = path.removesuffix(".gz").lower().endswith((".tsv", ".csv"))
-            return Columns(source=0, target=1) if tabular else Columns()
+            return Columns(source=0, target=1) if format_of([path]) in ("csv", "tsv") else Columns()
         return Columns(source=layout.source, target=layout.target, features=layout.features)
     found = [int(name) if name.strip().isdecimal() else name.strip() for name in named.split(",")]
     if not 2 <= len(found) <= 3:

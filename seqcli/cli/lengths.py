@@ -21,7 +21,7 @@ from seqcli.cli.arguments import (
 
 if TYPE_CHECKING:
     from seqcli.analysis.lengths import LengthCurve
-    from seqcli.build.data import Split
+    from seqcli.data.corpus import Split
     from seqcli.evaluation.counting import Counts
     from seqcli.run import Run
     from seqcli.symbols import Example

@@ -10,7 +10,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from seqcli.build.data import Split, encode_split
+from seqcli.build.data import encode_split
+from seqcli.data.corpus import Split
 from seqcli.data.encoded import EncodedCorpus, EncodingReport
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import SeqcliError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqcli.build.data import Split
 from seqcli.comparison import RESAMPLES, TRIALS, Comparison, compare, run_names
+from seqcli.data.corpus import Split
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.evaluate import Evaluation
 from seqcli.evaluation.metrics import INTERVAL_SEED

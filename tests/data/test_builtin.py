@@ -12,7 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from seqcli.data.builtin import Split, read_algorithmic, read_dates
+from seqcli.data.builtin import read_algorithmic, read_dates
+from seqcli.data.corpus import Split
 from seqcli.errors import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seqcli.data.builtin import Split, split_of
-from seqcli.data.corpus import Corpus
+from seqcli.data.builtin import split_of
+from seqcli.data.corpus import Corpus, Split
 from seqcli.data.shape_captions import caption_scenes, describe, read_shape_captions
 from seqcli.data.shape_questions import QUESTIONS, question_scenes, read_shape_questions
 from seqcli.data.shapes import BACKGROUND, COLOURS, Scene, SceneObject, draw_scene
