@@ -45,7 +45,7 @@ def test_the_zoo_has_each_way_to_build_a_transformer() -> None:
         for side in (one.section.encoder, one.section.decoder)
     }
     assert len(TRANSFORMERS) >= 12
-    assert len(seen) == 2 * 2 * 3
+    assert len(seen) == 2 * 2 * 4
 
 
 @pytest.mark.parametrize("specimen", TRANSFORMERS, ids=range(len(TRANSFORMERS)))
