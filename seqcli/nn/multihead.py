@@ -42,9 +42,7 @@ class SelfAttention(nn.Module):
         query, keys, values = (split_heads(part, self.heads) for part in self.query_key_value.split(inputs))
         if self.rotary:
             query, keys = rotate(query), rotate(keys)
-        places = torch.arange(inputs.shape[1], device=inputs.device)
-        bias = None if self.relative is None else self.relative(query, places, places)
-        context = attend(self, query, keys, values, mask[:, None, None, :], self.dropout, bias)
+        context = attend(self, query, keys, values, mask[:, None, None, :], self.dropout, self._bias(query, 0, 1))
         output: Tensor = self.output(merge_heads(context))
         return output
 
@@ -56,16 +54,16 @@ class SelfAttention(nn.Module):
         seen = cells[:, : past.position + inputs.shape[1]].flatten(1, 2)
         query = split_heads(by_sentence(query, past.sentences), self.heads)
         keys, values = (split_heads(part, self.heads) for part in seen.chunk(2, dim=-1))
-        context = attend(self, query, keys, values, visible, self.dropout, self._bias(query, past.position, cells))
+        bias = self._bias(query, past.position, cells.shape[2])
+        context = attend(self, query, keys, values, visible, self.dropout, bias)
         return self.output(merge_heads(context).view(inputs.shape)), cells
 
-    def _bias(self, query: Tensor, position: int, cells: Tensor) -> Tensor | None:
-        """What relative positions add to the scores (A,H,K·T,S·K) of queries (A,H,K·T,d) behind `position` positions."""
+    def _bias(self, query: Tensor, position: int, slots: int) -> Tensor | None:
+        """What relative positions add to the scores (A,H,K·T,S·K) of queries (A,H,K·T,d) of K = `slots` hypotheses, behind `position`
+        positions; None where there are none."""
         if self.relative is None:
             return None
-        slots = cells.shape[2]
-        end = position + query.shape[2] // slots
-        places = torch.arange(end, device=query.device)
+        places = torch.arange(position + query.shape[2] // slots, device=query.device)
         bias: Tensor = self.relative(query, places[position:].repeat(slots), places.repeat_interleave(slots))
         return bias
 
