@@ -131,7 +131,9 @@ def attend(
         bias = bias.masked_fill(~mask, float("-inf"))
     rate = dropout if module.training else 0.0
     if not tracing(module) and (rate == 0.0 or query.device.type != "cpu"):
-        return F.scaled_dot_product_attention(query, keys, values, attn_mask=mask if bias is None else bias, dropout_p=rate)
+        return F.scaled_dot_product_attention(
+            query, keys, values, attn_mask=mask if bias is None else bias, dropout_p=rate
+        )
     scores = query @ keys.transpose(2, 3) / math.sqrt(query.shape[-1])
     if bias is not None:
         scores = scores + bias

@@ -178,11 +178,7 @@ def _learned_positions(recipe: Recipe) -> Broken:
 
 def _max_distance(recipe: Recipe) -> Broken:
     for path, stack in [*encoders(recipe.model), (("model", "decoder"), recipe.model.decoder)]:
-        if (
-            isinstance(stack, TransformerSection)
-            and stack.max_distance is not None
-            and stack.positions != "relative"
-        ):
+        if isinstance(stack, TransformerSection) and stack.max_distance is not None and stack.positions != "relative":
             yield (
                 (*path, "max_distance"),
                 f"is for relative positions, and these are {stack.positions}; leave it out, or set positions to relative",
