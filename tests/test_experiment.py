@@ -182,7 +182,7 @@ def test_hops_are_shown_as_layers(tmp_path: Path) -> None:
     assert len({layer.tobytes() for layer in maps.cross}) == 3
 
 
-@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary"])
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary", "relative"])
 def test_what_is_too_long_is_cut_and_told(positions: str, tmp_path: Path) -> None:
     """A learned table of 8 positions; the other kinds have no end."""
     stack = f"kind: transformer, {SIZES['transformer']}, positions: {positions}, max_positions: 8"

@@ -33,7 +33,14 @@ from seqcli.nn.layers import ACTIVATIONS, FeedForward, Readout
 from seqcli.nn.monotonic_attention import MonotonicAttention
 from seqcli.nn.multihead import CrossAttention, SelfAttention
 from seqcli.nn.output import NamedAlready, OutputLayer
-from seqcli.nn.positions import LearnedGrid, LearnedPositions, NoPositions, SinusoidalGrid, SinusoidalPositions
+from seqcli.nn.positions import (
+    LearnedGrid,
+    LearnedPositions,
+    NoPositions,
+    RelativePositions,
+    SinusoidalGrid,
+    SinusoidalPositions,
+)
 from seqcli.nn.recurrence import Recurrence
 from seqcli.nn.stacked_attention import StackedAttention
 from seqcli.recipe import model as recipe
@@ -42,6 +49,8 @@ from seqcli.symbols import NOT_THERE
 AnyAttention = Union[
     recipe.DotAttention, recipe.MultiplicativeAttention, recipe.AdditiveAttention, recipe.ContentAttention
 ]
+MAX_DISTANCE = 16
+"""What relative positions tell apart where a recipe gives no max_distance, as the base model of Shaw et al. 2018 (§4.1)."""
 
 
 def build_model(
@@ -332,7 +341,7 @@ def _positions(section: recipe.TransformerSection) -> nn.Module:
             return SinusoidalPositions()
         case "learned":
             return LearnedPositions(section.max_positions, section.hidden_size)
-        case "rotary":
+        case "rotary" | "relative":
             return NoPositions()
         case _:
             assert_never(section.positions)
@@ -355,8 +364,16 @@ def _self_attention(section: recipe.TransformerStack, model: recipe.Model) -> Se
         section.hidden_size,
         section.heads,
         rotary=rotary,
+        relative=_relative_positions(section),
         dropout=model.attention_dropout,
     )
+
+
+def _relative_positions(section: recipe.TransformerStack) -> RelativePositions | None:
+    if not isinstance(section, recipe.TransformerSection) or section.positions != "relative":
+        return None
+    causal = isinstance(section, recipe.TransformerDecoder)
+    return RelativePositions(section.max_distance or MAX_DISTANCE, section.hidden_size // section.heads, causal=causal)
 
 
 def _feed_forward(section: recipe.TransformerStack, model: recipe.Model) -> FeedForward:

@@ -1,7 +1,7 @@
 """A Transformer of texts for CTranslate2, which runs it quickly on CPUs.
 
 Its Transformer (`ctranslate2.specs.TransformerSpec`) is ours: norms before or after, ReLU or exact GELU, any table of positions, rotary
-ones in neighbouring pairs of columns. What it has no layer for is refused.
+ones in neighbouring pairs of columns, vectors for the distances of keys. What it has no layer for is refused.
 """
 
 from __future__ import annotations
@@ -96,6 +96,9 @@ def transformer_spec(section: Model, model: Seq2Seq) -> Any:
             _fill_norm(spec.layer_norm, weights, f"{side}.norm")
         for number, layer in enumerate(spec.layer):
             _fill_layer(layer, weights, f"{side}.layers.{number}", crossing=side == "decoder")
+            if part.positions == "relative":
+                table = weights[f"{side}.layers.{number}.attention.relative.embedding.weight"]
+                _fill_distances(layer.self_attention, table, causal=side == "decoder")
     spec = specs.TransformerSpec(encoder, decoder)
     _configure(spec.config, model)
     return spec
@@ -119,6 +122,8 @@ def _options(section: TransformerSection) -> dict[str, Any]:
     if section.positions == "rotary":
         # 0: all columns of a head; interleaved: those that are turned together are neighbours
         options.update(rotary_dim=0, rotary_interleave=True)
+    if section.positions == "relative":
+        options.update(relative_position=True)
     return options
 
 
@@ -128,7 +133,7 @@ def _position_table(section: TransformerSection, weights: dict[str, Tensor], sid
             return sinusoidal(POSITIONS, section.hidden_size, like=torch.zeros(()))
         case "learned":
             return weights[f"{side}.positions.embedding.weight"]
-        case "rotary":
+        case "rotary" | "relative":
             return None
         case _:
             assert_never(section.positions)
@@ -148,6 +153,15 @@ def _fill_layer(layer: Any, weights: dict[str, Tensor], name: str, *, crossing: 
     _fill_norm(layer.ffn.layer_norm, weights, f"{name}.residuals.{len(attentions)}.norm")
     _fill_linear(layer.ffn.linear_0, weights, f"{name}.feed_forward.inner")
     _fill_linear(layer.ffn.linear_1, weights, f"{name}.feed_forward.outer")
+
+
+def _fill_distances(spec: Any, table: Tensor, *, causal: bool) -> None:
+    """Relative positions: CTranslate2 has as many vectors for keys ahead of their query as for those behind it, and a decoder, which sees none
+    of the former, gets zeros for them. What the paper adds to the values is not there."""
+    from ctranslate2.specs.model_spec import OPTIONAL  # type: ignore[import-untyped]
+
+    spec.relative_position_keys = _array(nn.functional.pad(table, (0, 0, 0, len(table) - 1)) if causal else table)
+    spec.relative_position_values = OPTIONAL
 
 
 def _fill_linear(spec: Any, weights: dict[str, Tensor], name: str) -> None:

@@ -16,16 +16,24 @@ from seqcli.nn.dropout import drop_out
 from seqcli.nn.history import Past
 from seqcli.nn.hypotheses import by_sentence
 from seqcli.nn.layers import SideBySide
-from seqcli.nn.positions import rotate
+from seqcli.nn.positions import RelativePositions, rotate
 from seqcli.nn.trace import record, tracing
 
 
 class SelfAttention(nn.Module):
     """Every position asks all positions, or, where there is a history, those that it comes from."""
 
-    def __init__(self, width: int, heads: int, *, rotary: bool = False, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        rotary: bool = False,
+        relative: RelativePositions | None = None,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.heads, self.rotary, self.dropout = heads, rotary, dropout
+        self.heads, self.rotary, self.relative, self.dropout = heads, rotary, relative, dropout
         self.query_key_value = SideBySide(width, width, 3)
         self.output = nn.Linear(width, width)
 
@@ -34,7 +42,7 @@ class SelfAttention(nn.Module):
         query, keys, values = (split_heads(part, self.heads) for part in self.query_key_value.split(inputs))
         if self.rotary:
             query, keys = rotate(query), rotate(keys)
-        context = attend(self, query, keys, values, mask[:, None, None, :], self.dropout)
+        context = attend(self, query, keys, values, mask[:, None, None, :], self.dropout, self._bias(query, 0, 1))
         output: Tensor = self.output(merge_heads(context))
         return output
 
@@ -46,8 +54,18 @@ class SelfAttention(nn.Module):
         seen = cells[:, : past.position + inputs.shape[1]].flatten(1, 2)
         query = split_heads(by_sentence(query, past.sentences), self.heads)
         keys, values = (split_heads(part, self.heads) for part in seen.chunk(2, dim=-1))
-        context = attend(self, query, keys, values, visible, self.dropout)
+        bias = self._bias(query, past.position, cells.shape[2])
+        context = attend(self, query, keys, values, visible, self.dropout, bias)
         return self.output(merge_heads(context).view(inputs.shape)), cells
+
+    def _bias(self, query: Tensor, position: int, slots: int) -> Tensor | None:
+        """What relative positions add to the scores (A,H,K·T,S·K) of queries (A,H,K·T,d) of K = `slots` hypotheses, behind `position`
+        positions; None where there are none."""
+        if self.relative is None:
+            return None
+        places = torch.arange(position + query.shape[2] // slots, device=query.device)
+        bias: Tensor = self.relative(query, places[position:].repeat(slots), places.repeat_interleave(slots))
+        return bias
 
     def _projected(self, inputs: Tensor, offset: int) -> tuple[Tensor, Tensor]:
         """The queries (R,T,D), and the keys and values side by side (R,T,2·D)."""
@@ -96,18 +114,30 @@ def merge_heads(vectors: Tensor) -> Tensor:
 
 
 def attend(
-    module: nn.Module, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float
+    module: nn.Module,
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None,
+    dropout: float,
+    bias: Tensor | None = None,
 ) -> Tensor:
-    """softmax(QKᵀ/√d)V for every head, all (B,H,·,d); `mask` broadcasts to (B,H,T,S).
+    """softmax(QKᵀ/√d + bias)V for every head, all (B,H,·,d); `mask` broadcasts to the shape of a `bias`, (B,H,T,S).
 
     The fused kernel gives no weights, so while tracing they are computed by hand and recorded under `module`; and on a CPU it
     knows no dropout.
     """
+    if bias is not None and mask is not None:
+        bias = bias.masked_fill(~mask, float("-inf"))
     rate = dropout if module.training else 0.0
     if not tracing(module) and (rate == 0.0 or query.device.type != "cpu"):
-        return F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=rate)
+        return F.scaled_dot_product_attention(
+            query, keys, values, attn_mask=mask if bias is None else bias, dropout_p=rate
+        )
     scores = query @ keys.transpose(2, 3) / math.sqrt(query.shape[-1])
-    if mask is not None:
+    if bias is not None:
+        scores = scores + bias
+    elif mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
     weights = torch.softmax(scores, dim=-1)
     record(module, weights)

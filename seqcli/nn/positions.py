@@ -1,6 +1,8 @@
-"""How a symbol knows its place: sinusoidal waves, a learned table, or rotated queries and keys."""
+"""How a symbol knows its place: sinusoidal waves, a learned table, rotated queries and keys, or a learned vector for each distance."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -61,17 +63,41 @@ class LearnedPositions(nn.Module):
         if end > self.embedding.num_embeddings:
             raise RecipeError(
                 f"position {end} is beyond the learned table; give model…max_positions more than {self.embedding.num_embeddings}, "
-                "or choose sinusoidal or rotary positions"
+                "or choose sinusoidal, rotary or relative positions"
             )
         return embedded + self.embedding.weight[offset:end]
 
 
 class NoPositions(nn.Module):
-    """Adds nothing: rotary positions turn queries and keys inside attention instead."""
+    """Adds nothing: rotary positions turn queries and keys inside attention instead, and relative ones add to its scores."""
 
     def forward(self, embedded: Tensor, offset: int = 0) -> Tensor:
         """The embeddings as they are."""
         return embedded
+
+
+class RelativePositions(nn.Module):
+    """A learned vector a^K for each distance of a key from its query, those beyond ±`max_distance` being one (Shaw et al. 2018, §3.2).
+
+    One table serves all heads of a layer, as in §3.3. Where no key is ahead of its query (`causal`), there are no vectors for distances above
+    0. The paper's second table, a^V, which is added to the values, is left out: with a^K alone it measures the same BLEU (§4.3, Table 3),
+    and a^V would have to be weighted, while the fused kernel of attention gives no weights.
+    """
+
+    def __init__(self, max_distance: int, width: int, *, causal: bool) -> None:
+        super().__init__()
+        self.max_distance, self.ahead = max_distance, 0 if causal else max_distance
+        self.embedding = nn.Embedding(max_distance + 1 + self.ahead, width)
+
+    def forward(self, query: Tensor, asking: Tensor, asked: Tensor) -> Tensor:
+        """q_i·a^K_ij/√d, what eq. 4 adds to the scores: queries (B,H,T,d) at the positions `asking (T,)`, keys at the positions
+        `asked (S,)` → (B,H,T,S).
+
+        As in eq. 5 no tensor (T,S,d) is made: a query meets each vector of the table once, and each key takes what its distance has got.
+        """
+        by_distance = query @ self.embedding.weight.T / math.sqrt(query.shape[-1])
+        rows = (asked - asking[:, None]).clamp(-self.max_distance, self.ahead) + self.max_distance
+        return by_distance.gather(3, rows.expand(*query.shape[:2], -1, -1))
 
 
 class SinusoidalGrid(nn.Module):

@@ -157,10 +157,13 @@ class TransformerSection(TransformerStack):
     """A Transformer over symbols."""
 
     kind: Literal["transformer"]
-    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
-    """How a symbol knows its place: fixed waves, a learned table, or rotated queries and keys (Su et al. 2021)."""
+    positions: Literal["sinusoidal", "learned", "rotary", "relative"] = "sinusoidal"
+    """How a symbol knows its place: fixed waves, a learned table, rotated queries and keys (Su et al. 2021), or learned vectors for the
+    distances between symbols (Shaw et al. 2018)."""
     max_positions: Count = 512
     """Rows of the learned table; longer inputs are refused (the other kinds have no limit)."""
+    max_distance: Count | None = None
+    """Relative positions only: how far apart symbols are told from those that are farther apart; null means 16, as published."""
 
 
 class TransformerEncoder(TransformerSection):

@@ -176,6 +176,15 @@ def _learned_positions(recipe: Recipe) -> Broken:
         )
 
 
+def _max_distance(recipe: Recipe) -> Broken:
+    for path, stack in [*encoders(recipe.model), (("model", "decoder"), recipe.model.decoder)]:
+        if isinstance(stack, TransformerSection) and stack.max_distance is not None and stack.positions != "relative":
+            yield (
+                (*path, "max_distance"),
+                f"is for relative positions, and these are {stack.positions}; leave it out, or set positions to relative",
+            )
+
+
 def _ties(recipe: Recipe) -> Broken:
     tie, encoder, decoder = recipe.model.tie, recipe.model.encoder, recipe.model.decoder
     path = ("model", "tie")
@@ -392,6 +401,7 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _radius_of_zeros,
     _heads,
     _learned_positions,
+    _max_distance,
     _ties,
     _shared_alike,
     _hold_out,

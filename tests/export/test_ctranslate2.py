@@ -45,7 +45,7 @@ def test_the_zoo_has_each_way_to_build_a_transformer() -> None:
         for side in (one.section.encoder, one.section.decoder)
     }
     assert len(TRANSFORMERS) >= 12
-    assert len(seen) == 2 * 2 * 3
+    assert len(seen) == 2 * 2 * 4
 
 
 @pytest.mark.parametrize("specimen", TRANSFORMERS, ids=range(len(TRANSFORMERS)))
@@ -67,6 +67,16 @@ def test_log_probabilities_are_the_models_own(specimen: Specimen, tmp_path: Path
     for theirs, row, labels in zip(engine.score_batch(sources, targets), ours, given.labels, strict=True):
         length = int((labels != PAD).sum())
         assert theirs.log_probs == pytest.approx(row[:length].tolist(), abs=1e-5), specimen
+    # and symbol by symbol, with hypotheses that change places
+    options = {"beam_size": 3, "length_penalty": 0, "min_decoding_length": 0, "max_decoding_length": 9}
+    found = engine.translate_batch(sources, **options, return_scores=True)
+    written = [[NAMES.index(name) for name in each.hypotheses[0]] for each in found]
+    ended = [ids if len(ids) == 9 else [*ids, EOS] for ids in written]
+    target = torch.tensor([[BOS, *ids, *[PAD] * (9 - len(ids))] for ids in ended])
+    again = replace(given, target=target)
+    ours = specimen.model.logits(again).log_softmax(-1).gather(2, again.labels[:, :, None]).squeeze(2)
+    for theirs, row, ids in zip(found, ours, ended, strict=True):
+        assert theirs.scores[0] == pytest.approx(float(row[: len(ids)].sum()), abs=1e-4), specimen
     after = specimen.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 

@@ -86,7 +86,10 @@ LONG = [
     ("reverse", gru("multiplicative", input_feeding=True), (1, 10)),
     ("sort", gru("additive", order="bahdanau"), (1, 8)),
     ("sort", LSTM_WITHOUT_ATTENTION, (1, 5)),
-    *[("reverse", transformer(positions=positions), (1, 8)) for positions in ("sinusoidal", "learned", "rotary")],
+    *[
+        ("reverse", transformer(positions=positions), (1, 8))
+        for positions in ("sinusoidal", "learned", "rotary", "relative")
+    ],
     *[("copy", transformer(norm=norm), (1, 8)) for norm in ("pre", "post")],
 ]
 

@@ -7,7 +7,7 @@ import torch
 from models.zoo import batch
 from torch import nn
 
-from seqcli.build.model import build_model
+from seqcli.build.model import MAX_DISTANCE, build_model
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.models.transformer import DecoderLayer, EncoderLayer
 from seqcli.nn.layers import SideBySide
@@ -93,3 +93,17 @@ def test_whole_stacks(norm: str, activation: str) -> None:
     expected = decoder(embedded, memory.states, tgt_mask=causal, memory_key_padding_mask=~given.source_mask)
     features, _ = ours.decoder(given.inputs, ours.decoder.start(memory))
     torch.testing.assert_close(features, expected, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("keys", "distance"), [({}, MAX_DISTANCE), ({"max_distance": 3}, 3)])
+def test_a_recipe_says_which_distances_are_told_apart(keys: dict[str, int], distance: int) -> None:
+    """Each layer has vectors of a head's width; a decoder's none for what is ahead."""
+    stack = {"kind": "transformer", "hidden_size": WIDTH, "heads": HEADS, "layers": LAYERS, "positions": "relative"}
+    section = sections.Model.model_validate({"encoder": {**stack, **keys}, "decoder": {**stack, **keys}})
+    weights = build_model(section, VOCABULARY, VOCABULARY).state_dict()
+    tables = {name: tuple(one.shape) for name, one in weights.items() if "relative" in name}
+    assert tables == {
+        f"{side}.layers.{layer}.attention.relative.embedding.weight": (count, WIDTH // HEADS)
+        for side, count in (("encoder", 2 * distance + 1), ("decoder", distance + 1))
+        for layer in range(LAYERS)
+    }

@@ -60,13 +60,13 @@ def test_the_zoo_is_whole() -> None:
     """Written by hand, so that a kind cannot fall out of the tests unnoticed; a new kind changes these numbers."""
     assert IMAGE_KINDS == ["conv", "features", "patch"]
     assert sorted([*IMAGE_KINDS, "feedforward", "gru", "image_text", "lstm", "rnn", "transformer"]) == ENCODER_KINDS
-    of_text = 4 + 3 * 2 + 2 * 3 * 2  # activations; cells × directions; norms × positions × activations
+    of_text = 4 + 3 * 2 + 2 * 4 * 2  # activations; cells × directions; norms × positions × activations
     of_image = 3 + 3 + 2 * 3 * 2  # positions; positions; norms × positions × activations
     assert len(encoders()) == of_text + of_image + 5 * 3
     without_attention = 2 * 3 - 1  # feed_summary × bridges, but for the one that never sees the source
     with_attention = 5 * 3 * 3  # scores × (luong, luong with input feeding, bahdanau) × bridges
     hard_monotonic = 2 * 3  # feed_summary × bridges
-    assert len(decoders()) == 4 + 3 * (without_attention + with_attention + hard_monotonic) + 2 * 3 * 2
+    assert len(decoders()) == 4 + 3 * (without_attention + with_attention + hard_monotonic) + 2 * 4 * 2
     assert len(copying()) == 5 * 4  # kinds of encoders of text × kinds of decoders that attend
     assert len(pairs()) == 5 * (of_text + of_image) + 5 * 3 + len(decoders()) + len(copying())
     assert sum(len(models_with(kind)) for kind in ENCODER_KINDS) == len(pairs())

@@ -35,6 +35,7 @@ SIZES: Keys = {
     "feedforward_size": 24,
     "window": 12,
     "max_positions": 40,
+    "max_distance": 3,
     "channels": [6, 16],
     "blocks": 2,
     "patch_size": 2,
@@ -75,6 +76,8 @@ def variants(section: type[Section], sizes: Keys) -> Iterator[Keys]:
         keys = dict(chosen)
         if keys.get("bidirectional"):
             keys["hidden_size"] //= 2
+        if keys.get("positions") != "relative":
+            keys.pop("max_distance", None)
         if "stem" in section.model_fields:
             keys["stem"] = next(stems)
         if "normalize" in section.model_fields:

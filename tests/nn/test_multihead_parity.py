@@ -1,25 +1,38 @@
-"""Self- and cross-attention ≡ nn.MultiheadAttention with the same weights, fast and traced."""
+"""Self- and cross-attention ≡ nn.MultiheadAttention with the same weights, fast and traced; with relative positions, the paper's loop."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from seqcli.nn.history import SMALLEST, Past
 from seqcli.nn.masks import causal_mask, length_mask
 from seqcli.nn.multihead import CrossAttention, SelfAttention
+from seqcli.nn.positions import RelativePositions
 from seqcli.nn.trace import trace_attention
 
 WIDTH, HEADS = 12, 3
 
 
+POSITIONS = ["none", "rotary", "relative"]
+
+
 @pytest.fixture
 def mask() -> Tensor:
     return length_mask(torch.tensor([5, 3]), 5)
+
+
+def attention_with(positions: str, heads: int, *, causal: bool, max_distance: int = 2) -> SelfAttention:
+    relative = RelativePositions(max_distance, WIDTH // heads, causal=causal) if positions == "relative" else None
+    return SelfAttention(WIDTH, heads, rotary=positions == "rotary", relative=relative)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -63,11 +76,11 @@ def test_cross_attention(mask: Tensor) -> None:
     torch.testing.assert_close(maps[""], weights)
 
 
-@pytest.mark.parametrize("rotary", [False, True])
+@pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("how", [torch.no_grad, torch.inference_mode], ids=["joined", "in place"])
-def test_the_past_can_be_kept(rotary: bool, how: Callable[[], AbstractContextManager[None]]) -> None:
+def test_the_past_can_be_kept(positions: str, how: Callable[[], AbstractContextManager[None]]) -> None:
     """Longer than the room that there is at first, so that it grows."""
-    attention = SelfAttention(WIDTH, 2, rotary=rotary)
+    attention = attention_with(positions, 2, causal=True, max_distance=5)
     inputs = torch.randn(2, 3 * SMALLEST, WIDTH)
     with how():
         whole, _ = attention.extend(inputs, Past(0, 2), causal_mask(inputs.shape[1], 0, inputs.device))
@@ -81,13 +94,73 @@ def test_the_past_can_be_kept(rotary: bool, how: Callable[[], AbstractContextMan
 
 
 @torch.no_grad()
-def test_rotary_attention_sees_order_and_plain_attention_does_not() -> None:
+def test_attention_sees_order_by_positions_alone() -> None:
     torch.manual_seed(0)
     inputs, every = torch.randn(1, 5, WIDTH), torch.ones(1, 5, dtype=torch.bool)
-    for rotary in (False, True):
-        attention = SelfAttention(WIDTH, 2, rotary=rotary)
+    for positions in POSITIONS:
+        attention = attention_with(positions, 2, causal=False)
         turned = attention(inputs.flip(1), every).flip(1)
-        assert torch.allclose(attention(inputs, every), turned, atol=1e-6) != rotary
+        assert torch.allclose(attention(inputs, every), turned, atol=1e-6) == (positions == "none")
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_relative_positions_are_those_of_the_paper(causal: bool, mask: Tensor) -> None:
+    """Shaw et al. 2018, eq. 4 with a^K_ij = w_clip(j - i, k): e_ij = q_i·(k_j + a_ij)/√d, symbol by symbol; and its gradients, fast and
+    traced."""
+    torch.manual_seed(0)
+    attention, inputs = attention_with("relative", HEADS, causal=causal), torch.randn(2, 5, WIDTH)
+    assert attention.relative is not None
+    table = attention.relative.embedding.weight
+    assert len(table) == 2 + 1 + (0 if causal else 2)
+    query, keys, values = (
+        part.view(2, 5, HEADS, WIDTH // HEADS) for part in attention.query_key_value(inputs).chunk(3, dim=-1)
+    )
+    weights, context = torch.zeros(2, HEADS, 5, 5), torch.zeros(2, 5, HEADS, WIDTH // HEADS)
+    for row in range(2):
+        for head in range(HEADS):
+            for i in range(5):
+                seen = [j for j in range(5) if mask[row, j] and (j <= i or not causal)]
+                scores = [
+                    query[row, i, head] @ (keys[row, j, head] + table[2 + max(-2, min(2, j - i))]) / math.sqrt(4)
+                    for j in seen
+                ]
+                shares = torch.softmax(torch.stack(scores), dim=0)
+                weights[row, head, i, seen] = shares.detach()
+                context[row, i, head] = shares @ values[row, seen, head]
+    expected = attention.output(context.flatten(2))
+    by_hand = torch.autograd.grad(expected.square().sum(), [table, attention.query_key_value.weight])
+    visible = mask[:, None, None, :] & causal_mask(5, 0, inputs.device)
+
+    def check() -> None:
+        outputs = attention.extend(inputs, Past(0, 2), visible)[0] if causal else attention(inputs, mask)
+        torch.testing.assert_close(outputs, expected)
+        found = torch.autograd.grad(outputs.square().sum(), [table, attention.query_key_value.weight])
+        torch.testing.assert_close(found, by_hand, rtol=1e-4, atol=1e-5)
+
+    check()
+    with trace_attention(attention) as maps:
+        check()
+    torch.testing.assert_close(maps[""], weights)
+
+
+@torch.no_grad()
+def test_relative_positions_make_no_vector_for_each_pair() -> None:
+    length, attention = 64, attention_with("relative", 1, causal=False)
+    with _Largest() as largest:
+        attention(torch.randn(1, length, WIDTH), torch.ones(1, length, dtype=torch.bool))
+    assert largest.elements == length * length
+
+
+class _Largest(TorchDispatchMode):
+    """How many elements the largest tensor has that is made in the block."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        sizes = [leaf.numel() for leaf in tree_leaves(made) if isinstance(leaf, Tensor)]
+        self.elements = max(self.elements, *sizes, 0)
+        return made
 
 
 def test_dropout_falls_on_the_weights_and_only_in_training() -> None:

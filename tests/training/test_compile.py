@@ -19,9 +19,11 @@ from seqcli.training.step import Objective, read, train_step
 from seqcli.training.team import Team
 
 STACK = {"kind": "transformer", "hidden_size": 8, "layers": 1, "heads": 2, "feedforward_size": 8}
+RELATIVE = {**STACK, "positions": "relative", "max_distance": 2}
 CELL = {"kind": "gru", "hidden_size": 8, "embedding_size": 8, "attention": {"kind": "additive"}}
 MODELS = {
     "transformer": {"encoder": STACK, "decoder": STACK},
+    "relative": {"encoder": RELATIVE, "decoder": RELATIVE},
     "gru": {"encoder": {key: CELL[key] for key in ("kind", "hidden_size", "embedding_size")}, "decoder": CELL},
     "bahdanau": {"encoder": STACK, "decoder": {**CELL, "kind": "lstm", "order": "bahdanau"}},
 }
@@ -50,8 +52,9 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> CompileCounter:
     return counter
 
 
-def test_a_transformer_is_one_graph_for_batches_of_all_shapes(quickly: CompileCounter) -> None:
-    check_same(MODELS["transformer"], replace(PLAIN, label_smoothing=0.1))
+@pytest.mark.parametrize("kind", ["transformer", pytest.param("relative", marks=pytest.mark.real)])
+def test_a_transformer_is_one_graph_for_batches_of_all_shapes(kind: str, quickly: CompileCounter) -> None:
+    check_same(MODELS[kind], replace(PLAIN, label_smoothing=0.1))
     assert quickly.frame_count == 1
 
 
