@@ -27,8 +27,9 @@ class Batch:
 
     `source (B,S)` ids, each row ending in EOS, then PAD; `source_mask (B,S)`, True on real symbols;
     `target (B,T+1)` ids, BOS … EOS then PAD, or None when there is nothing to learn from; `index (B,)`, the rows' places
-    in the corpus. `read (B,T)` is None, or what the decoder reads in place of the target. `image` is None, or pixels (N,C,h,w) from -1 to 1, or grids of features (N,rows,columns,D), and `image_of (B,)` says which of
+    in the corpus. `image` is None, or pixels (N,C,h,w) from -1 to 1, or grids of features (N,rows,columns,D), and `image_of (B,)` says which of
     the N images each row looks at; without it, it is the row's own, N = B. Where the source is an image alone, its rows of ids are EOS alone.
+    `read (B,T)` is None, or what the decoder reads in place of the target.
     """
 
     source: Tensor

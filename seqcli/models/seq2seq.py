@@ -136,7 +136,7 @@ class Seq2Seq(nn.Module):
             part = slice(start, start + size)
             scores = self._scores(features[:, part], None if looked is None else looked[:, part], state)
             own.append(own_symbols(scores, pick))
-        # weights in 16 bits, made here without a gradient, would else be kept for the pass that learns
+        # torch 2.9 would keep weights in 16 bits, made here without a gradient, for the pass that learns (pytorch issue 158232)
         torch.clear_autocast_cache()
         return batch.reading(mixed(batch, torch.cat(own, dim=1), given))
 

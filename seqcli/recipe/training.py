@@ -190,8 +190,8 @@ class Training(Section):
     """Doubly stochastic attention (Xu et al. 2015, eq. 14): what is minimised grows by so many times Σ_i (1 - Σ_t α_ti)² a sentence, so
     that over all steps each source position, or each cell of an image, is attended to about once. null means no such thing."""
     scheduled_sampling: ScheduledSampling | None = None
-    """Scheduled sampling (Bengio et al. 2015) in two passes, for every decoder that reads what it has written. null means that all symbols are read as
-    given."""
+    """Scheduled sampling (Bengio et al. 2015) in two passes, for every decoder that reads what it has written. null means that all symbols
+    are read as given."""
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     """What matrix products are computed in; weights, norms, softmax and loss are float32 in any case, and so are validation and
     translation. bf16 pays on GPUs and CPUs that have it, fp16 on GPUs; elsewhere both are slower."""

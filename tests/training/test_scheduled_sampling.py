@@ -135,7 +135,7 @@ def test_a_chunk_at_a_time_is_all_at_once(kind: str, monkeypatch: pytest.MonkeyP
 @every_kind
 def test_the_loss_is_that_of_the_given_labels_after_what_was_read(kind: str) -> None:
     """And it is the second pass alone that gradients go through, in r-drop's doubled rows too."""
-    model, objective = model_of(kind), replace(PLAIN, scheduled_sampling=always(0.4, "best"))
+    model, objective = model_of(kind).double(), replace(PLAIN, scheduled_sampling=always(0.4, "best"))
     torch.manual_seed(3)
     loss, reported = losses(Team().replica(model), GIVEN, objective)
     torch.autograd.backward(loss)
@@ -151,7 +151,7 @@ def test_the_loss_is_that_of_the_given_labels_after_what_was_read(kind: str) -> 
     torch.testing.assert_close(reported, expected.detach())
     expected.backward()
     for one, other in zip(found, [parameter.grad for parameter in model.parameters()], strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(one, other)
     torch.manual_seed(3)
     doubled, reported = losses(Team().replica(model), GIVEN, replace(objective, r_drop=5.0))
     torch.testing.assert_close(reported, expected.detach())
@@ -167,12 +167,9 @@ def test_a_draw_follows_the_distribution() -> None:
     assert own_symbols(scores[:1], "best").tolist() == [EOS]
 
 
-def test_what_is_impossible_is_never_drawn() -> None:
-    """Noise that is rounded down to 0 would have it drawn, about once in 2²⁴ numbers."""
-    scores = torch.full((1, 2**25), -100.0)
-    scores[0, 5] = 0.0
-    torch.manual_seed(1)
-    assert all(own_symbols(scores, "sample").item() == 5 for _ in range(3))
+def test_noise_that_is_rounded_down_to_nothing_draws_nothing_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "exponential_", lambda noise: noise.zero_())
+    assert own_symbols(torch.tensor([[0.0, 0.0, -100.0, 0.0, 1.0, -100.0]]), "sample").tolist() == [4]
 
 
 @pytest.mark.parametrize("given", [0.0, 0.25, 0.9])
@@ -234,7 +231,7 @@ def test_resumed_is_never_stopped(kind: str, pick: Pick, tmp_path: Path) -> None
 
 @every_kind
 def test_no_weight_is_without_its_gradient_in_16_bits(kind: str) -> None:
-    """What the first pass has cast without a gradient would be taken for the second's, if it were kept."""
+    """What the first pass has cast without a gradient would be taken for the second's, if it were kept, as torch 2.9 does."""
     model = model_of(kind)
     grown = []
     for sampling in (None, always(0.5, "best")):
