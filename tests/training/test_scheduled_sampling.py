@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +212,7 @@ def test_where_all_is_given_the_run_is_the_same_to_the_last_bit(kind: str) -> No
     assert ends[0] != ends[2]
 
 
-@pytest.mark.parametrize("pick", ["sample", "best"])
-@every_kind
+@pytest.mark.parametrize(("kind", "pick"), zip(KINDS, cycle(["sample", "best"]), strict=False))
 def test_resumed_is_never_stopped(kind: str, pick: Pick, tmp_path: Path) -> None:
     """In the middle of the decay and of an epoch, over accumulated batches."""
     limits = replace(FOR_EVER, steps=6, checkpoint_every=2, log_every=1)
