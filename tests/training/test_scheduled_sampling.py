@@ -16,7 +16,7 @@ from training.miniature import FOR_EVER, PLAIN, Run, load, no_validation, plan
 from seqcli.build.model import build_model
 from seqcli.build.training import build_objective
 from seqcli.models.seq2seq import Seq2Seq
-from seqcli.nn.scheduled_sampling import mixed, own_symbols
+from seqcli.nn.scheduled_sampling import Pick, mixed, own_symbols
 from seqcli.recipe import training as sections
 from seqcli.recipe.model import Model
 from seqcli.symbols import BOS, EOS, PAD
