@@ -19,7 +19,7 @@ from seqcli.experiment import Experiment
 from seqcli.training.flops import matrix_rate, training_flops, wait_for
 from seqcli.training.memory import keep_freed_memory, peak_bytes
 from seqcli.training.precision import DTYPES
-from seqcli.training.step import train_step
+from seqcli.training.step import LATE, train_step
 from seqcli.types import Batch
 
 WARM_UP = 3
@@ -128,7 +128,9 @@ def training_step(experiment: Experiment) -> Callable[[Batch], object]:
     keep_freed_memory()
     training = experiment.recipe.training
     objective, rate = build_objective(training), training.optimizer.learning_rate
-    return lambda batch: train_step(experiment.model, experiment.optimizer, rate, [batch], objective, experiment.team)
+    return lambda batch: train_step(
+        experiment.model, experiment.optimizer, rate, [batch], objective, experiment.team, number=LATE
+    )
 
 
 def planned_batches(experiment: Experiment, count: int) -> list[Batch]:

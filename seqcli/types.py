@@ -29,6 +29,7 @@ class Batch:
     `target (B,T+1)` ids, BOS … EOS then PAD, or None when there is nothing to learn from; `index (B,)`, the rows' places
     in the corpus. `image` is None, or pixels (N,C,h,w) from -1 to 1, or grids of features (N,rows,columns,D), and `image_of (B,)` says which of
     the N images each row looks at; without it, it is the row's own, N = B. Where the source is an image alone, its rows of ids are EOS alone.
+    `read (B,T)` is None, or what the decoder reads in place of the target.
     """
 
     source: Tensor
@@ -37,11 +38,12 @@ class Batch:
     index: Tensor
     image: Tensor | None = None
     image_of: Tensor | None = None
+    read: Tensor | None = None
 
     @property
     def inputs(self) -> Tensor:
-        """What the decoder reads, (B,T): the target without its last symbol."""
-        return self._known_target()[:, :-1]
+        """What the decoder reads, (B,T): the target without its last symbol, if nothing else."""
+        return self._known_target()[:, :-1] if self.read is None else self.read
 
     @property
     def labels(self) -> Tensor:
@@ -93,17 +95,22 @@ class Batch:
 
     def _columns(self) -> dict[str, Tensor | None]:
         """What has a row for each example."""
-        return {"source": self.source, "source_mask": self.source_mask, "target": self.target, "index": self.index}
+        return {name: getattr(self, name) for name in ("source", "source_mask", "target", "index", "read")}
+
+    def reading(self, inputs: Tensor) -> Batch:
+        """The same batch, but the decoder reads `inputs (B,T)`."""
+        return self._with(read=inputs)
 
     def twice(self) -> Batch:
         """All rows, and all rows once more below them."""
-        columns = (self.source, self.source_mask, self._known_target(), self.index)
-        source, mask, target, index = (torch.cat((one, one)) for one in columns)
+        self._known_target()
+        doubled = {name: None if one is None else torch.cat((one, one)) for name, one in self._columns().items()}
         if self.image is None:
-            return self._as_long_twice(Batch(source, mask, target, index))
+            return self._as_long_twice(Batch(**doubled))  # type: ignore[arg-type]
         # the images too, since what is dropped of them differs between the two
         image_of = None if self.image_of is None else torch.cat((self.image_of, self.image_of + len(self.image)))
-        return self._as_long_twice(Batch(source, mask, target, index, torch.cat((self.image, self.image)), image_of))
+        images = torch.cat((self.image, self.image))
+        return self._as_long_twice(Batch(**doubled, image=images, image_of=image_of))  # type: ignore[arg-type]
 
     def _as_long_twice(self, doubled: Batch) -> Batch:
         vars(doubled)["lengths"] = torch.cat((self.lengths, self.lengths))
@@ -118,12 +125,19 @@ class Batch:
         return self._map(Tensor.pin_memory)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        names = ("source", "source_mask", "target", "image", "image_of")
+        names = ("source", "source_mask", "target", "image", "image_of", "read")
         columns = {name: column for name in names if (column := getattr(self, name)) is not None}
-        changed = replace(self, **{name: change(column) for name, column in columns.items()})
-        vars(changed)["lengths"] = self.lengths
+        changed = self._with(**{name: change(column) for name, column in columns.items()})
         if self.target is not None:
             vars(changed)["real_labels"] = change(self.real_labels)
+        return changed
+
+    def _with(self, **columns: Tensor) -> Batch:
+        """Other columns, of the same lengths and with the same labels to answer, which are not looked for again."""
+        changed = replace(self, **columns)
+        vars(changed)["lengths"] = self.lengths
+        if self.target is not None:
+            vars(changed)["real_labels"] = self.real_labels
         return changed
 
     def _known_target(self) -> Tensor:
@@ -278,7 +292,7 @@ class Progress:
     whose `loss` is far above the `usual_loss`), "rewind" (after spikes weights and optimizer went `back_to` a step), or "checkpoint".
     `seconds` is the time since the last record, without validation and checkpoints, and `peak_bytes` the most memory in use so far (see
     `training.memory.peak_bytes`). `gradient_norms` has a length for each part of the model, before clipping, where the recipe asks for it;
-    `loss_scale` is what the loss is multiplied by in fp16.
+    `loss_scale` is what the loss is multiplied by in fp16, `given` the share of symbols that scheduled sampling lets the decoder read as given.
     """
 
     event: str
@@ -293,6 +307,7 @@ class Progress:
     samples: tuple[tuple[str, str, str], ...] = ()
     skipped: int | None = None
     loss_scale: float | None = None
+    given: float | None = None
     pieces: int | None = None
     spikes: int | None = None
     usual_loss: float | None = None

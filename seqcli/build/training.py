@@ -7,11 +7,12 @@ from typing_extensions import assert_never
 
 from seqcli.nn.layers import matrices_by_weight
 from seqcli.recipe import training as recipe
-from seqcli.training import schedule
+from seqcli.training import schedule, scheduled_sampling
 from seqcli.training.loop import Limits, Plateau
 from seqcli.training.moving_average import MovingAverage
 from seqcli.training.optim import Adam, Muon, Optimizer, Sgd
 from seqcli.training.schedule import Schedule
+from seqcli.training.scheduled_sampling import ScheduledSampling
 from seqcli.training.spikes import Spikes
 from seqcli.training.step import Objective
 
@@ -98,9 +99,26 @@ def build_objective(section: recipe.Training) -> Objective:
         norms_by_part=section.gradient_norms,
         r_drop=section.r_drop,
         doubly_stochastic=section.doubly_stochastic,
+        scheduled_sampling=build_scheduled_sampling(section.scheduled_sampling),
         precision=section.precision,
         compiled=section.compile,
     )
+
+
+def build_scheduled_sampling(section: recipe.ScheduledSampling | None) -> ScheduledSampling | None:
+    """How the decoder comes to read its own symbols, if the recipe asks for it."""
+    if section is None:
+        return None
+    match section.decay:
+        case "linear":
+            decay = scheduled_sampling.linear(section.half_after)
+        case "exponential":
+            decay = scheduled_sampling.exponential(section.half_after)
+        case "inverse_sigmoid":
+            decay = scheduled_sampling.inverse_sigmoid(section.half_after)
+        case _:
+            assert_never(section.decay)
+    return ScheduledSampling(decay, section.pick, section.hold, section.least)
 
 
 def build_spikes(section: recipe.Training) -> Spikes | None:

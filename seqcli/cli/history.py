@@ -57,6 +57,7 @@ def training_figures(record: Progress) -> list[tuple[str, str]]:
         ("loss", "–" if record.loss is None else figure(record.loss)),
         ("learning rate", f"{record.learning_rate or 0.0:.2e}"),
         ("gradient norm", figure(record.grad_norm or 0.0)),
+        *([] if record.given is None else [("given symbols", f"{100 * record.given:.1f} %")]),
         ("tokens/s", f"{record.tokens_per_second or 0.0:,.0f}"),
         ("padding", f"{100 * (record.padding or 0.0):.1f} %"),
         *([("skipped steps", str(record.skipped))] if record.skipped else []),

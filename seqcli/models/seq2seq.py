@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from seqcli.errors import SeqcliError
 from seqcli.nn.doubly_stochastic import doubly_stochastic_penalty
 from seqcli.nn.output import NamedAlready, OutputLayer
+from seqcli.nn.projection import chunk_cells
+from seqcli.nn.scheduled_sampling import Pick, mixed, own_symbols
 from seqcli.nn.trace import collect_attention, trace_attention
 from seqcli.symbols import PAD
 from seqcli.types import Batch, Memory, State
@@ -118,6 +120,25 @@ class Seq2Seq(nn.Module):
     def _last_word(self, feature: Tensor, looked: Tensor | None, state: State) -> Tensor:
         """The symbol (B,1) that the step before, which has given this, makes most likely."""
         return self._scores(feature, looked, state).argmax(dim=-1)
+
+    @torch.no_grad()
+    def scheduled_sampling(self, batch: Batch, given: float, pick: Pick) -> Batch:
+        """The batch as scheduled sampling has the decoder read it: each symbol as given with probability `given`, and else what the model itself
+        makes of the given ones before it (see `nn/scheduled_sampling.py`).
+
+        The model is asked as it learns, with its dropout. The scores exist some steps at a time.
+        """
+        features, state, looked = self._read(batch.inputs, self.start(batch))
+        rows, steps, _ = features.shape
+        size = max(1, chunk_cells(features.device) // (rows * self.output.out_features))
+        own = []
+        for start in range(0, steps, size):
+            part = slice(start, start + size)
+            scores = self._scores(features[:, part], None if looked is None else looked[:, part], state)
+            own.append(own_symbols(scores, pick))
+        # torch 2.9 would keep weights in 16 bits, made here without a gradient, for the pass that learns (pytorch issue 158232)
+        torch.clear_autocast_cache()
+        return batch.reading(mixed(batch, torch.cat(own, dim=1), given))
 
     def logits(self, batch: Batch) -> Tensor:
         """The scores (B,T,V) of every symbol at every label of `batch`, under teacher forcing."""

@@ -15,6 +15,11 @@ MULTIPLE = 64
 """What the vocabulary is filled up to a multiple of for products in 16 bits: tensor cores take nothing narrower well."""
 
 
+def chunk_cells(device: torch.device) -> int:
+    """How many logits may exist at a time on a device."""
+    return CHUNK_CELLS if device.type == "cpu" else GPU_CHUNK_CELLS
+
+
 class Projection:
     """x·Wᵀ+b of `rows (N,D)`, `weight (V,D)`, `bias (V)` or None, and the gradients of those that are `wanted`.
 
@@ -41,8 +46,7 @@ class Projection:
 
     def chunks(self, rows_together: int = 1) -> list[slice]:
         """All rows in chunks, none of which parts rows that belong `rows_together`."""
-        cells = CHUNK_CELLS if self.rows.device.type == "cpu" else GPU_CHUNK_CELLS
-        size = rows_together * max(1, cells // (rows_together * self.vocabulary))
+        size = rows_together * max(1, chunk_cells(self.rows.device) // (rows_together * self.vocabulary))
         return [slice(start, start + size) for start in range(0, len(self.rows), size)]
 
     def logits(self, chunk: slice) -> Tensor:

@@ -272,6 +272,22 @@ def _teacher_forcing(recipe: Recipe) -> Broken:
         yield ("training", "teacher_forcing"), f"below 1 needs a recurrent decoder, not {decoder.kind}"
 
 
+def _scheduled_sampling(recipe: Recipe) -> Broken:
+    training = recipe.training
+    if training.scheduled_sampling is None:
+        return
+    if isinstance(recipe.model.decoder, FeedforwardDecoder):
+        yield (
+            ("training", "scheduled_sampling"),
+            "is about the symbols that the decoder reads, and a feedforward decoder reads none; set it to null",
+        )
+    if training.teacher_forcing < 1:
+        yield (
+            ("training", "teacher_forcing"),
+            "below 1 replaces given symbols at a fixed rate, and scheduled_sampling does so too; set teacher_forcing: 1 or scheduled_sampling: null",
+        )
+
+
 def _nesterov(recipe: Recipe) -> Broken:
     optimizer = recipe.training.optimizer
     if isinstance(optimizer, SgdSection) and optimizer.nesterov and not optimizer.momentum:
@@ -409,6 +425,7 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _rewinding_needs_checkpoints,
     _best_metric,
     _teacher_forcing,
+    _scheduled_sampling,
     _nesterov,
     _r_drop,
     _doubly_stochastic,

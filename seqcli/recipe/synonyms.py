@@ -113,6 +113,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "reg_alpha": ("r_drop",),
     "alpha_c": ("doubly_stochastic",),
     "teacher_forcing_ratio": ("teacher_forcing",),
+    "schedule_sampling": ("scheduled_sampling",),
+    "scheduled_sampling_type": ("scheduled_sampling",),
     "valid_freq": ("validate_every",),
     "eval_every": ("validate_every",),
     "save_every": ("checkpoint_every",),

@@ -130,6 +130,22 @@ class Spikes(Section):
     null means never."""
 
 
+class ScheduledSampling(Section):
+    """How a decoder is weaned from the given symbols (Bengio et al. 2015, §2.4): each is read with a probability ε that falls from step to step, and
+    else one of the model's own, by a first pass that answers the given ones (Mihaylova & Martins 2019, §3)."""
+
+    decay: Literal["linear", "exponential", "inverse_sigmoid"] = "inverse_sigmoid"
+    """How ε falls: along a straight line, by the same share each step, or slowly at first and at the end."""
+    half_after: Count = 5000
+    """After how many steps ε is ½."""
+    hold: Annotated[int, Field(ge=0)] = 0
+    """How many steps read the given symbols alone before these are counted."""
+    least: Probability = 0.0
+    """What ε never falls below."""
+    pick: Literal["sample", "best"] = "sample"
+    """Which of its answers the model reads: one drawn from their distribution, or the most likely."""
+
+
 class Curriculum(Section):
     """What is learnt first (Bengio et al. 2009)."""
 
@@ -173,6 +189,9 @@ class Training(Section):
     doubly_stochastic: Annotated[float, Field(ge=0.0)] | None = None
     """Doubly stochastic attention (Xu et al. 2015, eq. 14): what is minimised grows by so many times Σ_i (1 - Σ_t α_ti)² a sentence, so
     that over all steps each source position, or each cell of an image, is attended to about once. null means no such thing."""
+    scheduled_sampling: ScheduledSampling | None = None
+    """Scheduled sampling (Bengio et al. 2015) in two passes, for every decoder that reads what it has written. null means that all symbols
+    are read as given."""
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     """What matrix products are computed in; weights, norms, softmax and loss are float32 in any case, and so are validation and
     translation. bf16 pays on GPUs and CPUs that have it, fp16 on GPUs; elsewhere both are slower."""

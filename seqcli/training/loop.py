@@ -21,6 +21,7 @@ from seqcli.training.optim import Optimizer
 from seqcli.training.precision import LossScale
 from seqcli.training.prefetch import one_ahead
 from seqcli.training.schedule import Schedule
+from seqcli.training.scheduled_sampling import ScheduledSampling
 from seqcli.training.spikes import Spikes
 from seqcli.training.step import NORM, Objective, Step, queued, train_step
 from seqcli.training.tally import Tally
@@ -126,7 +127,7 @@ def fit(
 
             if position.step % limits.log_every == 0 or done(position, limits):
                 yield from tally.settle()
-                yield _train_record(position, rate, clock, uncounted, scale, device)
+                yield _train_record(position, rate, clock, uncounted, scale, objective.scheduled_sampling, device)
                 uncounted = 0.0
             with clock.paused():
                 if hooks.validate is not None and _validation_due(position, epoch, limits):
@@ -226,7 +227,13 @@ def _validate(model: Seq2Seq, position: Position, hooks: Hooks, plateau: Plateau
 
 
 def _train_record(
-    position: Position, rate: float, clock: Clock, uncounted: float, scale: LossScale | None, device: torch.device
+    position: Position,
+    rate: float,
+    clock: Clock,
+    uncounted: float,
+    scale: LossScale | None,
+    sampling: ScheduledSampling | None,
+    device: torch.device,
 ) -> Progress:
     """The averages since the last record, which starts anew; the clock has not seen `uncounted` of the tokens."""
     sums, position.sums = position.sums, {}
@@ -246,6 +253,7 @@ def _train_record(
         skipped=int(sums["skipped"]) or None,
         spikes=int(sums.get("spikes", 0)) or None,
         loss_scale=None if scale is None else position.loss_scale,
+        given=None if sampling is None else sampling.given(position.step),
         seconds=seconds,
         peak_bytes=peak_bytes(device),
     )

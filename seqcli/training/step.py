@@ -21,9 +21,12 @@ from seqcli.nn.batch_norm import batch_norms
 from seqcli.training.gradients import clip_gradient, gradient_norms, joint_norm, multiply_gradient, norms_by_part
 from seqcli.training.optim import Optimizer
 from seqcli.training.precision import SMALLEST_SCALE, LossScale, TrainingPrecision, computing_in
+from seqcli.training.scheduled_sampling import ScheduledSampling
 from seqcli.training.team import Team
 from seqcli.types import Batch
 
+LATE = 10**9
+"""The number of a step by which all that changes with the steps has come to its end: what those take who measure a step."""
 NORM = "norm/"
 """What the sum of a part's gradient norms is called, before the part."""
 
@@ -39,6 +42,7 @@ class Objective:
     norms_by_part: bool = False
     r_drop: float | None = None
     doubly_stochastic: float | None = None
+    scheduled_sampling: ScheduledSampling | None = None
     precision: TrainingPrecision = "float32"
     compiled: bool = False
 
@@ -91,7 +95,7 @@ def train_step(
     for layer in averaging:
         layer.seen.zero_()
     with _compiler_failure_told(objective.compiled):
-        loss = _backward(model, group, objective, team, tokens, scale)
+        loss = _backward(model, group, objective, team, tokens, scale, number)
     norms = team.lengths(gradient_norms(model))
     factor = torch.ones_like(loss) if scale is None else scale.value.to(loss.dtype)
     norm = joint_norm(norms.values()) / factor
@@ -107,26 +111,38 @@ def train_step(
     return Step(number, group, tokens, cells, empty, list(parts), kept, figures)
 
 
-def losses(replica: nn.Module, batch: Batch, objective: Objective) -> tuple[Tensor, Tensor]:
-    """What is to be minimised, summed over the labels of a batch, and the summed cross-entropy, to be reported."""
+def losses(replica: nn.Module, batch: Batch, objective: Objective, number: int = LATE) -> tuple[Tensor, Tensor]:
+    """What is to be minimised in the step with this number, summed over the labels of a batch, and the summed cross-entropy, to be reported."""
+    sampling = objective.scheduled_sampling
     both: tuple[Tensor, Tensor] = replica(
-        batch, objective.label_smoothing, objective.teacher_forcing, objective.r_drop, objective.doubly_stochastic
+        batch,
+        objective.label_smoothing,
+        objective.teacher_forcing,
+        objective.r_drop,
+        objective.doubly_stochastic,
+        *(() if sampling is None else (sampling.given(number), sampling.pick)),
     )
     return both
 
 
 def _backward(
-    model: Seq2Seq, group: Sequence[Batch], objective: Objective, team: Team, tokens: float, scale: LossScale | None
+    model: Seq2Seq,
+    group: Sequence[Batch],
+    objective: Objective,
+    team: Team,
+    tokens: float,
+    scale: LossScale | None,
+    number: int,
 ) -> Tensor:
     """Give every parameter the gradient of the mean loss of `tokens` symbols, times the scale; return the loss, summed."""
     replica = team.replica(model, compiled=objective.compiled)
     device = next(model.parameters()).device
     # MPS has no float64
     total = torch.zeros((), device=device, dtype=torch.float32 if device.type == "mps" else torch.float64)
-    for number, batch in enumerate(group, start=1):
-        with team.alone(replica, more=number < len(group)):
+    for taken, batch in enumerate(group, start=1):
+        with team.alone(replica, more=taken < len(group)):
             with computing_in(objective.precision, device):
-                loss, cross_entropy = losses(replica, batch.to(device), objective)
+                loss, cross_entropy = losses(replica, batch.to(device), objective, number)
             # the team's gradients are averaged, but it is their sum over all tokens that counts
             loss = loss * (team.size / tokens)
             torch.autograd.backward(loss if scale is None else loss * scale.value)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from seqcli.models.seq2seq import Seq2Seq
+    from seqcli.nn.scheduled_sampling import Pick
     from seqcli.training.checkpoint import Position
 
 
@@ -200,8 +201,12 @@ class _Loss(nn.Module):
         teacher_forcing: float,
         r_drop: float | None,
         doubly_stochastic: float | None = None,
+        given: float = 1.0,
+        pick: Pick = "sample",
     ) -> tuple[Tensor, Tensor]:
         """What is to be minimised, summed over the labels of a batch, and the summed cross-entropy, to be reported."""
+        if given < 1.0:
+            batch = self.model.scheduled_sampling(batch, given, pick)
         how: dict[str, Any] = {
             "label_smoothing": label_smoothing,
             "teacher_forcing": teacher_forcing,

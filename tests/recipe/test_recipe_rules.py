@@ -161,6 +161,16 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
         "training.teacher_forcing",
         "needs a recurrent decoder, not transformer",
     ),
+    "scheduled sampling in a feed-forward decoder": (
+        ["training.scheduled_sampling={}", "model.decoder={kind: feedforward}"],
+        "training.scheduled_sampling",
+        "a feedforward decoder reads none; set it to null",
+    ),
+    "scheduled sampling at two rates": (
+        ["training.scheduled_sampling={decay: linear}", "training.teacher_forcing=0.5"],
+        "training.teacher_forcing",
+        "set teacher_forcing: 1 or scheduled_sampling: null",
+    ),
     "a sharded model compiled": (
         ["training.sharding=full", "training.compile=true"],
         "training.compile",
@@ -336,6 +346,12 @@ KEPT = [
     ["data={kind: files, train: a.jsonl, where: {label: 1, good: true}}"],
     ["training.teacher_forcing=0.5"],
     ["training.r_drop=5"],
+    [
+        "training.scheduled_sampling={decay: exponential, pick: best}",
+        "training.r_drop=5",
+        "training.doubly_stochastic=1",
+    ],
+    ["training.scheduled_sampling={}", f"model.decoder={TRANSFORMER}", "model.copying=true"],
     ["training.r_drop=5", "model.dropout=0.0", "model.embedding_dropout=0.1"],
     ["training.doubly_stochastic=1", "training.r_drop=5", "training.teacher_forcing=0.5"],
     ["training.doubly_stochastic=0.5", f"model.decoder={TRANSFORMER}"],

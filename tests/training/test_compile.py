@@ -15,6 +15,7 @@ from training.miniature import PLAIN, Run
 
 from seqcli.build.model import build_model
 from seqcli.recipe.model import Model
+from seqcli.training.scheduled_sampling import ScheduledSampling, linear
 from seqcli.training.step import Objective, read, train_step
 from seqcli.training.team import Team
 
@@ -55,6 +56,11 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> CompileCounter:
 @pytest.mark.parametrize("kind", ["transformer", pytest.param("relative", marks=pytest.mark.real)])
 def test_a_transformer_is_one_graph_for_batches_of_all_shapes(kind: str, quickly: CompileCounter) -> None:
     check_same(MODELS[kind], replace(PLAIN, label_smoothing=0.1))
+    assert quickly.frame_count == 1
+
+
+def test_with_scheduled_sampling_the_pass_that_learns_is_compiled(quickly: CompileCounter) -> None:
+    check_same(MODELS["transformer"], replace(PLAIN, scheduled_sampling=ScheduledSampling(linear(1), "best")))
     assert quickly.frame_count == 1
 
 

@@ -20,6 +20,8 @@ from seqcli.averaging import average_checkpoints
 from seqcli.cli.launch import _free_port
 from seqcli.experiment import prepare
 from seqcli.recipe.load import load_recipe
+from seqcli.training import scheduled_sampling
+from seqcli.training.scheduled_sampling import Decay
 
 TRANSFORMER = (
     "model.encoder={kind: transformer, hidden_size: 12, heads: 2, layers: 1, feedforward_size: 16}",
@@ -70,12 +72,25 @@ def take_part(rank: int, port: int, folder: Path, overrides: Sequence[str]) -> N
     train(folder, *overrides)
 
 
-def train_forked(folder: Path, *overrides: str) -> Path:
+def nothing_given(half_after: float) -> Decay:
+    """A decay that has come to its end at once."""
+    return lambda step: 0.0
+
+
+def take_part_with_nothing_given(rank: int, port: int, folder: Path, overrides: Sequence[str]) -> None:
+    """As `take_part`, with the model's own symbols alone."""
+    scheduled_sampling.linear = nothing_given
+    take_part(rank, port, folder, overrides)
+
+
+def train_forked(
+    folder: Path, *overrides: str, part: Callable[[int, int, Path, Sequence[str]], None] = take_part
+) -> Path:
     """In two processes that share the seconds which imports take."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["seqcli.experiment", "torch.distributed.fsdp"])
     port = _free_port()
-    team = [context.Process(target=take_part, args=(rank, port, folder, overrides)) for rank in range(2)]
+    team = [context.Process(target=part, args=(rank, port, folder, overrides)) for rank in range(2)]
     for process in team:
         process.start()
     for process in team:
@@ -187,6 +202,21 @@ def test_doubly_stochastic_attention(overrides: tuple[str, ...], sharding: str, 
     check_same(
         train_two(tmp_path / "two", *overrides, f"training.sharding={sharding}"), train(tmp_path / "one", *overrides)
     )
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("sharding", ["none", "full"])
+@pytest.mark.parametrize("overrides", [TRANSFORMER, LSTM], ids=["transformer", "lstm"])
+def test_scheduled_sampling(
+    overrides: tuple[str, ...], sharding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each process answers its own rows first. Where none of the given symbols are read there is nothing to draw."""
+    overrides = (*overrides, "training.scheduled_sampling={decay: linear, pick: best}")
+    monkeypatch.setattr(scheduled_sampling, "linear", nothing_given)
+    one = train(tmp_path / "one", *overrides)
+    two = train_forked(tmp_path / "two", *overrides, f"training.sharding={sharding}", part=take_part_with_nothing_given)
+    check_same(two, one)
+    assert {json.loads(line).get("given") for line in (one / "metrics.jsonl").read_text().splitlines()} == {0.0, None}
 
 
 @pytest.mark.real

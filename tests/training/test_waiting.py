@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from training.miniature import PLAIN
 
 from seqcli.recipe.model import Model, NoAttention, RecurrentEncoder, text_encoder
+from seqcli.training.scheduled_sampling import ScheduledSampling, linear
 from seqcli.training.step import losses
 from seqcli.training.team import Team
 
@@ -65,8 +66,12 @@ def attends(section: Model) -> bool:
     return decoder.kind == "transformer" or not isinstance(getattr(decoder, "attention", NONE), NoAttention)
 
 
-@pytest.mark.parametrize("added", [{}, {"r_drop": 5.0}, {"doubly_stochastic": 1.0}], ids=["", "r_drop", "penalty"])
-def test_forward_and_backward_pass_ask_for_nothing(added: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "added",
+    [{}, {"r_drop": 5.0}, {"doubly_stochastic": 1.0}, {"scheduled_sampling": ScheduledSampling(linear(1))}],
+    ids=["", "r_drop", "penalty", "sampling"],
+)
+def test_forward_and_backward_pass_ask_for_nothing(added: dict[str, Any]) -> None:
     """Of models of every kind; torch's recurrences ask a packed sequence, twice, for a size that is in main memory anyway. Without dropout,
     whose masks on a CPU are drawn there."""
     sections = pairs()
@@ -82,7 +87,8 @@ def test_forward_and_backward_pass_ask_for_nothing(added: dict[str, float]) -> N
             loss, _ = losses(Team().replica(model), given, replace(PLAIN, **added))
             torch.autograd.backward(loss)
         packed = isinstance(text_encoder(section.encoder), RecurrentEncoder)
-        assert asked.names == ["_local_scalar_dense"] * (2 if packed else 0), (
+        passes = 2 if "scheduled_sampling" in added else 1
+        assert asked.names == ["_local_scalar_dense"] * (2 * passes if packed else 0), (
             section.encoder.kind,
             section.decoder.kind,
         )
