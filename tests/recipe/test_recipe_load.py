@@ -304,7 +304,7 @@ def test_a_missing_file_names_shipped_recipes(write) -> None:
 def test_shipped_recipes_are_right_and_found_by_name(write) -> None:
     write("")
     names = list(shipped_recipes())
-    assert len(names) == 33
+    assert len(names) == 34
     for name in names:
         assert load_recipe(name) == load_recipe(str(shipped_recipes()[name]))
 
@@ -334,7 +334,7 @@ def test_the_scan_recipes_pattern_fits_every_real_line(shared_data: Path) -> Non
     assert all(match is not None and match["source"] and match["target"].startswith("I_") for match in found)
 
 
-@pytest.mark.parametrize(("name", "keys"), [("lstm", 4), ("gru", 4), ("attention", 4), ("transformer", 4), ("tiny", 2)])
+@pytest.mark.parametrize(("name", "keys"), [("lstm", 4), ("gru", 4), ("attention", 4), ("transformer", 4), ("tiny", 2), ("speedrun", 2)])
 def test_the_command_for_local_files_in_the_header_is_right(name: str, keys: int) -> None:
     text = shipped_recipes()[f"multi30k/{name}"].read_text(encoding="utf-8")
     command = re.search(r"#   (seqcli train(?:.*\\\n)+.*)", text)
