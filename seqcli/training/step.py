@@ -39,6 +39,7 @@ class Objective:
     norms_by_part: bool = False
     r_drop: float | None = None
     doubly_stochastic: float | None = None
+    coverage_loss: float | None = None
     precision: TrainingPrecision = "float32"
     compiled: bool = False
 
@@ -110,7 +111,12 @@ def train_step(
 def losses(replica: nn.Module, batch: Batch, objective: Objective) -> tuple[Tensor, Tensor]:
     """What is to be minimised, summed over the labels of a batch, and the summed cross-entropy, to be reported."""
     both: tuple[Tensor, Tensor] = replica(
-        batch, objective.label_smoothing, objective.teacher_forcing, objective.r_drop, objective.doubly_stochastic
+        batch,
+        objective.label_smoothing,
+        objective.teacher_forcing,
+        objective.r_drop,
+        objective.doubly_stochastic,
+        objective.coverage_loss,
     )
     return both
 

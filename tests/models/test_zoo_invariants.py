@@ -99,6 +99,19 @@ def test_what_every_attention_has_is_met_in_every_score_and_order() -> None:
     assert {len(turns) for turns in met.values()} == {4}
 
 
+def test_coverage_is_met_in_every_order_with_and_without_a_gate() -> None:
+    met: dict[tuple[str, bool, str], set[bool]] = {}
+    for section in pairs():
+        decoder = section.decoder
+        if isinstance(decoder, sections.RecurrentDecoder) and isinstance(decoder.attention, sections.AdditiveAttention):
+            way = (decoder.order, decoder.input_feeding, decoder.kind)
+            if decoder.attention.coverage:
+                met.setdefault(way, set()).add(decoder.attention.gate)
+    assert {order for order, _, _ in met} == {"luong", "bahdanau"}
+    assert len(met) == 3 * 3
+    assert set().union(*met.values()) == {False, True}
+
+
 @every_encoder_kind
 def test_all_at_once_equals_step_by_step(kind: str) -> None:
     given = batch([7, 5, 2], [6, 3, 6])

@@ -43,6 +43,16 @@ IMAGE = (3, 8, 12)
 """The shape of every image: pixels (C,h,w), and as well a grid of features (rows,columns,D). A model that reads text alone looks at none."""
 # what every attention has goes with all the rest, so the models take turns: each way to attend gets each of these in some model
 TURNS: list[Keys] = [{}, {"gate": True}, {}, {"hops": 2}, {}, {"gate": True, "hops": 2}, {}]
+# of an additive score the key that it alone has takes turns with them; over several hops the rules refuse it
+ADDITIVE_TURNS: list[Keys] = [
+    {},
+    {"coverage": True},
+    {"gate": True},
+    {"hops": 2},
+    {"gate": True, "coverage": True},
+    {"gate": True, "hops": 2},
+    {"coverage": True},
+]
 STEMS: list[list[int]] = [[], [6]]
 """What may stand below patches; they take turns too, as do a stage's norms."""
 VOCABULARY = 20
@@ -66,7 +76,7 @@ def variants(section: type[Section], sizes: Keys) -> Iterator[Keys]:
     takes turns."""
     choices, stems, norms = [], cycle(STEMS), cycle(["batch", "layer", "batch"])
     for name, about in section.model_fields.items():
-        if name in sections.AttentionSection.model_fields or name == "normalize":
+        if name in sections.AttentionSection.model_fields or name in ("normalize", "coverage"):
             continue
         values = _values(about.annotation) or ([sizes[name]] if name in sizes else [])
         if values:
@@ -169,11 +179,17 @@ def encoders() -> list[Keys]:
 def decoders() -> list[Keys]:
     """Every decoder that fits at least one encoder; those with attention take turns."""
     found = [decoder for decoder in kinds(sections.Decoder) if any(_fit(encoder, decoder) for encoder in encoders())]
-    turns = cycle(TURNS)
+    turns, additive = cycle(TURNS), cycle(ADDITIVE_TURNS)
     return [
-        {**decoder, "attention": {**decoder["attention"], **next(turns)}} if _attends(decoder) else decoder
+        {**decoder, "attention": {**decoder["attention"], **next(additive if _additive(decoder) else turns)}}
+        if _attends(decoder)
+        else decoder
         for decoder in found
     ]
+
+
+def _additive(decoder: Keys) -> bool:
+    return decoder.get("attention", {"kind": "none"})["kind"] == "additive"
 
 
 def _attends(decoder: Keys) -> bool:
