@@ -1,4 +1,5 @@
-"""What doubly stochastic attention adds to what is minimised: from traced weights, through whole models, and over a short run."""
+"""What doubly stochastic attention, and the coverage loss, add to what is minimised: from traced weights, through whole models, and over a
+short run."""
 
 from __future__ import annotations
 
@@ -9,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 from models.zoo import VOCABULARY, alone, batch, padded, rows
-from torch import nn
+from torch import Tensor, nn
 from training.miniature import FOR_EVER, PLAIN, Run, load, no_validation, plan
 from training.miniature import LENGTHS as LENGTHS_OF_ALL
 
 from seqcli.build.model import build_model
 from seqcli.build.training import build_objective
-from seqcli.models.seq2seq import Seq2Seq, over_memory
+from seqcli.models.seq2seq import Looks, Seq2Seq, over_memory
+from seqcli.nn.coverage import coverage_loss
+from seqcli.nn.doubly_stochastic import doubly_stochastic_penalty
 from seqcli.nn.trace import trace_attention
 from seqcli.recipe.model import Initialization, Model
 from seqcli.recipe.training import Training
@@ -34,6 +37,7 @@ DECODERS: dict[str, dict[str, Any]] = {
         "attention": {"kind": "multiplicative", "gate": True, "hops": 3},
     },
     "input feeding": {**GRU, "input_feeding": True, "attention": {"kind": "content", "hops": 2}},
+    "coverage": {**GRU, "attention": {"kind": "additive", "coverage": True}},
     "transformer": STACK,
 }
 LENGTHS = ([7, 5, 2], [6, 3, 6])
@@ -53,7 +57,15 @@ def model_of(decoder: str, dropout: float = 0.0) -> Seq2Seq:
 
 @torch.no_grad()
 def penalty_of(model: Seq2Seq, given: Batch, teacher_forcing: float = 1.0) -> float:
-    return float(model.forward_with_penalty(given, teacher_forcing)[1])
+    return float(doubly_stochastic(model.forward_with_looks(given, teacher_forcing)[1]))
+
+
+def doubly_stochastic(looks: Looks) -> Tensor:
+    return doubly_stochastic_penalty(looks.weights, looks.steps, looks.positions, looks.grid)
+
+
+def covered_twice(looks: Looks) -> Tensor:
+    return coverage_loss(looks.weights, looks.steps)
 
 
 def from_traced_weights(model: Seq2Seq, given: Batch, cells: int | None = None) -> float:
@@ -89,7 +101,7 @@ def test_it_is_added_to_what_is_minimised_and_not_to_what_is_reported(decoder: s
 def test_its_gradient_is_the_slope(decoder: str) -> None:
     """Along a random direction in the space of all weights."""
     model, given = model_of(decoder), batch(*LENGTHS)
-    model.forward_with_penalty(given)[1].backward()
+    doubly_stochastic(model.forward_with_looks(given)[1]).backward()
     directions = [torch.randn_like(parameter) for parameter in model.parameters()]
     pairs = list(zip(model.parameters(), directions, strict=True))
     slope = sum(
@@ -197,7 +209,7 @@ def test_in_16_bits_it_is_about_the_same(decoder: str) -> None:
     torch.manual_seed(1)
     model, given = build_model(section_of(decoder), VOCABULARY, VOCABULARY), batch(*LENGTHS)
     with computing_in("bf16", torch.device("cpu")):
-        _, penalty = model.forward_with_penalty(given)
+        penalty = doubly_stochastic(model.forward_with_looks(given)[1])
     assert penalty.dtype == torch.float32
     penalty.backward()
     assert float(penalty.detach()) == pytest.approx(penalty_of(model, given), rel=0.02)
