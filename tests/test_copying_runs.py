@@ -106,6 +106,8 @@ def test_with_all_that_training_has(tmp_path: Path) -> None:
         "training={r_drop: 1, label_smoothing: 0.1, teacher_forcing: 0.7, accumulation: 2, moving_average: 0.9}",
         "training.precision=bf16",
         "training.doubly_stochastic=0.1",
+        "model.decoder.attention={kind: additive, coverage: true}",
+        "training.coverage_loss=1",
         "training.checkpoint_every=3",
         "training.average=1",
         "training.log_every=2",

@@ -155,6 +155,7 @@ ORDERS = ("order: luong", "order: bahdanau", "input_feeding: true")
         "attention: {kind: hard_monotonic}",
         "attention: {kind: hard_monotonic, feed_summary: true}",
         *(f"attention: {{kind: {kind}}}, {order}" for kind in SOFT for order in ORDERS),
+        "attention: {kind: additive, coverage: true, gate: true}, input_feeding: true",
     ],
 )
 def test_every_attention_in_every_order(looking: str, tmp_path: Path) -> None:

@@ -89,8 +89,9 @@ def _output(module: nn.Module) -> nn.Module:
     return module.get_submodule("output")
 
 
-def _nothing(module: nn.Module, inputs: Any, context: Tensor) -> Tensor:
-    return torch.zeros_like(context)
+def _nothing(module: nn.Module, inputs: Any, found: Tensor | tuple[Tensor, Tensor]) -> Tensor | tuple[Tensor, Tensor]:
+    """Zeros for a context; what is covered beside it is."""
+    return torch.zeros_like(found) if isinstance(found, Tensor) else (torch.zeros_like(found[0]), found[1])
 
 
 def _without(head: int, heads: int) -> Any:

@@ -28,6 +28,7 @@ from seqcli.models.seq2seq import Decoder, Encoder, Seq2Seq
 from seqcli.models.transformer import DecoderLayer, EncoderLayer, Residual, TransformerDecoder, TransformerEncoder
 from seqcli.models.vision import ConvEncoder, FeaturesEncoder, ImageTextEncoder, PatchEncoder
 from seqcli.nn.attention import AdditiveScore, Attention, ContentScore, DotScore, MultiplicativeScore, Score
+from seqcli.nn.coverage import CoverageAttention
 from seqcli.nn.initialization import initialize
 from seqcli.nn.layers import ACTIVATIONS, FeedForward, Readout
 from seqcli.nn.monotonic_attention import MonotonicAttention
@@ -299,11 +300,13 @@ def _recurrent_decoder(
     return LuongDecoder(embedding, recurrence(embedded), bridge, attention, readout(hidden + memory), **dropouts)
 
 
-def _attention(section: AnyAttention, query_size: int, memory: int) -> Attention | StackedAttention:
-    hops = [
-        Attention(_score(section, query_size, memory), nn.Linear(query_size, 1) if section.gate else None)
-        for _ in range(section.hops)
-    ]
+def _attention(section: AnyAttention, query_size: int, memory: int) -> Attention | StackedAttention | CoverageAttention:
+    def gate() -> nn.Linear | None:
+        return nn.Linear(query_size, 1) if section.gate else None
+
+    if isinstance(section, recipe.AdditiveAttention) and section.coverage:
+        return CoverageAttention(_additive(section, query_size, memory), gate())
+    hops = [Attention(_score(section, query_size, memory), gate()) for _ in range(section.hops)]
     return hops[0] if len(hops) == 1 else StackedAttention(hops, query_size, memory)
 
 
@@ -316,11 +319,15 @@ def _score(section: AnyAttention, query_size: int, memory: int) -> Score:
         case recipe.MultiplicativeAttention():
             return MultiplicativeScore(query_size, memory)
         case recipe.AdditiveAttention():
-            return AdditiveScore(query_size, memory, section.hidden_size or query_size)
+            return _additive(section, query_size, memory)
         case recipe.ContentAttention():
             return ContentScore(query_size, memory)
         case _:
             assert_never(section)
+
+
+def _additive(section: recipe.AdditiveAttention, query_size: int, memory: int) -> AdditiveScore:
+    return AdditiveScore(query_size, memory, section.hidden_size or query_size)
 
 
 def _bridge(section: recipe.RecurrentDecoder, memory: int) -> Bridge:

@@ -99,6 +99,7 @@ def build_objective(section: recipe.Training) -> Objective:
         norms_by_part=section.gradient_norms,
         r_drop=section.r_drop,
         doubly_stochastic=section.doubly_stochastic,
+        coverage_loss=section.coverage_loss,
         scheduled_sampling=build_scheduled_sampling(section.scheduled_sampling),
         precision=section.precision,
         compiled=section.compile,

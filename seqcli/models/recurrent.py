@@ -6,7 +6,8 @@ The decoders differ in when a step looks at the source:
     Luong      h_t = cell(e_t [; f_{t-1}], h_{t-1})     c_t = attend(h_t)        (Luong et al. 2015, §3)
     Bahdanau   c_t = attend(h_{t-1})     h_t = cell([e_t; c_t], h_{t-1})         (Bahdanau et al. 2015, §3.1)
 
-with e the embedded symbol, h the state, c the context and f the features that the output layer reads.
+with e the embedded symbol, h the state, c the context and f the features that the output layer reads. With coverage (See et al. 2017, §2.3) a
+look also knows what the looks before it were at, in either order.
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ from torch import Tensor, nn
 
 from seqcli.models.bridge import Bridge
 from seqcli.nn.attention import Attention
+from seqcli.nn.coverage import CoverageAttention
 from seqcli.nn.dropout import Dropout
 from seqcli.nn.hypotheses import by_sentence, to_hypotheses
 from seqcli.nn.layers import Readout
 from seqcli.nn.recurrence import Recurrence
 from seqcli.nn.stacked_attention import StackedAttention
 from seqcli.types import Batch, Memory, State
+
+FED = "fed"
+"""The part of a decoder's cache that has the features of the last step, (R,1,D), where they are fed to the next."""
+COVERED = "covered"
+"""The part that has what all steps together have given to each place of the memory, (R,S), where a look knows it."""
 
 
 class RecurrentEncoder(nn.Module):
@@ -137,14 +144,15 @@ class PlainDecoder(RecurrentDecoder):
 
 
 class AttentiveDecoder(RecurrentDecoder):
-    """What the decoders that attend by an average share: a memory whose keys are projected once."""
+    """What the decoders that attend by an average share: a memory whose keys are projected once, and what has been looked at before, if that
+    enters the next look."""
 
     def __init__(
         self,
         embedding: nn.Embedding,
         recurrence: Recurrence,
         bridge: Bridge,
-        attention: Attention | StackedAttention,
+        attention: Attention | StackedAttention | CoverageAttention,
         readout: Readout,
         *,
         dropout: float,
@@ -153,26 +161,40 @@ class AttentiveDecoder(RecurrentDecoder):
         super().__init__(embedding, recurrence, bridge, dropout=dropout, embedding_dropout=embedding_dropout)
         self.attention = attention
         self.readout = readout
+        self.one_by_one = self.one_by_one or isinstance(attention, CoverageAttention)
+
+    def start(self, memory: Memory) -> State:
+        """The state before the first symbol; nothing is covered yet."""
+        state = super().start(memory)
+        if not isinstance(self.attention, CoverageAttention):
+            return state
+        return replace(state, cache={**state.cache, COVERED: self.attention.start(memory)})
 
     def constants(self, memory: Memory) -> dict[str, Tensor]:
         """Projected keys, (B,S,A) or of several hops (B,N,S,A), values (B,S,D), mask (B,S)."""
         return {"keys": self.attention.keys(memory.states), "values": memory.states, "mask": memory.mask}
 
-    def look(self, query: Tensor, state: State) -> Tensor:
-        """What the query (R,T,Q) finds in the memory: (R,T,D)."""
-        values = state.memory["values"]
-        asked = by_sentence(query, values.shape[0])
-        context: Tensor = self.attention(asked, state.memory["keys"], values, state.memory["mask"])
-        return context.view(*query.shape[:2], -1)
+    def look(self, query: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the query (R,T,Q) finds in the memory, (R,T,D), and what the next look has to know of this one, for the cache."""
+        keys, values, mask = (state.memory[name] for name in ("keys", "values", "mask"))
+        sentences = values.shape[0]
+        asked = by_sentence(query, sentences)
+        if isinstance(self.attention, CoverageAttention):
+            before = by_sentence(state.cache[COVERED][:, None], sentences)
+            context, covered = self.attention(asked, keys, values, mask, before)
+            return context.view(*query.shape[:2], -1), {COVERED: covered.flatten(0, 1)}
+        context = self.attention(asked, keys, values, mask)
+        return context.view(*query.shape[:2], -1), {}
 
 
 class LuongDecoder(AttentiveDecoder):
     """Attends with the new state; its features are the attentional state tanh(W[h; c]) (Luong et al. 2015, §3.1)."""
 
     def advance(self, embedded: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
-        """All given steps at once."""
-        outputs, cache = self.recurrence(embedded, state.cache)
-        return self.readout(outputs, self.look(outputs, state)), cache
+        """All given steps at once, or with coverage one."""
+        outputs, cache = self.recurrence(embedded, without(state.cache, COVERED))
+        context, left = self.look(outputs, state)
+        return self.readout(outputs, context), {**cache, **left}
 
 
 class InputFeedingDecoder(LuongDecoder):
@@ -184,14 +206,15 @@ class InputFeedingDecoder(LuongDecoder):
         """The state before the first symbol; nothing has been attended to, so zeros are fed."""
         state = super().start(memory)
         fed = memory.states.new_zeros(memory.states.shape[0], 1, self.readout.mix.out_features)
-        return replace(state, cache={**state.cache, "fed": fed})
+        return replace(state, cache={**state.cache, FED: fed})
 
     def advance(self, embedded: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
         """One step."""
-        inputs = torch.cat((embedded, state.cache["fed"]), dim=-1)
-        outputs, cache = self.recurrence(inputs, without(state.cache, "fed"))
-        features = self.readout(outputs, self.look(outputs, state))
-        return features, {**cache, "fed": features}
+        inputs = torch.cat((embedded, state.cache[FED]), dim=-1)
+        outputs, cache = self.recurrence(inputs, without(state.cache, FED, COVERED))
+        context, left = self.look(outputs, state)
+        features = self.readout(outputs, context)
+        return features, {**cache, FED: features, **left}
 
 
 class BahdanauDecoder(AttentiveDecoder):
@@ -201,6 +224,6 @@ class BahdanauDecoder(AttentiveDecoder):
 
     def advance(self, embedded: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
         """One step."""
-        context = self.look(state.cache["hidden"][:, -1:], state)
-        outputs, cache = self.recurrence(torch.cat((embedded, context), dim=-1), state.cache)
-        return self.readout(outputs, context, embedded), cache
+        context, left = self.look(state.cache["hidden"][:, -1:], state)
+        outputs, cache = self.recurrence(torch.cat((embedded, context), dim=-1), without(state.cache, COVERED))
+        return self.readout(outputs, context, embedded), {**cache, **left}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from seqcli.errors import SeqcliError
-from seqcli.nn.doubly_stochastic import doubly_stochastic_penalty
 from seqcli.nn.output import NamedAlready, OutputLayer
 from seqcli.nn.projection import chunk_cells
 from seqcli.nn.scheduled_sampling import Pick, mixed, own_symbols
@@ -40,6 +40,17 @@ class Decoder(Protocol):
     def __call__(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Ids (B,T) from `state` on → features (B,T,D), and the state after them."""
         ...
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What the steps of a batch have attended to: the `weights` over the memory of each layer or hop, (B,H,T,S), attached to the graph of their
+    computation; `steps (B,T)`, True where there is a label; and `positions (B,S)` and `grid`, the memory's mask and grid."""
+
+    weights: Sequence[Tensor]
+    steps: Tensor
+    positions: Tensor
+    grid: tuple[int, int] | None
 
 
 class Seq2Seq(nn.Module):
@@ -83,16 +94,15 @@ class Seq2Seq(nn.Module):
         """
         return self._walk(batch, self.start(batch), teacher_forcing)
 
-    def forward_with_penalty(self, batch: Batch, teacher_forcing: float = 1.0) -> tuple[Tensor, Tensor]:
-        """As `forward`, and beside the features the `doubly_stochastic_penalty` of the attention over the memory that they come from,
-        summed over the sentences.
+    def forward_with_looks(self, batch: Batch, teacher_forcing: float = 1.0) -> tuple[Tensor, Looks]:
+        """As `forward`, and beside the features the attention over the memory that they come from, to be part of a loss.
 
         A decoder without attention has no such thing.
         """
         memory = self.encoder(batch)
         with collect_attention(self) as maps:
             features = self._walk(batch, self.begin(batch, memory), teacher_forcing)
-        return features, doubly_stochastic_penalty(over_memory(maps), batch.labels != PAD, memory.mask, memory.grid)
+        return features, Looks(over_memory(maps), batch.labels != PAD, memory.mask, memory.grid)
 
     def _walk(self, batch: Batch, state: State, teacher_forcing: float) -> Tensor:
         if teacher_forcing >= 1.0:

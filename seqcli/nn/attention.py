@@ -187,9 +187,17 @@ class Attention(nn.Module):
 
     def forward(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         """Queries (B,T,Q), prepared keys (B,S,A), values (B,S,D), mask (B,S) → context (B,T,D)."""
-        scores = self.score(query, keys).masked_fill(~mask[:, None, :], float("-inf"))
-        # in float32 at least, whatever the products are computed in
-        weights = torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+        weights = weights_of(self.score(query, keys), mask)
         record(self, weights[:, None])
-        context = weights.to(values.dtype) @ values
-        return context if self.gate is None else torch.sigmoid(self.gate(query)) * context
+        return gated(weights.to(values.dtype) @ values, query, self.gate)
+
+
+def weights_of(scores: Tensor, mask: Tensor) -> Tensor:
+    """The softmax of scores (B,T,S) over the places where `mask (B,S)` is True, in float32 at least, whatever the products are computed in."""
+    scores = scores.masked_fill(~mask[:, None, :], float("-inf"))
+    return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+
+
+def gated(context: Tensor, query: Tensor, gate: nn.Linear | None) -> Tensor:
+    """What a gate, if there is one, lets through of a context (B,T,D) that a query (B,T,Q) has found: σ(gate(query))·context."""
+    return context if gate is None else torch.sigmoid(gate(query)) * context

@@ -45,6 +45,9 @@ class AdditiveAttention(AttentionSection):
     kind: Literal["additive"]
     hidden_size: Count | None = None
     """Width of v; null means the decoder's hidden_size."""
+    coverage: bool = False
+    """Let each look know how much the looks before it have given to each position: score = v·tanh(Wq + Uk + w·c), c the sum of their weights
+    (See et al. 2017, §2.3; Tu et al. 2016, §3.1). Goes with training.coverage_loss; search.coverage_penalty is something else."""
 
 
 class ContentAttention(AttentionSection):

@@ -18,6 +18,7 @@ from seqcli.recipe.data import (
 )
 from seqcli.recipe.image_rules import IMAGE_RULES
 from seqcli.recipe.model import (
+    AdditiveAttention,
     DotAttention,
     FeedforwardDecoder,
     HardMonotonicAttention,
@@ -304,20 +305,30 @@ def _r_drop(recipe: Recipe) -> Broken:
         yield ("training", "r_drop"), "two passes differ in what dropout drops, and there is none; raise model.dropout"
 
 
-def _doubly_stochastic(recipe: Recipe) -> Broken:
-    decoder, training = recipe.model.decoder, recipe.training
-    if training.doubly_stochastic is None:
+def _losses_of_attention(recipe: Recipe) -> Broken:
+    for key in ("doubly_stochastic", "coverage_loss"):
+        if getattr(recipe.training, key) is None:
+            continue
+        if not attends(recipe.model.decoder):
+            yield (
+                ("training", key),
+                "is about what the decoder attends to, and it has no attention; choose one, or set it to null",
+            )
+        if recipe.training.compile:
+            yield (
+                ("training", "compile"),
+                f"a compiled model does not show the attention that {key} is about; set compile: false or {key}: null",
+            )
+
+
+def _coverage(recipe: Recipe) -> Broken:
+    decoder = recipe.model.decoder
+    if not isinstance(decoder, RecurrentDecoder) or not isinstance(decoder.attention, AdditiveAttention):
         return
-    if not attends(decoder):
+    if decoder.attention.coverage and decoder.attention.hops > 1:
         yield (
-            ("training", "doubly_stochastic"),
-            "is about what the decoder attends to, and it has no attention; choose one, or set it to null",
-        )
-    if training.compile:
-        yield (
-            ("training", "compile"),
-            "a compiled model does not show the attention that doubly_stochastic is about; set compile: false or "
-            "doubly_stochastic: null",
+            ("model", "decoder", "attention", "coverage"),
+            f"is about one look a step, and there are {decoder.attention.hops} hops; set hops to 1, or coverage to false",
         )
 
 
@@ -428,7 +439,8 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _scheduled_sampling,
     _nesterov,
     _r_drop,
-    _doubly_stochastic,
+    _losses_of_attention,
+    _coverage,
     _copying,
     _sharding,
     _string_lengths,

@@ -189,6 +189,9 @@ class Training(Section):
     doubly_stochastic: Annotated[float, Field(ge=0.0)] | None = None
     """Doubly stochastic attention (Xu et al. 2015, eq. 14): what is minimised grows by so many times Σ_i (1 - Σ_t α_ti)² a sentence, so
     that over all steps each source position, or each cell of an image, is attended to about once. null means no such thing."""
+    coverage_loss: Annotated[float, Field(ge=0.0)] | None = None
+    """The coverage loss (See et al. 2017, eq. 12): what is minimised grows by so many times Σ_i min(a_ti, Σ_{t'<t} a_t'i) a step, so that what
+    was attended to is not attended to again; 1 in the paper, with the attention's coverage: true. null means no such thing."""
     scheduled_sampling: ScheduledSampling | None = None
     """Scheduled sampling (Bengio et al. 2015) in two passes, for every decoder that reads what it has written. null means that all symbols
     are read as given."""

@@ -42,6 +42,7 @@ class Objective:
     norms_by_part: bool = False
     r_drop: float | None = None
     doubly_stochastic: float | None = None
+    coverage_loss: float | None = None
     scheduled_sampling: ScheduledSampling | None = None
     precision: TrainingPrecision = "float32"
     compiled: bool = False
@@ -120,6 +121,7 @@ def losses(replica: nn.Module, batch: Batch, objective: Objective, number: int =
         objective.teacher_forcing,
         objective.r_drop,
         objective.doubly_stochastic,
+        objective.coverage_loss,
         *(() if sampling is None else (sampling.given(number), sampling.pick)),
     )
     return both

@@ -17,6 +17,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from seqcli.nn.coverage import coverage_loss
+from seqcli.nn.doubly_stochastic import doubly_stochastic_penalty
 from seqcli.symbols import PAD
 from seqcli.types import Batch
 
@@ -201,6 +203,7 @@ class _Loss(nn.Module):
         teacher_forcing: float,
         r_drop: float | None,
         doubly_stochastic: float | None = None,
+        coverage: float | None = None,
         given: float = 1.0,
         pick: Pick = "sample",
     ) -> tuple[Tensor, Tensor]:
@@ -212,17 +215,21 @@ class _Loss(nn.Module):
             "teacher_forcing": teacher_forcing,
             "forward": self.forward_pass,
         }
-        if doubly_stochastic is None:
+        if doubly_stochastic is None and coverage is None:
             return self._losses(batch, r_drop, how)
         penalties: list[Tensor] = []
 
         def forward(batch: Batch, teacher_forcing: float) -> Tensor:
-            features, penalty = self.model.forward_with_penalty(batch, teacher_forcing)
-            penalties.append(penalty)
+            features, looks = self.model.forward_with_looks(batch, teacher_forcing)
+            if doubly_stochastic is not None:
+                penalty = doubly_stochastic_penalty(looks.weights, looks.steps, looks.positions, looks.grid)
+                penalties.append(doubly_stochastic * penalty)
+            if coverage is not None:
+                penalties.append(coverage * coverage_loss(looks.weights, looks.steps))
             return features
 
         objective, cross_entropy = self._losses(batch, r_drop, {**how, "forward": forward})
-        return objective + doubly_stochastic * penalties[0], cross_entropy
+        return objective + torch.stack(penalties).sum(), cross_entropy
 
     def _losses(self, batch: Batch, r_drop: float | None, how: dict[str, Any]) -> tuple[Tensor, Tensor]:
         if r_drop is not None:

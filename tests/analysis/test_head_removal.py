@@ -54,10 +54,11 @@ def test_the_model_is_left_as_it_was() -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in translator.model.modules())
 
 
-@pytest.mark.parametrize("hops", [1, 2])
-def test_attention_with_one_head_is_removed_whole(hops: int) -> None:
-    """Also of an image, and of each hop."""
-    translator = translator_of("conv", {**GRU, "attention": {"kind": "additive", "hops": hops}})
+@pytest.mark.parametrize(("hops", "coverage"), [(1, False), (2, False), (1, True)])
+def test_attention_with_one_head_is_removed_whole(hops: int, coverage: bool) -> None:
+    """Also of an image, of each hop, and with coverage."""
+    attention = {"kind": "additive", "hops": hops, "coverage": coverage}
+    translator = translator_of("conv", {**GRU, "attention": attention})
     pair = Example("", "red green", 0, "here:1", image=pixels(["red", "blue"]))
     rises = losses_without(translator, [pair])
     assert list(rises) == [("cross", hop + 1, 1) for hop in range(hops)]

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from models.zoo import ENCODER_KINDS, IMAGE, IMAGE_KINDS, Specimen, batch, models_with
+from models.zoo import ENCODER_KINDS, IMAGE, IMAGE_KINDS, Specimen, batch, built, models_with
 from torch import Tensor
 
 import seqcli
 from seqcli.export.graphs import Graph, write_graphs
+from seqcli.recipe.model import Model
 from seqcli.search.beam import beam_search
 from seqcli.symbols import BOS, EOS, PAD
 from seqcli.types import Batch, State
@@ -115,6 +116,20 @@ def test_a_question_starts_a_transformer_at_its_first_symbol_alone(tmp_path: Pat
     assert found
     check(found[0], tmp_path)
     assert "memory.start" in {one.name for one in opened(tmp_path / "step.onnx").get_inputs()}
+
+
+@pytest.mark.parametrize("order", ["luong", "bahdanau"])
+def test_what_is_covered_goes_from_step_to_step(order: str, tmp_path: Path) -> None:
+    """In a pointer-generator, whose paper has it."""
+    side = {"kind": "lstm", "hidden_size": 16, "embedding_size": 12}
+    decoder = {**side, "order": order, "attention": {"kind": "additive", "coverage": True}}
+    section = Model.model_validate({"encoder": side, "decoder": decoder, "copying": True})
+    torch.manual_seed(0)
+    model = built(section).eval()
+    torch.nn.init.constant_(model.decoder.attention.covered.weight, -3.0)
+    check(Specimen(section, model), tmp_path)
+    renewed = {one.name: one.shape for one in opened(tmp_path / "step.onnx").get_outputs()}
+    assert renewed["next.cache.covered"] == ["batch", "source"]
 
 
 def test_the_description_is_that_of_the_graphs(copy_run: Path, tmp_path: Path) -> None:

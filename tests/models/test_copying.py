@@ -18,6 +18,7 @@ from seqcli.build.model import build_model
 from seqcli.models.copying import PointerGenerator
 from seqcli.models.ensemble import Ensemble, joint_batch
 from seqcli.models.seq2seq import over_memory
+from seqcli.nn.doubly_stochastic import doubly_stochastic_penalty
 from seqcli.nn.pointer import mixture
 from seqcli.nn.trace import collect_attention, trace_attention
 from seqcli.recipe.model import Model
@@ -38,6 +39,7 @@ DECODERS: dict[str, dict[str, Any]] = {
         "attention": {"kind": "multiplicative", "gate": True, "hops": 3},
     },
     "input feeding": {**GRU, "input_feeding": True, "attention": {"kind": "content", "hops": 2}},
+    "coverage": {**GRU, "order": "bahdanau", "attention": {"kind": "additive", "coverage": True}},
     "transformer": STACK,
 }
 LENGTHS = ([7, 5, 2], [6, 3, 6])
@@ -245,7 +247,8 @@ def test_doubly_stochastic_attention_goes_with_it(decoder: str) -> None:
     plain, _ = losses(Team().replica(model), given, PLAIN)
     objective, reported = losses(Team().replica(model), given, replace(PLAIN, doubly_stochastic=0.7))
     with torch.no_grad():
-        _, penalty = model.forward_with_penalty(given)
+        _, looks = model.forward_with_looks(given)
+        penalty = doubly_stochastic_penalty(looks.weights, looks.steps, looks.positions)
     torch.testing.assert_close(objective, plain + 0.7 * penalty)
     torch.testing.assert_close(reported, plain.detach())
 

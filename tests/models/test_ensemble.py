@@ -13,6 +13,7 @@ from models.zoo import ENCODER_KINDS, Specimen, batch, built, pairs, rows
 from torch import Tensor
 
 from seqcli.models.ensemble import Ensemble, JointBatch, joint_batch
+from seqcli.recipe.model import Model
 from seqcli.search.beam import beam_search
 from seqcli.symbols import BOS, EOS
 from seqcli.types import Batch, Hypotheses, State
@@ -107,6 +108,32 @@ def test_the_score_of_a_search_is_the_ensembles_own() -> None:
         found = beam_search(ensemble.step, ensemble.start(joint_batch(READ)), LIMITS, beam_size=3)
         assert (found.lengths > 0).all()
         assert (found.log_probs - teacher_forced(ensemble, found)).abs().max() <= 1e-5, three
+
+
+def test_what_each_hypothesis_has_covered_goes_where_it_goes() -> None:
+    """In a search that changes the places of hypotheses and drops sentences, with each member's own coverage, which here decides a lot."""
+    side = {
+        "kind": "lstm",
+        "hidden_size": 16,
+        "embedding_size": 12,
+        "attention": {"kind": "additive", "coverage": True},
+    }
+    models = []
+    for seed, keys in enumerate(({}, {"input_feeding": True}, {"order": "bahdanau"})):
+        section = Model.model_validate(
+            {"encoder": {"kind": "gru", "hidden_size": 16}, "decoder": {**side, **keys}, "copying": seed == 1}
+        )
+        torch.manual_seed(seed)
+        model = built(section).eval()
+        for parameter in model.parameters():
+            parameter.mul_(2.0)
+        model.decoder.attention.covered.weight.fill_(-3.0)
+        models.append(model)
+    ensemble = Ensemble(models)
+    found = beam_search(ensemble.step, ensemble.start(joint_batch(READ)), LIMITS, beam_size=3)
+    assert (found.log_probs - teacher_forced(ensemble, found)).abs().max() <= 1e-4
+    state = ensemble.start(joint_batch(READ))
+    assert {name for name in state.cache if name.endswith("covered")} == {"0.covered", "1.covered", "2.covered"}
 
 
 def test_all_at_once_is_the_mean_of_the_members() -> None:

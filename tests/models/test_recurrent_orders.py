@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seqcli.build.model import build_model
 from seqcli.models.recurrent import AttentiveDecoder, PlainDecoder, RecurrentDecoder
 from seqcli.models.seq2seq import Seq2Seq
+from seqcli.nn.coverage import CoverageAttention
 from seqcli.recipe.model import Model
 from seqcli.types import Memory
 
@@ -49,7 +50,7 @@ def luong(
     decoder: AttentiveDecoder, cell: Cell, symbols: Tensor, state: dict[str, Tensor], states: Tensor, summary: Tensor
 ) -> list[Tensor]:
     """h_t = cell(e_t, h_{t-1}); c_t = attend(h_t); f_t = tanh(W[h_t; c_t])."""
-    features = []
+    features, attend = [], attention_of(decoder)
     for symbol in symbols:
         state = cell(symbol, state)
         context = attend(state["hidden"], states)
@@ -61,7 +62,7 @@ def input_feeding(
     decoder: AttentiveDecoder, cell: Cell, symbols: Tensor, state: dict[str, Tensor], states: Tensor, summary: Tensor
 ) -> list[Tensor]:
     """h_t = cell([e_t; f_{t-1}], h_{t-1}), f_0 = 0; the rest as Luong."""
-    features = [torch.zeros(HIDDEN)]
+    features, attend = [torch.zeros(HIDDEN)], attention_of(decoder)
     for symbol in symbols:
         state = cell(torch.cat((symbol, features[-1])), state)
         context = attend(state["hidden"], states)
@@ -73,7 +74,7 @@ def bahdanau(
     decoder: AttentiveDecoder, cell: Cell, symbols: Tensor, state: dict[str, Tensor], states: Tensor, summary: Tensor
 ) -> list[Tensor]:
     """c_t = attend(h_{t-1}); h_t = cell([e_t; c_t], h_{t-1}); f_t = tanh(W[h_t; c_t; e_t])."""
-    features = []
+    features, attend = [], attention_of(decoder)
     for symbol in symbols:
         context = attend(state["hidden"], states)
         state = cell(torch.cat((symbol, context)), state)
@@ -81,17 +82,45 @@ def bahdanau(
     return features
 
 
-def attend(query: Tensor, states: Tensor) -> Tensor:
-    """With the plain dot score, over one sentence's states (S,D)."""
+def attention_of(decoder: AttentiveDecoder) -> Callable[[Tensor, Tensor], Tensor]:
+    """What a query finds in one sentence's states (S,D), asked step after step."""
+    return Covering(decoder.attention) if isinstance(decoder.attention, CoverageAttention) else with_dot
+
+
+def with_dot(query: Tensor, states: Tensor) -> Tensor:
+    """With the plain dot score."""
     return torch.softmax(states @ query, dim=0) @ states
 
 
+class Covering:
+    """e_s = v·tanh(W q + U k_s + b + w_c c_s), c_s the sum of all weights before (See et al. 2017, eq. 11 and 10), place by place."""
+
+    def __init__(self, attention: CoverageAttention) -> None:
+        self.attention = attention
+        self.covered: list[float] = []
+
+    def __call__(self, query: Tensor, states: Tensor) -> Tensor:
+        score, scores = self.attention.score, []
+        self.covered = self.covered or [0.0] * len(states)
+        for state, before in zip(states, self.covered, strict=True):
+            of_query, of_key = score.query.weight @ query, score.key.weight @ state + score.key.bias
+            mixed = torch.tanh(of_query + of_key + self.attention.covered.weight[:, 0] * before)
+            scores.append(float(score.vector.weight[0] @ mixed))
+        weights = torch.tensor(scores).softmax(dim=0)
+        self.covered = [before + float(weight) for before, weight in zip(self.covered, weights, strict=True)]
+        return sum((weight * state for weight, state in zip(weights, states, strict=True)), torch.zeros_like(states[0]))
+
+
+COVERAGE = {"kind": "additive", "hidden_size": 9, "coverage": True}
 ORDERS: dict[str, tuple[dict[str, Any], Formula]] = {
     "plain": ({"attention": {"kind": "none"}}, plain),
     "cho": ({"attention": {"kind": "none", "feed_summary": True}}, cho),
     "luong": ({"attention": {"kind": "dot"}}, luong),
     "input_feeding": ({"attention": {"kind": "dot"}, "input_feeding": True}, input_feeding),
     "bahdanau": ({"attention": {"kind": "dot"}, "order": "bahdanau"}, bahdanau),
+    "luong with coverage": ({"attention": COVERAGE}, luong),
+    "input_feeding with coverage": ({"attention": COVERAGE, "input_feeding": True}, input_feeding),
+    "bahdanau with coverage": ({"attention": COVERAGE, "order": "bahdanau"}, bahdanau),
 }
 
 

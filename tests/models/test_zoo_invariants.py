@@ -88,7 +88,7 @@ def test_each_part_of_an_encoder_meets_each_other() -> None:
 
 def test_what_every_attention_has_is_met_in_every_score_and_order() -> None:
     assert TURNS[0] == {}
-    assert {key for turn in TURNS for key in turn} == set(sections.AttentionSection.model_fields)
+    assert {key for turn in TURNS for key in turn} == {*sections.AttentionSection.model_fields, "coverage"}
     met: dict[tuple[str, str, bool], set[tuple[bool, int]]] = {}
     for section in pairs():
         decoder = section.decoder
@@ -97,6 +97,17 @@ def test_what_every_attention_has_is_met_in_every_score_and_order() -> None:
             met.setdefault(way, set()).add((decoder.attention.gate, decoder.attention.hops))
     assert len(met) >= 5 * 3
     assert {len(turns) for turns in met.values()} == {4}
+
+
+def test_coverage_is_met_in_every_cell_and_order() -> None:
+    met: dict[tuple[str, str, bool], set[bool]] = {}
+    for section in pairs():
+        decoder = section.decoder
+        if isinstance(decoder, sections.RecurrentDecoder) and isinstance(decoder.attention, sections.AdditiveAttention):
+            way = (decoder.kind, decoder.order, decoder.input_feeding)
+            met.setdefault(way, set()).add(decoder.attention.coverage)
+    assert len(met) == 3 * 3
+    assert all(coverage == {False, True} for coverage in met.values())
 
 
 @every_encoder_kind

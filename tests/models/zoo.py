@@ -42,8 +42,17 @@ SIZES: Keys = {
 }
 IMAGE = (3, 8, 12)
 """The shape of every image: pixels (C,h,w), and as well a grid of features (rows,columns,D). A model that reads text alone looks at none."""
-# what every attention has goes with all the rest, so the models take turns: each way to attend gets each of these in some model
-TURNS: list[Keys] = [{}, {"gate": True}, {}, {"hops": 2}, {}, {"gate": True, "hops": 2}, {}]
+# what every attention has goes with all the rest, so the models take turns: each way to attend gets each of these in some model; coverage, which
+# an additive score alone has, goes with one hop
+TURNS: list[Keys] = [
+    {},
+    {"gate": True, "coverage": True},
+    {},
+    {"hops": 2},
+    {"coverage": True},
+    {"gate": True, "hops": 2},
+    {"coverage": True},
+]
 STEMS: list[list[int]] = [[], [6]]
 """What may stand below patches; they take turns too, as do a stage's norms."""
 VOCABULARY = 20
@@ -67,7 +76,7 @@ def variants(section: type[Section], sizes: Keys) -> Iterator[Keys]:
     takes turns."""
     choices, stems, norms = [], cycle(STEMS), cycle(["batch", "layer", "batch"])
     for name, about in section.model_fields.items():
-        if name in sections.AttentionSection.model_fields or name == "normalize":
+        if name in sections.AttentionSection.model_fields or name in ("coverage", "normalize"):
             continue
         values = _values(about.annotation) or ([sizes[name]] if name in sizes else [])
         if values:
@@ -174,9 +183,15 @@ def decoders() -> list[Keys]:
     found = [decoder for decoder in kinds(sections.Decoder) if any(_fit(encoder, decoder) for encoder in encoders())]
     turns = cycle(TURNS)
     return [
-        {**decoder, "attention": {**decoder["attention"], **next(turns)}} if _attends(decoder) else decoder
+        {**decoder, "attention": _with_turn(decoder["attention"], next(turns))} if _attends(decoder) else decoder
         for decoder in found
     ]
+
+
+def _with_turn(attention: Keys, turn: Keys) -> Keys:
+    """An attention with those keys of its turn that it has."""
+    additive = _kind(attention) == "additive"
+    return {**attention, **{key: value for key, value in turn.items() if additive or key != "coverage"}}
 
 
 def _attends(decoder: Keys) -> bool:

@@ -1,7 +1,9 @@
-"""What doubly stochastic attention adds to what is minimised: from traced weights, through whole models, and over a short run."""
+"""What doubly stochastic attention, and the coverage loss, add to what is minimised: from traced weights, through whole models, and over a
+short run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +11,15 @@ import numpy as np
 import pytest
 import torch
 from models.zoo import VOCABULARY, alone, batch, padded, rows
-from torch import nn
+from torch import Tensor, nn
 from training.miniature import FOR_EVER, PLAIN, Run, load, no_validation, plan
 from training.miniature import LENGTHS as LENGTHS_OF_ALL
 
 from seqcli.build.model import build_model
 from seqcli.build.training import build_objective
-from seqcli.models.seq2seq import Seq2Seq, over_memory
+from seqcli.models.seq2seq import Looks, Seq2Seq, over_memory
+from seqcli.nn.coverage import coverage_loss
+from seqcli.nn.doubly_stochastic import doubly_stochastic_penalty
 from seqcli.nn.trace import trace_attention
 from seqcli.recipe.model import Initialization, Model
 from seqcli.recipe.training import Training
@@ -34,9 +38,11 @@ DECODERS: dict[str, dict[str, Any]] = {
         "attention": {"kind": "multiplicative", "gate": True, "hops": 3},
     },
     "input feeding": {**GRU, "input_feeding": True, "attention": {"kind": "content", "hops": 2}},
+    "coverage": {**GRU, "attention": {"kind": "additive", "coverage": True}},
     "transformer": STACK,
 }
 LENGTHS = ([7, 5, 2], [6, 3, 6])
+Penalty = Callable[[Looks], Tensor]
 every_decoder = pytest.mark.parametrize("decoder", DECODERS)
 
 
@@ -51,9 +57,22 @@ def model_of(decoder: str, dropout: float = 0.0) -> Seq2Seq:
     return build_model(section_of(decoder, dropout), VOCABULARY, VOCABULARY).double()
 
 
+def doubly_stochastic(looks: Looks) -> Tensor:
+    return doubly_stochastic_penalty(looks.weights, looks.steps, looks.positions, looks.grid)
+
+
+def looked_at_again(looks: Looks) -> Tensor:
+    return coverage_loss(looks.weights, looks.steps)
+
+
+both_penalties = pytest.mark.parametrize("penalty", [doubly_stochastic, looked_at_again])
+
+
 @torch.no_grad()
-def penalty_of(model: Seq2Seq, given: Batch, teacher_forcing: float = 1.0) -> float:
-    return float(model.forward_with_penalty(given, teacher_forcing)[1])
+def penalty_of(
+    model: Seq2Seq, given: Batch, teacher_forcing: float = 1.0, penalty: Penalty = doubly_stochastic
+) -> float:
+    return float(penalty(model.forward_with_looks(given, teacher_forcing)[1]))
 
 
 def from_traced_weights(model: Seq2Seq, given: Batch, cells: int | None = None) -> float:
@@ -85,11 +104,42 @@ def test_it_is_added_to_what_is_minimised_and_not_to_what_is_reported(decoder: s
     torch.testing.assert_close(reported, plain.detach())
 
 
+@torch.no_grad()
+def looked_at_again_by_traced_weights(model: Seq2Seq, given: Batch) -> float:
+    """Σ_t Σ_s min(a_t,s, Σ_{t'<t} a_t',s), sentence by sentence, over its own steps and positions."""
+    total = 0.0
+    for row, (source, target) in enumerate(zip(*LENGTHS, strict=True)):
+        with trace_attention(model) as maps:
+            model(alone(given, row, source))
+        looks = torch.cat(over_memory(maps), dim=1)[0].mean(dim=0)[:target].tolist()
+        for place in range(source):
+            column = [look[place] for look in looks]
+            total += sum(min(weight, sum(column[:step])) for step, weight in enumerate(column))
+    return total
+
+
 @every_decoder
-def test_its_gradient_is_the_slope(decoder: str) -> None:
+def test_the_coverage_loss_is_added_too(decoder: str) -> None:
+    model, given = model_of(decoder), batch(*LENGTHS)
+    again, once = looked_at_again_by_traced_weights(model, given), from_traced_weights(model, given)
+    assert again > 1
+    plain, _ = losses(Team().replica(model), given, PLAIN)
+    objective, reported = losses(Team().replica(model), given, replace(PLAIN, coverage_loss=0.3))
+    torch.testing.assert_close(objective, plain + 0.3 * again)
+    torch.testing.assert_close(reported, plain.detach())
+    # beside the other penalty, and of two passes
+    every = replace(PLAIN, r_drop=2.0, doubly_stochastic=0.7, coverage_loss=0.3)
+    objective, reported = losses(Team().replica(model), given, every)
+    torch.testing.assert_close(objective, 2 * (plain + 0.3 * again + 0.7 * once))
+    torch.testing.assert_close(reported, plain.detach())
+
+
+@both_penalties
+@every_decoder
+def test_its_gradient_is_the_slope(decoder: str, penalty: Penalty) -> None:
     """Along a random direction in the space of all weights."""
     model, given = model_of(decoder), batch(*LENGTHS)
-    model.forward_with_penalty(given)[1].backward()
+    penalty(model.forward_with_looks(given)[1]).backward()
     directions = [torch.randn_like(parameter) for parameter in model.parameters()]
     pairs = list(zip(model.parameters(), directions, strict=True))
     slope = sum(
@@ -100,18 +150,19 @@ def test_its_gradient_is_the_slope(decoder: str) -> None:
         for step in (1e-5, -2e-5):
             for parameter, direction in pairs:
                 parameter += step * direction
-            sides.append(penalty_of(model, given))
+            sides.append(penalty_of(model, given, penalty=penalty))
     assert abs(slope) > 1e-3
     assert (sides[0] - sides[1]) / 2e-5 == pytest.approx(slope, rel=1e-5)
 
 
+@both_penalties
 @every_decoder
-def test_padding_and_batch_mates_change_nothing(decoder: str) -> None:
+def test_padding_and_batch_mates_change_nothing(decoder: str, penalty: Penalty) -> None:
     model, given = model_of(decoder), batch(*LENGTHS)
-    expected = penalty_of(model, given)
-    assert penalty_of(model, padded(given, source=4, target=3)) == pytest.approx(expected)
-    assert penalty_of(model, rows(given, [2, 0, 1])) == pytest.approx(expected)
-    singles = [penalty_of(model, alone(given, row, length)) for row, length in enumerate(LENGTHS[0])]
+    expected = penalty_of(model, given, penalty=penalty)
+    assert penalty_of(model, padded(given, source=4, target=3), penalty=penalty) == pytest.approx(expected)
+    assert penalty_of(model, rows(given, [2, 0, 1]), penalty=penalty) == pytest.approx(expected)
+    singles = [penalty_of(model, alone(given, row, length), penalty=penalty) for row, length in enumerate(LENGTHS[0])]
     assert sum(singles) == pytest.approx(expected)
 
 
@@ -192,21 +243,36 @@ def test_training_lowers_it(decoder: str) -> None:
     assert ends[1] < 0.2 * ends[0]
 
 
+def test_training_lowers_the_coverage_loss() -> None:
+    """The same run without and with."""
+    given, ends = load(range(10)), []
+    section = section_of("coverage").model_copy(update={"initialization": Initialization(scale=2.0)})
+    for strength in (None, 2.0):
+        run = Run(section, seed=1)
+        objective = replace(PLAIN, coverage_loss=strength)
+        run.train(replace(FOR_EVER, steps=40), no_validation(), objective, learning_rate=0.05)
+        ends.append(penalty_of(run.model, given, penalty=looked_at_again))
+    assert 0 < ends[1] < 0.7 * ends[0]
+
+
+@both_penalties
 @every_decoder
-def test_in_16_bits_it_is_about_the_same(decoder: str) -> None:
+def test_in_16_bits_it_is_about_the_same(decoder: str, penalty: Penalty) -> None:
     torch.manual_seed(1)
     model, given = build_model(section_of(decoder), VOCABULARY, VOCABULARY), batch(*LENGTHS)
     with computing_in("bf16", torch.device("cpu")):
-        _, penalty = model.forward_with_penalty(given)
-    assert penalty.dtype == torch.float32
-    penalty.backward()
-    assert float(penalty.detach()) == pytest.approx(penalty_of(model, given), rel=0.02)
+        found = penalty(model.forward_with_looks(given)[1])
+    assert found.dtype == torch.float32
+    found.backward()
+    assert float(found.detach()) == pytest.approx(penalty_of(model, given, penalty=penalty), rel=0.02)
     assert all(bool(one.grad.isfinite().all()) for one in model.parameters() if one.grad is not None)
 
 
 def test_the_recipes_key_reaches_the_objective() -> None:
     assert build_objective(Training(steps=1, doubly_stochastic=0.5)).doubly_stochastic == 0.5
     assert build_objective(Training(steps=1)).doubly_stochastic is None
+    assert build_objective(Training(steps=1, coverage_loss=0.5)).coverage_loss == 0.5
+    assert build_objective(Training(steps=1)).coverage_loss is None
 
 
 def test_the_order_of_many_hops_is_theirs() -> None:
