@@ -334,7 +334,9 @@ def test_the_scan_recipes_pattern_fits_every_real_line(shared_data: Path) -> Non
     assert all(match is not None and match["source"] and match["target"].startswith("I_") for match in found)
 
 
-@pytest.mark.parametrize(("name", "keys"), [("lstm", 4), ("gru", 4), ("attention", 4), ("transformer", 4), ("tiny", 2), ("speedrun", 2)])
+@pytest.mark.parametrize(
+    ("name", "keys"), [("lstm", 4), ("gru", 4), ("attention", 4), ("transformer", 4), ("tiny", 2), ("speedrun", 2)]
+)
 def test_the_command_for_local_files_in_the_header_is_right(name: str, keys: int) -> None:
     text = shipped_recipes()[f"multi30k/{name}"].read_text(encoding="utf-8")
     command = re.search(r"#   (seqcli train(?:.*\\\n)+.*)", text)
