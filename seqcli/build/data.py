@@ -110,7 +110,9 @@ def _refuse_new_tasks(section: recipe.Data, tokenizer: Tokenizer, folder: Path) 
     """DataError for a task whose tag would be the unknown symbol, since the run whose symbols these are has not learnt it."""
     for task in tagging(section).tasks:
         if UNK in tokenizer.encode("", [task_tag(task)]):
-            raise DataError(f"data.tasks.{task}: {folder} has learnt no task of this name, so there is no symbol for it")
+            raise DataError(
+                f"data.tasks.{task}: {folder} has learnt no task of this name, so there is no symbol for it"
+            )
 
 
 def encode_split(

@@ -83,11 +83,13 @@ class Tagging:
         is not, or for none where there are some."""
         if task is None and not self.tasks:
             return self.separator
-        if task in self.tasks:
+        if task is not None and task in self.tasks:
             return self.tasks[task]
         there = f"there are {', '.join(self.tasks)}" if self.tasks else "this run has no tasks"
         if task is None:
-            raise DataError(f"{origin}: it is not said which task this is (--task, or the field task of a line of JSON); {there}")
+            raise DataError(
+                f"{origin}: it is not said which task this is (--task, or the field task of a line of JSON); {there}"
+            )
         raise DataError(f"{origin}: there is no task {task!r}; {there}")
 
     def check(self, task: str | None) -> None:

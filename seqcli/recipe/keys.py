@@ -13,7 +13,6 @@ from seqcli.recipe.schema import Recipe
 from seqcli.recipe.section import Section
 from seqcli.recipe.tree import KeyPath
 
-
 ANY_NAME = "NAME"
 """What stands in a path for a name that the user chooses, as of a task."""
 
@@ -42,7 +41,9 @@ def _spots(path: KeyPath, section: type[Section]) -> Iterator[Spot]:
 
 def is_at(spot: Spot, path: KeyPath) -> bool:
     """Whether a path as a user writes it is that of the spot."""
-    return len(spot.path) == len(path) and all(own in (ANY_NAME, other) for own, other in zip(spot.path, path, strict=True))
+    return len(spot.path) == len(path) and all(
+        own in (ANY_NAME, other) for own, other in zip(spot.path, path, strict=True)
+    )
 
 
 def kinds(section: type[Section]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from seqcli.symbols import Example
 
 pytest.importorskip("starlette", reason="the extra serve is not installed")
 
+from seqcli.data.tasks import Tagging  # noqa: E402
 from seqcli.serving.engine import Found  # noqa: E402
 from seqcli.serving.fields import translate_fields  # noqa: E402
 from seqcli.serving.limits import Limits  # noqa: E402
@@ -30,7 +31,7 @@ class Silent:
     """An engine that is never asked."""
 
     name = about = ""
-    features_separator: str | None = ";"
+    tagging = Tagging(";")
 
     def __init__(self, *, texts: bool, images: bool) -> None:
         self.reads_texts, self.reads_images = texts, images
