@@ -304,7 +304,7 @@ def test_a_missing_file_names_shipped_recipes(write) -> None:
 def test_shipped_recipes_are_right_and_found_by_name(write) -> None:
     write("")
     names = list(shipped_recipes())
-    assert len(names) == 32
+    assert len(names) == 33
     for name in names:
         assert load_recipe(name) == load_recipe(str(shipped_recipes()[name]))
 
