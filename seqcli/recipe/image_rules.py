@@ -60,8 +60,9 @@ def _reads_what_is_there(recipe: Recipe) -> Broken:
 
 
 def _source_columns(recipe: Recipe) -> Broken:
-    for path, data in data_sets(recipe.data).items():
-        yield from _source_columns_of(recipe.source, path, data)
+    parts = data_sets(recipe.data).items()
+    # what is wrong with the source is told once, of however many tasks
+    yield from dict.fromkeys(told for path, data in parts for told in _source_columns_of(recipe.source, path, data))
 
 
 def _source_columns_of(source: Source, path: tuple[str, ...], data: DataSet) -> Broken:

@@ -55,7 +55,7 @@ def test_other_splits_are_those_of_all_tasks_that_have_them(three: list[str]) ->
         sizes[split] = Counter(example.group for example in corpus.read())
     assert sizes["train"] == {"up": 40, "tagged": 8, "made": 20}
     # builtin data has 100 at least of each, as far as there are so many strings
-    assert sizes["validation"]["up"] == 1 and sizes["validation"]["tagged"] == 1
+    assert (sizes["validation"]["up"], sizes["validation"]["tagged"]) == (1, 1)
     assert set(sizes["test"]) == {"tagged", "made"}
     alone = recipe_of(*three, "data={kind: tasks, tasks: {a: {kind: text, train: {source: x, target: y}}}}").data
     assert open_split(alone, "test") is None
