@@ -40,17 +40,18 @@ from seqcli.analysis.heads import Head, measured_heads
 from seqcli.analysis.same_length import batch_of_one_length
 from seqcli.analysis.unknown_words import without_unknown
 from seqcli.build.data import (
-    has_features,
     image_reader,
     image_shape,
     longest_source,
     longest_target,
     named_split,
     open_split,
+    tagging,
 )
 from seqcli.build.model import build_model
 from seqcli.build.shortlist import load_shortlist
 from seqcli.data.corpus import Corpus, Split
+from seqcli.data.tasks import Tagging
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.attention import AttentionMaps, attention_maps
@@ -101,10 +102,10 @@ class Translates:
         tokenizers = (translator.source_tokenizer, translator.target_tokenizer)
         return load_shortlist(self.folder, self.recipe, section, *tokenizers)
 
-    @property
-    def features_separator(self) -> str | None:
-        """What stands between two feature tags; None if the run's sources have no tags."""
-        return self.recipe.data.features_separator if has_features(self.recipe.data) else None
+    @cached_property
+    def tagging(self) -> Tagging:
+        """Which tags stand before the run's sources: of features, and of tasks."""
+        return tagging(self.recipe.data)
 
     @property
     def reads_images(self) -> bool:
@@ -117,17 +118,28 @@ class Translates:
         return self.recipe.source.tokenizer is not None
 
     def translate(
-        self, texts: Sequence[str] = (), *, images: Sequence[Image] = (), beam_size: int | None = None
+        self,
+        texts: Sequence[str] = (),
+        *,
+        images: Sequence[Image] = (),
+        task: str | None = None,
+        beam_size: int | None = None,
     ) -> list[str]:
         """The best hypothesis for each source (see `examples`); a blank text gives an empty one."""
-        examples = self.examples(texts, images=images)
+        examples = self.examples(texts, images=images, task=task)
         return [found[0].text if found else "" for found in self.hypotheses(examples, self.settings(beam_size))]
 
     def examples(
-        self, texts: Sequence[str] = (), targets: Sequence[str] | None = None, *, images: Sequence[Image] = ()
+        self,
+        texts: Sequence[str] = (),
+        targets: Sequence[str] | None = None,
+        *,
+        images: Sequence[Image] = (),
+        task: str | None = None,
     ) -> list[Example]:
         """The sources as this run reads them: texts; images, each a path, a file's bytes or pixels `uint8 (C,h,w)`; or one of both for each
-        example. Where the run has feature tags, a text is the source, a tab, and the tags. Raises `DataError` where that is not what is given.
+        example. Where the run has feature tags, a text is the source, a tab, and the tags; where it has learnt several tasks, `task` says which
+        one they are of. Raises `DataError` where that is not what is given.
         """
         if isinstance(images, (str, bytes)):
             raise DataError("images is a list of images; put a single one into a list")
@@ -145,7 +157,7 @@ class Translates:
             target = None if targets is None else targets[row]
             text = texts[row] if self.reads_texts else ""
             origin = f"{'text' if self.reads_texts else 'image'} {row + 1}"
-            example = as_example(text, row, origin, self.features_separator, target)
+            example = self.tagging.example(text, row, origin, task=task, target=target)
             found.append(replace(example, image=images[row]) if self.reads_images else example)
         return found
 
@@ -178,6 +190,7 @@ class Run(Translates):
         targets: Sequence[str] = (),
         *,
         images: Sequence[Image] = (),
+        task: str | None = None,
         length_penalty: float | None = None,
         ended: bool = True,
     ) -> list[PairScore | None]:
@@ -186,7 +199,9 @@ class Run(Translates):
         settings = self.settings()
         if length_penalty is not None:
             settings = replace(settings, length_penalty=length_penalty)
-        return score_pairs(self.translator, self.examples(texts, targets, images=images), settings, ended=ended)
+        return score_pairs(
+            self.translator, self.examples(texts, targets, images=images, task=task), settings, ended=ended
+        )
 
     def corpus(self, split: Split) -> Corpus:
         """A split of the recipe's data. RecipeError where the recipe names none."""
@@ -296,10 +311,11 @@ class Run(Translates):
         targets: Sequence[str] | None = None,
         *,
         images: Sequence[Image] = (),
+        task: str | None = None,
         beam_size: int | None = None,
     ) -> list[AttentionMaps]:
         """What the model looks at while it writes its own translation of each source (see `examples`), or the given target."""
-        examples = self.examples(texts, targets, images=images)
+        examples = self.examples(texts, targets, images=images, task=task)
         return attention_maps(self.translator, examples, self.settings(beam_size))
 
     def explain(
@@ -308,6 +324,7 @@ class Run(Translates):
         targets: Sequence[str] | None = None,
         *,
         images: Sequence[Image] = (),
+        task: str | None = None,
         beam_size: int | None = None,
         alternatives: int = 5,
     ) -> list[Explanation]:
@@ -315,7 +332,8 @@ class Run(Translates):
         each symbol, the `alternatives` most probable ones, what was looked at, and the beam. `SeqcliError` for an ensemble."""
         if len(self.translator.members) > 1:
             raise SeqcliError("what an ensemble writes is explained by no single model; explain one of its runs")
-        examples, settings = self.examples(texts, targets, images=images), self.settings(beam_size)
+        examples = self.examples(texts, targets, images=images, task=task)
+        settings = self.settings(beam_size)
         return [explain(self.translator, example, settings, alternatives=alternatives) for example in examples]
 
     def attention_of(
@@ -443,13 +461,18 @@ def _refuse_mixed(run: Run, other: Run) -> None:
     for name, ours, theirs in (
         ("texts", run.reads_texts, other.reads_texts),
         ("images", run.reads_images, other.reads_images),
-        ("feature tags", run.features_separator is not None, other.features_separator is not None),
+        ("feature tags", run.tagging.has_features, other.tagging.has_features),
     ):
         if ours != theirs:
             reads, not_reads = (run, other) if ours else (other, run)
             raise RecipeError(
                 f"{reads.folder} reads {name}, and {not_reads.folder} does not: an ensemble has one kind of source"
             )
+    if run.tagging.tasks.keys() != other.tagging.tasks.keys():
+        tasks = [", ".join(one.tagging.tasks) or "none" for one in (run, other)]
+        raise RecipeError(
+            f"{other.folder} has other tasks than {run.folder} ({tasks[1]} and {tasks[0]}): the members of an ensemble need the same"
+        )
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -564,16 +587,3 @@ def held_out(data: Data) -> Corpus:
     corpus = open_split(data, "validation") or open_split(data, "train")
     assert corpus is not None
     return corpus
-
-
-def as_example(text: str, row: int, origin: str, separator: str | None, target: str | None = None) -> Example:
-    """A text as an example; with a `separator` of tags, what follows the first tab are tags."""
-    if separator is None:
-        return Example(text, target, row, origin)
-    source, _, tags = text.partition("\t")
-    return Example(source, target, row, origin, split_tags(tags, separator))
-
-
-def split_tags(text: str, separator: str) -> tuple[str, ...]:
-    """The tags in a text, white space around them taken off."""
-    return tuple(tag for tag in map(str.strip, text.split(separator)) if tag)

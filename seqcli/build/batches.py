@@ -13,8 +13,10 @@ from seqcli.build.model import grid_shape
 from seqcli.build.training import build_objective
 from seqcli.data.augmentation import Augmentation
 from seqcli.data.batching import Lengths, Rows, plan_batches, plan_by_image
+from seqcli.data.tasks import repeated, repetitions
 from seqcli.errors import DataError
 from seqcli.models.seq2seq import Seq2Seq
+from seqcli.recipe.data import TasksData
 from seqcli.recipe.model import image_encoder
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.sides import Pixels
@@ -74,11 +76,29 @@ def _plan(recipe: Recipe, data: PreparedData, epoch: int, size: int) -> list[Row
     lengths = data.train.source_lengths + np.int32(image_cells(recipe)), data.train.target_lengths
     images = data.train.image_numbers
     curriculum = recipe.training.curriculum
-    if curriculum is None or epoch >= curriculum.epochs:
+    introductory = curriculum is not None and epoch < curriculum.epochs
+    times = task_repetitions(recipe, data)
+    if not introductory and not times:
         return _plan_rows(recipe, *lengths, images, epoch, size)
-    first = _rows_of(data, curriculum)
-    plan = _plan_rows(recipe, lengths[0][first], lengths[1][first], images[first], epoch, size)
-    return [first[batch] for batch in plan]
+    seen = _rows_of(data, curriculum) if curriculum is not None and introductory else np.arange(len(data.train))
+    if times:
+        there, of_rows = data.train.groups
+        seen = repeated(seen, of_rows, [times[task] for task in there], seed=recipe.seed, epoch=epoch)
+    plan = _plan_rows(recipe, lengths[0][seen], lengths[1][seen], images[seen], epoch, size)
+    return [seen[batch] for batch in plan]
+
+
+def task_repetitions(recipe: Recipe, data: PreparedData) -> dict[str, float]:
+    """How often each training example of a task is seen in an epoch; empty where there are no tasks, or all as often as they are there."""
+    if not isinstance(recipe.data, TasksData) or recipe.data.temperature == 1:
+        return {}
+    return repetitions(task_sizes(data), recipe.data.temperature)
+
+
+def task_sizes(data: PreparedData) -> dict[str, int]:
+    """How many training examples each group has; where there are tasks, these are the groups."""
+    there, of_rows = data.train.groups
+    return dict(zip(there, np.bincount(of_rows, minlength=len(there)).tolist(), strict=True))
 
 
 def _plan_rows(

@@ -21,6 +21,7 @@ from seqcli.data.images import FeatureReader, ImageReader, PixelReader
 from seqcli.data.shape_captions import read_shape_captions
 from seqcli.data.shape_questions import read_shape_questions
 from seqcli.data.subwords import learn_subwords
+from seqcli.data.tasks import Tagging, joined, task_tag
 from seqcli.data.tokenizer import Tokenizer, load_tokenizer
 from seqcli.data.vocabulary import CannotLearn, learn_characters, learn_symbols, learn_words, no_words
 from seqcli.errors import DataError, RecipeError
@@ -30,6 +31,7 @@ from seqcli.recipe import sides
 from seqcli.recipe.model import Model, TransformerSection, text_encoder
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.section import as_list
+from seqcli.symbols import UNK
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,13 @@ class PreparedData:
 def open_split(section: recipe.Data, split: Split) -> Corpus | None:
     """The corpus of a split, or None if the recipe names none and holds none out.
 
-    Training is cut to `data.limit`, and each of several references to an image is an example of its own; in the other splits they are one.
+    Training is cut to `data.limit`, and each of several references to an image is an example of its own; in the other splits they are one. Of
+    several tasks it is the corpora of all that have this split.
     """
+    if isinstance(section, recipe.TasksData):
+        opened = {task: open_split(one, split) for task, one in section.tasks.items()}
+        there = {task: corpus for task, corpus in opened.items() if corpus is not None}
+        return joined(there) if there else None
     corpus = _open(section, split)
     aside = recipe.held_out(section)
     if aside and (split == "train" or split in aside):
@@ -86,6 +93,7 @@ def prepare_data(recipe_: Recipe, symbols: Path | None = None) -> PreparedData:
         source_tokenizer, target_tokenizer = _tokenizers(recipe_, train, cache)
     else:
         source_tokenizer, target_tokenizer = load_tokenizer(symbols, "source"), load_tokenizer(symbols, "target")
+        _refuse_new_tasks(recipe_.data, source_tokenizer, symbols)
 
     def encode(corpus: Corpus, *, limited: bool) -> EncodedCorpus:
         return _encode(recipe_, corpus, source_tokenizer, target_tokenizer, cache, limited=limited)
@@ -96,6 +104,15 @@ def prepare_data(recipe_: Recipe, symbols: Path | None = None) -> PreparedData:
         encode(train, limited=True),
         None if validation is None else encode(validation, limited=False),
     )
+
+
+def _refuse_new_tasks(section: recipe.Data, tokenizer: Tokenizer, folder: Path) -> None:
+    """DataError for a task whose tag would be the unknown symbol, since the run whose symbols these are has not learnt it."""
+    for task in tagging(section).tasks:
+        if UNK in tokenizer.encode("", [task_tag(task)]):
+            raise DataError(
+                f"data.tasks.{task}: {folder} has learnt no task of this name, so there is no symbol for it"
+            )
 
 
 def encode_split(
@@ -178,7 +195,7 @@ def _shortest(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _open(section: recipe.Data, split: Split) -> Corpus | None:
+def _open(section: recipe.DataSet, split: Split) -> Corpus | None:
     match section:
         case recipe.HubData() | recipe.DiskData():
             name = getattr(section.splits, split)
@@ -295,9 +312,22 @@ def _naming(side: str) -> Iterator[None]:
         raise DataError(f"{side}.tokenizer: {error}") from error
 
 
+def tagging(section: recipe.Data) -> Tagging:
+    """Which tags stand before the sources."""
+    if isinstance(section, recipe.TasksData):
+        return Tagging(tasks={task: _separator(one) for task, one in section.tasks.items()})
+    return Tagging(_separator(section))
+
+
+def _separator(section: recipe.DataSet) -> str | None:
+    return section.features_separator if has_features(section) else None
+
+
 def has_features(section: recipe.Data) -> bool:
-    """Whether the sources carry feature tags."""
+    """Whether the sources carry tags: of features, or of tasks."""
     match section:
+        case recipe.TasksData():
+            return True
         case recipe.LinesData():
             return pattern_columns(section.pattern).features is not None
         case recipe.HubData() | recipe.DiskData() | recipe.FilesData():

@@ -10,13 +10,13 @@ from seqcli.recipe import data as recipe
 from seqcli.recipe.section import as_list
 
 
-def open_rows(section: recipe.Data) -> dict[str, Rows]:
+def open_rows(section: recipe.DataSet) -> dict[str, Rows]:
     """The splits that a data set has, line by line where they are files of lines."""
     found = {split: _open(section, split) for split in SPLITS}
     return {split: rows for split, rows in found.items() if rows is not None}
 
 
-def _open(section: recipe.Data, split: Split) -> Rows | None:
+def _open(section: recipe.DataSet, split: Split) -> Rows | None:
     match section:
         case recipe.FilesData():
             paths = getattr(section, split)

@@ -36,6 +36,7 @@ def evaluate_alignment(
     run: Run,
     split: Split,
     pairs: tuple[list[Path], list[Path]] | None,
+    task: str | None,
     settings: AlignmentSettings,
     *,
     gold: Path | None,
@@ -44,7 +45,7 @@ def evaluate_alignment(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Score the attention of a run as alignment on a split, or on `pairs` of files, and print it."""
+    """Score the attention of a run as alignment on a split, or on `pairs` of files, of one `task` where there are several, and print it."""
     from seqcli.cli.console import busy, tell_cut
     from seqcli.cli.evaluate import files
     from seqcli.data.pharaoh import format_links, read_links
@@ -56,7 +57,7 @@ def evaluate_alignment(
     with busy("aligning"):
         found = run.align(
             split,
-            corpus=files(*pairs, run.features_separator) if pairs else None,
+            corpus=files(*pairs, run.tagging, task) if pairs else None,
             gold=None if gold is None else list(read_links(gold, gold_first)),
             settings=settings,
             intervals=intervals,

@@ -77,6 +77,12 @@ Lexicon = Annotated[
         help="Of that word --replace-unknown writes the translation: lines of a word, a tab, its translation.",
     ),
 ]
+TaskName = Annotated[
+    str | None,
+    typer.Option(
+        "--task", metavar="NAME", help="Which task the sources are of, where the run has learnt several (data.tasks)."
+    ),
+]
 SplitOfRuns = Annotated[
     str | None,
     typer.Option(

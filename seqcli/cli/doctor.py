@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -68,22 +68,38 @@ def doctor(
     from seqcli.diagnosis.cleaning import clean as write_clean
     from seqcli.diagnosis.examine import examine
     from seqcli.errors import RecipeError
+    from seqcli.recipe.data import data_sets
 
     notes.quiet = quiet
     if clean_all and clean is None:
         raise RecipeError("--clean-all needs --clean FOLDER")
-    splits = open_rows(_section(data, validation or [], test or [], columns))
-    with busy("reading the data, twice"):
-        diagnosis = examine(splits)
-        which = list(splits) if clean_all else ["train"]
-        cleaned = [] if clean is None else write_clean(splits, diagnosis, clean, which)
+    found: dict[str, Examined] = {}
+    # each task by itself: what is usual in one may be a fault in another
+    for path, section in data_sets(_section(data, validation or [], test or [], columns)).items():
+        task = path[-1] if len(path) > 1 else ""
+        splits = open_rows(section)
+        with busy(f"reading the data{task and ' of '}{task}, twice"):
+            diagnosis = examine(splits)
+            which = list(splits) if clean_all else ["train"]
+            cleaned = [] if clean is None else write_clean(splits, diagnosis, clean / task, which)
+        found[task] = Examined(diagnosis, cleaned)
+    sound = all(one.diagnosis.sound for one in found.values())
     if as_json:
-        print_json(_as_json(diagnosis, cleaned))
+        records = {task: _as_json(one.diagnosis, one.cleaned) for task, one in found.items()}
+        print_json(records.get("", {"sound": sound, "tasks": records}))
     else:
-        _print(diagnosis, limit)
-        _tell_cleaned(cleaned, clean)
-    if not diagnosis.sound and clean is None:
+        for number, (task, one) in enumerate(found.items()):
+            _print(task, one.diagnosis, limit, first=number == 0)
+            _tell_cleaned(one.cleaned, clean and clean / task)
+    if not sound and clean is None:
         raise typer.Exit(FAULTY)
+
+
+class Examined(NamedTuple):
+    """What is known of a data set, and what a cleaned copy of it is."""
+
+    diagnosis: Diagnosis
+    cleaned: list[Cleaned]
 
 
 def _section(given: list[str], validation: list[str], test: list[str], columns: str | None) -> Data:
@@ -160,10 +176,12 @@ def _as_json(diagnosis: Diagnosis, cleaned: list[Cleaned]) -> dict[str, object]:
     return {**record, "cleaned": [one.as_json() for one in cleaned]} if cleaned else record
 
 
-def _print(diagnosis: Diagnosis, limit: int) -> None:
+def _print(task: str, diagnosis: Diagnosis, limit: int, *, first: bool) -> None:
     from seqcli.cli.console import data
 
-    data.print(_summary(diagnosis))
+    if not first:
+        data.print()
+    data.print(_summary(task, diagnosis))
     for split in diagnosis.splits.values():
         for kind in split.rows:
             if kind not in split.usual and limit:
@@ -176,8 +194,8 @@ def _print(diagnosis: Diagnosis, limit: int) -> None:
         data.print(line)
 
 
-def _summary(diagnosis: Diagnosis) -> Table:
-    """How many rows have each kind of fault."""
+def _summary(task: str, diagnosis: Diagnosis) -> Table:
+    """How many rows have each kind of fault, of one of several tasks under its name."""
     from seqcli.cli.console import table
     from seqcli.diagnosis.faults import KINDS
 
@@ -189,7 +207,7 @@ def _summary(diagnosis: Diagnosis) -> Table:
             rows.append([kind, KINDS[kind].means, *counts])
     if len(rows) == 1:
         rows.append(["no faults", "", *("" for _ in splits)])
-    return table(None, ["fault", "what it means", *diagnosis.splits], rows, left=2)
+    return table(task or None, ["fault", "what it means", *diagnosis.splits], rows, left=2)
 
 
 def _print_faults(split: SplitDiagnosis, kind: str, limit: int) -> None:

@@ -27,6 +27,7 @@ from seqcli.cli.streams import is_stream, one_line, refuse_reading
 
 if TYPE_CHECKING:
     from seqcli.data.corpus import Corpus
+    from seqcli.data.tasks import Tagging
     from seqcli.evaluation.evaluate import Evaluation
     from seqcli.symbols import Example
 
@@ -43,6 +44,10 @@ def evaluate(
     target: Annotated[
         list[Path] | None, typer.Option("--target", help="The references of --source, line by line.")
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", metavar="NAME", help="Which task --source is of, where the run has learnt several."),
+    ] = None,
     metrics: Annotated[
         str | None, typer.Option("--metrics", metavar="A,B", help="Metrics to compute, as in bleu,chrf,ter.")
     ] = None,
@@ -55,7 +60,10 @@ def evaluate(
     ] = None,
     by_length: Annotated[bool, typer.Option("--by-length", help="Also score short and long sources apart.")] = False,
     by_group: Annotated[
-        bool, typer.Option("--by-group", help="Also score each group of examples apart, as types of questions.")
+        bool,
+        typer.Option(
+            "--by-group", help="Also score each group of examples apart, as types of questions, or each task."
+        ),
     ] = False,
     align: Annotated[
         bool, typer.Option("--align", help="Score the attention as a word alignment, against gold links, instead.")
@@ -88,6 +96,8 @@ def evaluate(
     part = checked_split(split)
     if bool(source) != bool(target):
         raise RecipeError("--source and --target go together: the sentences, and their references")
+    if task is not None and not source:
+        raise RecipeError("--task goes with --source; of a split every task is scored, and --by-group tells them apart")
     names = metric_names(metrics)
     if output is not None:
         if is_stream(output):
@@ -107,6 +117,7 @@ def evaluate(
             load(run, overrides or [], checkpoint=checkpoint),
             part,
             (source, target) if source and target else None,
+            task,
             settings_of(align_from, align_layer, align_threshold, words=align_words),
             gold=gold,
             gold_first=gold_first or 0,
@@ -125,7 +136,7 @@ def evaluate(
             _refuse_writing_nothing(output, names or loaded.recipe.evaluation.metrics)
         result = loaded.evaluate(
             part,
-            corpus=files(source, target, loaded.features_separator) if source and target else None,
+            corpus=files(source, target, loaded.tagging, task) if source and target else None,
             metrics=names,
             beam_size=beam_size,
             intervals=RESAMPLES if intervals else 0,
@@ -145,17 +156,17 @@ def evaluate(
         write_file(output, "".join(f"{one_line(text)}\n" for text in result.hypotheses).encode())
 
 
-def files(source: list[Path], target: list[Path], separator: str | None) -> Corpus:
-    """The files' pairs; where the run has feature tags, a source line has them after a tab."""
+def files(source: list[Path], target: list[Path], tagging: Tagging, task: str | None) -> Corpus:
+    """The files' pairs; where the run has feature tags, a source line has them after a tab. DataError where there is no such task."""
     from seqcli.data.corpus import Corpus
     from seqcli.data.files import read_text
-    from seqcli.run import as_example
 
+    tagging.check(task)
     lines = read_text([str(path) for path in source], [str(path) for path in target])
 
     def read() -> Iterator[Example]:
         for line in lines.read():
-            yield as_example(line.source, line.index, line.origin, separator, line.target)
+            yield tagging.example(line.source, line.index, line.origin, task=task, target=line.target)
 
     return Corpus(lines.name, read, lines.digest)
 

@@ -17,6 +17,7 @@ from seqcli.cli.arguments import (
     Quiet,
     RunFolder,
     Targets,
+    TaskName,
     Texts,
     check_picture,
     refuse_uneven,
@@ -37,6 +38,7 @@ def explain(
     run: RunFolder,
     overrides: Overrides = None,
     text: Texts = None,
+    task: TaskName = None,
     image: Images = None,
     target: Targets = None,
     output: Annotated[
@@ -64,7 +66,9 @@ def explain(
         raise RecipeError("nothing to explain; give --text SENTENCE or --image FILE")
     refuse_uneven(count, target)
     loaded = load(run, overrides or [], checkpoint=checkpoint)
-    explanations = loaded.explain(texts, target, images=images, beam_size=beam_size, alternatives=alternatives)
+    explanations = loaded.explain(
+        texts, target, images=images, task=task, beam_size=beam_size, alternatives=alternatives
+    )
     tell_cut(loaded.translator)
     if as_json:
         print_json([one.as_json() for one in explanations])

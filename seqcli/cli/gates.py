@@ -18,6 +18,7 @@ from seqcli.cli.arguments import (
     Quiet,
     Subject,
     Targets,
+    TaskName,
     Texts,
     check_picture,
     checked_split,
@@ -34,6 +35,7 @@ def gates(
     subject: Subject,
     overrides: Overrides = None,
     text: Texts = None,
+    task: TaskName = None,
     target: Targets = None,
     saturation: Annotated[
         int | None,
@@ -85,7 +87,7 @@ def gates(
         records = [one.as_json() for one in units]
         rows = [_row(one, one.mean) for one in units]
     else:
-        examples = run.examples(text or [], target)
+        examples = run.examples(text or [], target, task=task)
         found = [_chosen(maps, layer) for maps in gate_maps(run.translator, examples, run.settings(beam_size))]
         symbols = [symbol for maps in found for one in maps for symbol in one.symbols]
         figures = [gates_figure(maps, dark=dark) for maps in found]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqcli.cli.arguments import Checkpoint, EnsembleRuns, Quiet, RunFolder, is_override
+from seqcli.cli.arguments import Checkpoint, EnsembleRuns, Quiet, RunFolder, TaskName, is_override
 from seqcli.cli.streams import (
     WINDOW_IMAGES,
     WINDOW_LINES,
@@ -99,6 +99,7 @@ def score(
     output_file: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file; stdout if not given, or -.")
     ] = None,
+    task: TaskName = None,
     normalised: Annotated[
         bool,
         typer.Option(
@@ -121,8 +122,8 @@ def score(
         bool,
         typer.Option(
             "--json",
-            help="Lines are JSON objects: `source` (or `image` and `question`) and `target` are read, `log_prob` and `score` added, the rest "
-            "stays.",
+            help="Lines are JSON objects: `source` (and `features`, `task`; or `image` and `question`) and `target` are read, `log_prob` "
+            "and `score` added, the rest stays.",
         ),
     ] = False,
     ensemble: EnsembleRuns = None,
@@ -143,11 +144,12 @@ def score(
     files, overrides = _apart(arguments or [], input_file)
     refuse_closed(output_file)
     loaded = load(run, overrides, checkpoint=checkpoint, ensemble=ensemble or [])
+    loaded.tagging.check(task)
     settings = loaded.settings()
     if length_penalty is not None:
         settings = replace(settings, length_penalty=length_penalty)
     layout = Layout(as_json, normalised or length_penalty is not None, tokens)
-    reading = Reading(as_json, loaded.reads_texts, loaded.reads_images, loaded.features_separator, targets=True)
+    reading = Reading(as_json, loaded.reads_texts, loaded.reads_images, loaded.tagging, task, targets=True)
     translator, tally = loaded.translator, Tally()
     with ExitStack() as opened:
         pairs = _of_files(files, reading) if files else _of_stream(input_file, reading)

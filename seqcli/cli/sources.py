@@ -6,20 +6,21 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from seqcli.data.tasks import Tagging
 from seqcli.errors import DataError, printable
-from seqcli.run import as_example, split_tags
 from seqcli.symbols import Example
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How input lines are read: as JSON or as they are, for texts, images or both, with a `separator` between feature tags if there are any.
-    With `targets` the last column, or a field, is the target."""
+    """How input lines are read: as JSON or as they are, for texts, images or both, with tags before them as `tagging` says, of the `task`
+    where a line names none itself. With `targets` the last column, or a field, is the target."""
 
     as_json: bool
     texts: bool
     images: bool
-    separator: str | None
+    tagging: Tagging
+    task: str | None = None
     targets: bool = False
 
 
@@ -35,17 +36,19 @@ def read_line(text: str, row: int, reading: Reading, origin: str | None = None) 
         example, fields = read_line(source, row, replace(reading, targets=False), origin)
         return replace(example, target=target), fields
     if not reading.images:
-        return as_example(text, row, origin, reading.separator), {}
+        return reading.tagging.example(text, row, origin, task=reading.task), {}
     path, tab, question = text.partition("\t") if reading.texts else (text, "", "")
     if reading.texts and text.strip() and not tab:
         raise DataError(f"{origin}: needs the path of an image, a tab, and a question: {printable(text[:80])}")
-    return replace(as_example(question, row, origin, reading.separator), image=path.strip() or None), {}
+    example = reading.tagging.example(question, row, origin, task=reading.task)
+    return replace(example, image=path.strip() or None), {}
 
 
 def _columns(text: str, origin: str, reading: Reading) -> tuple[str, str]:
     """The source, which may have two columns, and the target, which is the last."""
     source, tab, target = text.rpartition("\t")
-    most = 2 if reading.separator is not None or (reading.images and reading.texts) else 1
+    tagged = reading.tagging.separator_of(reading.task, origin) is not None
+    most = 2 if tagged or (reading.images and reading.texts) else 1
     if text.strip() and not (tab and text.count("\t") <= most):
         raise DataError(
             f"{origin}: needs a source, a tab, and a target, but has {text.count(chr(9)) + 1} columns: {printable(text[:80])}"
@@ -78,11 +81,14 @@ def _fields(text: str, origin: str, reading: Reading) -> dict[str, Any]:
 
 
 def _example_of(fields: dict[str, Any], row: int, origin: str, reading: Reading) -> Example:
+    if not fields:
+        return Example("", None, row, origin)
     source = fields.get("question" if reading.images else "source", "") if reading.texts else ""
-    tags = fields.get("features") or ""
-    given: tuple[str, ...] = ()
-    if reading.separator is not None:
-        given = tuple(map(str, tags)) if isinstance(tags, list) else split_tags(str(tags), reading.separator)
+    tags, task = fields.get("features") or "", fields.get("task")
+    if task is None or not reading.tagging.tasks:
+        task = reading.task  # what is a task to no run may well be a field of its line
+    listed = list(map(str, tags)) if isinstance(tags, list) else str(tags)
+    given = reading.tagging.tags(listed, str(task) if task is not None else None, origin)
     image = (fields.get("image") or None) if reading.images else None
     target = fields.get("target") if reading.targets else None
     return Example(source, target, row, origin, given, image=image)

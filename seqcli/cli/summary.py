@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqcli.build.batches import task_repetitions, task_sizes
 from seqcli.cli.console import data, excerpt, table
 from seqcli.data.batching import plan_padding
 from seqcli.data.encoded import EncodedCorpus
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.experiment import Experiment
+from seqcli.recipe.data import TasksData
 
 SHOWN_EXAMPLES = 3
 UNREADABLE = "left out, image unreadable"
@@ -36,6 +38,9 @@ def print_summary(experiment: Experiment) -> None:
         row for row in zip(SPLIT_ROWS, *there.values(), strict=True) if row[0] != UNREADABLE or _has_images(experiment)
     ]
     data.print(table(None, ["data", *there], rows))
+    if tasks := _tasks(experiment):
+        data.print()
+        data.print(table(None, ["task", "examples", "times an epoch"], [_task_row(*task) for task in tasks.items()]))
     sides = {"source": prepared.source_tokenizer, "target": prepared.target_tokenizer}
     data.print()
     data.print(table(None, ["vocabulary", "kind", "symbols"], [_side_row(*side) for side in sides.items()], left=2))
@@ -57,6 +62,7 @@ def summary_as_json(experiment: Experiment) -> dict[str, Any]:
     sides = {"source": prepared.source_tokenizer, "target": prepared.target_tokenizer}
     return {
         "splits": {name: _split_as_json(corpus) for name, corpus in splits.items() if corpus is not None},
+        **({"tasks": tasks} if (tasks := _tasks(experiment)) else {}),
         "vocabularies": {name: {"kind": one.kind, "symbols": one.size} for name, one in sides.items()},
         "parameters": _parameters(experiment),
         "batches_an_epoch": len(experiment.plan(0)),
@@ -79,6 +85,21 @@ def _split_as_json(corpus: EncodedCorpus) -> dict[str, Any]:
         },
         "unknown": {"source": report.source_unknown, "target": report.target_unknown},
     }
+
+
+def _tasks(experiment: Experiment) -> dict[str, dict[str, float]]:
+    """How many training examples each task has, and how often each of them is seen in an epoch; empty where there are no tasks."""
+    if not isinstance(experiment.recipe.data, TasksData):
+        return {}
+    times = task_repetitions(experiment.recipe, experiment.data)
+    return {
+        task: {"examples": size, "times_an_epoch": times.get(task, 1.0)}
+        for task, size in task_sizes(experiment.data).items()
+    }
+
+
+def _task_row(task: str, about: dict[str, float]) -> list[str]:
+    return [task, f"{about['examples']:,}", f"{about['times_an_epoch']:.2f}"]
 
 
 def _has_images(experiment: Experiment) -> bool:

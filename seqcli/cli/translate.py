@@ -27,6 +27,7 @@ from seqcli.cli.arguments import (
     ReplaceUnknown,
     RunFolder,
     Samples,
+    TaskName,
 )
 from seqcli.cli.search_options import (
     Avoid,
@@ -92,6 +93,7 @@ def translate(
     output_file: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file; stdout if not given, or -.")
     ] = None,
+    task: TaskName = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     length_normalization: LengthNormalization = None,
@@ -138,8 +140,8 @@ def translate(
         bool,
         typer.Option(
             "--json",
-            help="Lines are JSON objects: `source` (and `features`), or `image` and `question`, are read, `translation` is added, the "
-            "rest stays. `prefix`, `constraints`, `avoid`, `min_length`, `max_length` and `seed` are a line's own.",
+            help="Lines are JSON objects: `source` (and `features`, `task`), or `image` and `question`, are read, `translation` is added, "
+            "the rest stays. `prefix`, `constraints`, `avoid`, `min_length`, `max_length` and `seed` are a line's own.",
         ),
     ] = False,
     mbr: Samples = None,
@@ -165,8 +167,8 @@ def translate(
 ) -> None:
     """Translate lines: one line in, one line out, blank ones too, in order.
 
-    Where the run has feature tags, a line is the source, a tab, and the tags. Where it reads images, a line is the path of one, and, where
-    there is a question to it, a tab and the question.
+    Where the run has feature tags, a line is the source, a tab, and the tags; where it has learnt several tasks, --task says which one.
+    Where it reads images, a line is the path of one, and, where there is a question to it, a tab and the question.
     """
     from seqcli.cli.alignment import refuse_images, settings_of
     from seqcli.cli.console import notes, tell_cut, warn
@@ -212,11 +214,12 @@ def translate(
     if looked is not None and alignments:
         refuse_images(looked)
     dictionary = None if looked is None else dictionary_of(looked, lexicon, wanted=replace_unknown)
+    loaded.tagging.check(task)
     settings = loaded.settings().at_least(nbest)
     if mbr is not None or mbr_utility is not None:
         settings = of_samples(loaded, settings, mbr, mbr_utility, beam_size=beam_size)
     layout = Layout(as_json, nbest, scores)
-    reading = Reading(as_json, loaded.reads_texts, loaded.reads_images, loaded.features_separator)
+    reading = Reading(as_json, loaded.reads_texts, loaded.reads_images, loaded.tagging, task)
     with ExitStack() as files:
         lines = open_input(input_file)
         size = size_of(input_file)

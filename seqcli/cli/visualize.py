@@ -19,6 +19,7 @@ from seqcli.cli.arguments import (
     Quiet,
     RunFolder,
     Targets,
+    TaskName,
     Texts,
     check_picture,
     checked_split,
@@ -43,6 +44,7 @@ def attention(
     run: RunFolder,
     overrides: Overrides = None,
     text: Texts = None,
+    task: TaskName = None,
     image: Images = None,
     example: Annotated[
         list[int] | None,
@@ -124,7 +126,7 @@ def attention(
     runs = [load(folder, overrides or [], checkpoint=checkpoint) for folder in (run, *(against or []))]
     found = []
     for name, loaded in zip(names_of(runs), runs, strict=True):
-        maps = loaded.attention(texts, target, images=images, beam_size=beam_size) if count else []
+        maps = loaded.attention(texts, target, images=images, task=task, beam_size=beam_size) if count else []
         maps += loaded.attention_of(part, example or [], beam_size=beam_size)
         tell_cut(loaded.translator)
         told = loaded.heads(part, examples=measure, words=words) if measure else None

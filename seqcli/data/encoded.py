@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,13 +146,18 @@ class EncodedCorpus:
 
     def rows_of(self, groups: Sequence[str]) -> NDArray[np.int64]:
         """The rows whose examples belong to one of the groups. Raises `DataError` where a group has none."""
-        of_rows = self._table["group"].to_pylist()
-        there = set(of_rows)
+        there, of_rows = self.groups
         for group in groups:
             if group not in there:
-                found = ", ".join(sorted(there - {""})) or "none; data.columns.group names a column of them"
+                found = ", ".join(sorted(set(there) - {""})) or "none; data.columns.group names a column of them"
                 raise DataError(f"no example is of the group {group!r}; there are: {found}")
-        return np.flatnonzero(np.isin(of_rows, list(groups)))
+        return np.flatnonzero(np.isin(of_rows, [there.index(group) for group in groups]))
+
+    @cached_property
+    def groups(self) -> tuple[list[str], NDArray[np.int32]]:
+        """The groups that there are, in the order of their first examples, and each row's, (N,), by its number among them."""
+        found = self._table["group"].combine_chunks().dictionary_encode()
+        return found.dictionary.to_pylist(), found.indices.to_numpy()
 
     def example(self, row: int) -> Example:
         """The example of a row as text, with its image as it was decoded; its `index` is the row."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from seqcli.recipe.keys import spots
+from seqcli.recipe.keys import ANY_NAME, spots
 from seqcli.recipe.synonyms import KEYS, VALUES, name_here
 
 
@@ -12,8 +12,9 @@ def homes(key: str) -> list[str]:
     """The sections that have this key, by their dotted path, each once; `kind` is everywhere and therefore nowhere."""
     if key == "kind":
         return []
-    found = [".".join(map(str, spot.path)) or "the top level" for spot in spots() if key in spot.section.model_fields]
-    return list(dict.fromkeys(found))
+    # a section that stands below a name, as those of tasks, stands elsewhere too
+    places = [spot.path for spot in spots() if key in spot.section.model_fields and ANY_NAME not in spot.path]
+    return list(dict.fromkeys(".".join(map(str, path)) or "the top level" for path in places))
 
 
 def key_elsewhere(key: str) -> str | None:

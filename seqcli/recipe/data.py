@@ -203,6 +203,25 @@ class ShapeQuestionsData(DataSection):
     """How many pictures to learn from; validation and test have a twentieth of that each, at least 100."""
 
 
+Task = Annotated[
+    Union[HubData, DiskData, FilesData, TextData, LinesData, DatesData, AlgorithmicData],
+    Field(discriminator="kind"),
+]
+TaskName = Annotated[str, Field(pattern=r"^[\w-]+$")]
+
+
+class TasksData(Section):
+    """Several data sets that one model learns, each a task: its sources begin with a symbol of its own, `<fre>` for the task fre, which says what is
+    wanted (Johnson et al. 2017, "Google's multilingual neural machine translation system", section 3)."""
+
+    kind: Literal["tasks"]
+    tasks: Annotated[dict[TaskName, Task], Field(min_length=1)]
+    """The data set of each task, by its name: letters, digits, - and _."""
+    temperature: Annotated[float, Field(ge=1.0)] = 1.0
+    """How often small tasks are seen: 1 as they are, each example once an epoch; above, a task with n examples has a share of an epoch that goes
+    with n to the power 1 / temperature, since its examples are repeated (Arivazhagan et al. 2019)."""
+
+
 Data = Annotated[
     Union[
         HubData,
@@ -214,19 +233,34 @@ Data = Annotated[
         AlgorithmicData,
         ShapeCaptionsData,
         ShapeQuestionsData,
+        TasksData,
     ],
     Field(discriminator="kind"),
 ]
+DataSet = Union[Task, ShapeCaptionsData, ShapeQuestionsData]
+"""What is one data set, and not several."""
 
 
-def named(section: Data, split: str) -> bool:
+def data_sets(section: Data) -> dict[tuple[str, ...], DataSet]:
+    """The data sets of a recipe, each by the path of its section: one, or one a task."""
+    if isinstance(section, TasksData):
+        return {("data", "tasks", name): task for name, task in section.tasks.items()}
+    return {("data",): section}
+
+
+def has_split(section: Data, split: str) -> bool:
+    """Whether there is such a split, of one task at least: one that is named, or that is held out."""
+    return any(named(one, split) or split in held_out(one) for one in data_sets(section).values())
+
+
+def named(section: DataSet, split: str) -> bool:
     """Whether the data has this split by itself: without what is held out."""
     if isinstance(section, (HubData, DiskData)):
         return getattr(section.splits, split) is not None
     return not isinstance(section, StoredData) or getattr(section, split) is not None
 
 
-def held_out(section: Data) -> list[str]:
+def held_out(section: DataSet) -> list[str]:
     """The splits that are set aside from the training examples."""
     if not isinstance(section, StoredData) or section.hold_out is None:
         return []

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from seqcli.recipe.data import DiskData, FilesData, HubData, ShapeCaptionsData, ShapeQuestionsData
+from seqcli.recipe.data import (
+    Columns,
+    DataSet,
+    DiskData,
+    FilesData,
+    HubData,
+    ShapeCaptionsData,
+    ShapeQuestionsData,
+    data_sets,
+)
 from seqcli.recipe.model import (
     ConvEncoder,
     FeaturesEncoder,
@@ -17,7 +26,7 @@ from seqcli.recipe.model import (
     text_encoder,
 )
 from seqcli.recipe.schema import Recipe
-from seqcli.recipe.sides import FeatureGrid, Pixels
+from seqcli.recipe.sides import FeatureGrid, Pixels, Source
 from seqcli.recipe.tree import Broken
 
 
@@ -51,16 +60,21 @@ def _reads_what_is_there(recipe: Recipe) -> Broken:
 
 
 def _source_columns(recipe: Recipe) -> Broken:
-    data, source = recipe.data, recipe.source
+    parts = data_sets(recipe.data).items()
+    # what is wrong with the source is told once, of however many tasks
+    yield from dict.fromkeys(told for path, data in parts for told in _source_columns_of(recipe.source, path, data))
+
+
+def _source_columns_of(source: Source, path: tuple[str, ...], data: DataSet) -> Broken:
     if not isinstance(data, (HubData, DiskData, FilesData)):
-        if source.image is not None and not _draws_images(recipe):
+        if source.image is not None and not _draws_images(data):
             yield ("source", "image"), f"data of kind {data.kind} has no images; choose hub, disk or files"
         elif isinstance(source.image, FeatureGrid):
             yield ("source", "image", "kind"), f"data of kind {data.kind} draws pictures; choose pixels"
         if source.tokenizer is not None and isinstance(data, ShapeCaptionsData):
             yield ("source", "tokenizer"), "shapes_captions has no text to read; set it to null"
         return
-    path = ("data", "columns")
+    path = (*path, "columns")
     if source.image is not None and data.columns.image is None:
         yield (*path, "image"), "is missing; it names the column that source.image is read from"
     if source.image is None and data.columns.image is not None:
@@ -71,9 +85,9 @@ def _source_columns(recipe: Recipe) -> Broken:
         yield (*path, "source"), "is null, but source.tokenizer reads a text; name its column"
 
 
-def _draws_images(recipe: Recipe) -> bool:
+def _draws_images(data: DataSet) -> bool:
     """Whether the data is made at run time, images and all."""
-    return isinstance(recipe.data, (ShapeCaptionsData, ShapeQuestionsData))
+    return isinstance(data, (ShapeCaptionsData, ShapeQuestionsData))
 
 
 def _image_text(recipe: Recipe) -> Broken:
@@ -136,10 +150,12 @@ def _shared_images(recipe: Recipe) -> Broken:
 
 
 def _what_goes_with_a_row(recipe: Recipe) -> Broken:
-    data, source = recipe.data, recipe.source
-    if not isinstance(data, (HubData, DiskData, FilesData)):
-        return
-    path, columns = ("data", "columns"), data.columns
+    for path, data in data_sets(recipe.data).items():
+        if isinstance(data, (HubData, DiskData, FilesData)):
+            yield from _beside_a_source(recipe.source, (*path, "columns"), data.columns)
+
+
+def _beside_a_source(source: Source, path: tuple[str, ...], columns: Columns) -> Broken:
     if columns.features is not None and source.tokenizer is None:
         yield (*path, "features"), "are symbols before a text, but source.tokenizer is null; leave them out"
     if columns.boxes is not None and source.image is None:

@@ -13,6 +13,9 @@ from seqcli.recipe.schema import Recipe
 from seqcli.recipe.section import Section
 from seqcli.recipe.tree import KeyPath
 
+ANY_NAME = "NAME"
+"""What stands in a path for a name that the user chooses, as of a task."""
+
 
 class Spot(NamedTuple):
     """A section where it stands in a recipe: `path`, its class, and what `kind` may be where it is one variant of several."""
@@ -31,8 +34,16 @@ def spots() -> tuple[Spot, ...]:
 def _spots(path: KeyPath, section: type[Section]) -> Iterator[Spot]:
     yield Spot(path, section, kinds(section))
     for key, field in section.model_fields.items():
+        named = (ANY_NAME,) if _by_name(field.annotation) else ()
         for below in sections(field.annotation):
-            yield from _spots((*path, key), below)
+            yield from _spots((*path, key, *named), below)
+
+
+def is_at(spot: Spot, path: KeyPath) -> bool:
+    """Whether a path as a user writes it is that of the spot."""
+    return len(spot.path) == len(path) and all(
+        own in (ANY_NAME, other) for own, other in zip(spot.path, path, strict=True)
+    )
 
 
 def kinds(section: type[Section]) -> tuple[str, ...]:
@@ -42,7 +53,10 @@ def kinds(section: type[Section]) -> tuple[str, ...]:
 
 
 def sections(annotation: Any) -> list[type[Section]]:
-    """The section classes that a field may hold: none for a value, one for a section, several for variants."""
+    """The section classes that a field may hold, by itself or by names that the user chooses: none for a value, one for a section, several for
+    variants."""
+    if _by_name(annotation):
+        return sections(get_args(annotation)[1])
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
     if get_origin(annotation) is Annotated:
@@ -50,6 +64,11 @@ def sections(annotation: Any) -> list[type[Section]]:
     if get_origin(annotation) in (Union, UnionType):
         return [section for part in get_args(annotation) for section in sections(part)]
     return []
+
+
+def _by_name(annotation: Any) -> bool:
+    """Whether a field holds what is found by names that the user chooses."""
+    return get_origin(annotation) is dict
 
 
 def choices(annotation: Any) -> tuple[str, ...]:
@@ -83,6 +102,8 @@ def locate(loc: KeyPath) -> Located:
             path.append(key)
             field = section.model_fields.get(str(key))
             below = sections(field.annotation) if field is not None else []
+            if below and parts and field is not None and _by_name(field.annotation):
+                path.append(parts.pop(0))
         else:  # inside a value: only numbers of list items are the user's
             path.extend(part for part in parts if isinstance(part, int))
             break

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from seqcli.recipe.advice import closest, homes, key_elsewhere, listed, word_hint
-from seqcli.recipe.keys import Located, kinds, locate, sections, spots
+from seqcli.recipe.keys import Located, is_at, kinds, locate, sections, spots
 from seqcli.recipe.schema import Recipe
 from seqcli.recipe.section import Section
 from seqcli.recipe.synonyms import KEYS, name_here
@@ -119,7 +119,7 @@ def _other_kind(tree: Node, at: Located, key: str) -> str | None:
     owners = [
         kind
         for spot in spots()
-        if spot.path == at.path[:-1] and key in spot.section.model_fields
+        if is_at(spot, at.path[:-1]) and key in spot.section.model_fields
         for kind in spot.kinds
     ]
     if not owners:

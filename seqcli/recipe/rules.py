@@ -8,13 +8,16 @@ from collections.abc import Callable
 from seqcli.recipe.data import (
     AlgorithmicData,
     Columns,
+    DataSet,
     DiskData,
     FilesData,
     HubData,
     LinesData,
     StoredData,
+    TasksData,
+    data_sets,
+    has_split,
     held_out,
-    named,
 )
 from seqcli.recipe.image_rules import IMAGE_RULES
 from seqcli.recipe.model import (
@@ -39,7 +42,7 @@ from seqcli.recipe.schema import Recipe
 from seqcli.recipe.search_rules import SEARCH_RULES
 from seqcli.recipe.section import as_list
 from seqcli.recipe.training import SgdSection
-from seqcli.recipe.tree import Broken, shown
+from seqcli.recipe.tree import Broken, dotted, shown
 
 
 def broken_rules(recipe: Recipe, *, of_run: bool = False) -> Broken:
@@ -224,23 +227,19 @@ def _shared_alike(recipe: Recipe) -> Broken:
             )
 
 
-def _has_validation(recipe: Recipe) -> bool:
-    return named(recipe.data, "validation") or "validation" in held_out(recipe.data)
-
-
 def _hold_out(recipe: Recipe) -> Broken:
-    data = recipe.data
-    if isinstance(data, StoredData) and data.hold_out is not None and not held_out(data):
-        where = "data.splits" if isinstance(data, (HubData, DiskData)) else "data"
-        yield (
-            ("data", "hold_out"),
-            f"validation and test are both named, so there is nothing to set examples aside for; leave hold_out out, or set {where}.validation "
-            f"or {where}.test to null",
-        )
+    for path, data in data_sets(recipe.data).items():
+        if isinstance(data, StoredData) and data.hold_out is not None and not held_out(data):
+            where = dotted((*path, "splits") if isinstance(data, (HubData, DiskData)) else path)
+            yield (
+                (*path, "hold_out"),
+                f"validation and test are both named, so there is nothing to set examples aside for; leave hold_out out, or set {where}.validation "
+                f"or {where}.test to null",
+            )
 
 
 def _watching_needs_validation(recipe: Recipe) -> Broken:
-    if _has_validation(recipe):
+    if has_split(recipe.data, "validation"):
         return
     training, remedy = recipe.training, "needs a validation split to watch, and data names none"
     if training.schedule.kind == "plateau":
@@ -361,13 +360,31 @@ def _sharding(recipe: Recipe) -> Broken:
 
 
 def _string_lengths(recipe: Recipe) -> Broken:
-    data = recipe.data
-    if isinstance(data, AlgorithmicData) and data.shortest > data.longest:
-        yield ("data", "shortest"), f"{data.shortest} is more than longest, {data.longest}"
+    for path, data in data_sets(recipe.data).items():
+        if isinstance(data, AlgorithmicData) and data.shortest > data.longest:
+            yield (*path, "shortest"), f"{data.shortest} is more than longest, {data.longest}"
+
+
+def _tasks(recipe: Recipe) -> Broken:
+    if not isinstance(recipe.data, TasksData):
+        return
+    if recipe.source.tokenizer is None:
+        yield (
+            ("data", "kind"),
+            "tasks are told apart by a symbol before the text, but source.tokenizer is null; choose an encoder that reads text",
+        )
+    for path, data in data_sets(recipe.data).items():
+        columns = getattr(data, "columns", None)
+        if columns is not None and columns.group is not None:
+            yield (*path, "columns", "group"), "the tasks are the groups that scores are told apart by; leave it out"
 
 
 def _numbered_columns(recipe: Recipe) -> Broken:
-    data = recipe.data
+    for path, data in data_sets(recipe.data).items():
+        yield from _numbered_columns_of(path, data)
+
+
+def _numbered_columns_of(path: tuple[str, ...], data: DataSet) -> Broken:
     if not isinstance(data, (HubData, DiskData, FilesData)):
         return
     columns = {key: value for key in Columns.model_fields if (value := getattr(data.columns, key)) is not None}
@@ -375,25 +392,25 @@ def _numbered_columns(recipe: Recipe) -> Broken:
     named = [key for key in columns if key not in numbered]
     if numbered and isinstance(data, FilesData) and _tabular(data):
         if named:
-            yield ("data", "columns", named[0]), f"give this column by number too, as {' and '.join(numbered)}"
+            yield (*path, "columns", named[0]), f"give this column by number too, as {' and '.join(numbered)}"
         return
     for key in numbered:
         yield (
-            ("data", "columns", key),
+            (*path, "columns", key),
             f"{columns[key]} is a number, which only CSV and TSV files have; give the column's name",
         )
 
 
 def _where_of_tables(recipe: Recipe) -> Broken:
-    data = recipe.data
-    if not isinstance(data, FilesData) or not _tabular(data):
-        return
-    for column, value in data.where.items():
-        if not isinstance(value, str):
-            yield (
-                ("data", "where", column),
-                f"{shown(value)} is in no cell of CSV or TSV, where all is text; write it in quotes, as '{shown(value)}'",
-            )
+    for path, data in data_sets(recipe.data).items():
+        if not isinstance(data, FilesData) or not _tabular(data):
+            continue
+        for column, value in data.where.items():
+            if not isinstance(value, str):
+                yield (
+                    (*path, "where", column),
+                    f"{shown(value)} is in no cell of CSV or TSV, where all is text; write it in quotes, as '{shown(value)}'",
+                )
 
 
 def _tabular(data: FilesData) -> bool:
@@ -406,16 +423,17 @@ def _tabular(data: FilesData) -> bool:
 
 
 def _line_pattern(recipe: Recipe) -> Broken:
-    if not isinstance(recipe.data, LinesData):
-        return
-    try:
-        groups = re.compile(recipe.data.pattern).groupindex
-    except (re.error, OverflowError, RecursionError) as error:
-        yield ("data", "pattern"), f"is not a regular expression: {error}"
-        return
-    absent = [name for name in ("source", "target") if name not in groups]
-    if absent:
-        yield ("data", "pattern"), f"has no group named {' or '.join(absent)}; write one as (?P<{absent[0]}>...)"
+    for path, data in data_sets(recipe.data).items():
+        if not isinstance(data, LinesData):
+            continue
+        try:
+            groups = re.compile(data.pattern).groupindex
+        except (re.error, OverflowError, RecursionError) as error:
+            yield (*path, "pattern"), f"is not a regular expression: {error}"
+            continue
+        absent = [name for name in ("source", "target") if name not in groups]
+        if absent:
+            yield (*path, "pattern"), f"has no group named {' or '.join(absent)}; write one as (?P<{absent[0]}>...)"
 
 
 RULES: tuple[Callable[[Recipe], Broken], ...] = (
@@ -444,6 +462,7 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _copying,
     _sharding,
     _string_lengths,
+    _tasks,
     _numbered_columns,
     _where_of_tables,
     _line_pattern,

@@ -78,6 +78,8 @@ def expectation(error: Any, at: Located) -> str:
         return f"one of {', '.join(choices(at.field.annotation))}"
     if kind == "string_pattern_mismatch" and at.field is not None:
         return f"allowed. {at.field.description}".rstrip(".")
+    if kind == "too_short" and about["field_type"] == "Dictionary":
+        return EXPECTED["dict_type"]
     if kind in ("too_short", "too_long") and (count := _exact_length(at)) is not None:
         return f"{measure} of exactly {count}"
     if kind in ("too_short", "string_too_short"):

@@ -120,7 +120,7 @@ def _post(
     schema = single
     if several:
         rows = {"type": "array", "minItems": 1, "maxItems": limits.sources}
-        item = source if engine.reads_images else {"oneOf": [source, one["source"]]}
+        item = source if engine.reads_images or engine.tagging.tasks else {"oneOf": [source, one["source"]]}
         many = {"type": "object", "properties": {"sources": {**rows, "items": item}, **chosen}, "required": ["sources"]}
         schema = {"oneOf": [single, {**many, "additionalProperties": False}]}
     content = {AS_JSON: {"schema": schema}, AS_FORM: {"schema": single}}

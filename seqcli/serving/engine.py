@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from seqcli.data.images import image_size
+from seqcli.data.tasks import Tagging
 from seqcli.evaluation.attention import AttentionMaps, attention_maps
 from seqcli.evaluation.translator import SearchSettings, Translation
 from seqcli.run import Run
@@ -36,8 +37,8 @@ class Engine(Protocol):
         """Whether its sources are images, or images and texts."""
 
     @property
-    def features_separator(self) -> str | None:
-        """What stands between two feature tags; None if sources have none."""
+    def tagging(self) -> Tagging:
+        """Which tags stand before sources: of features, and of tasks."""
 
     def settings(self) -> SearchSettings:
         """How it searches unless a request says otherwise."""
@@ -61,7 +62,7 @@ class RunEngine:
         self.about = _about(run)
         self.reads_texts = run.reads_texts
         self.reads_images = run.reads_images
-        self.features_separator = run.features_separator
+        self.tagging = run.tagging
 
     def settings(self) -> SearchSettings:
         """As the recipe says."""

@@ -37,6 +37,7 @@
     const fields = {};
     if (settings.images) fields.image = picture;
     if (settings.texts) fields[settings.images ? "question" : "source"] = at("text").value;
+    if (settings.tasks.length) fields.task = at("task").value;
     if (settings.features) fields.features = at("features").value;
     return fields;
   };
@@ -193,6 +194,8 @@
 
   show("text-field", settings.texts);
   show("image-field", settings.images);
+  show("task-field", settings.tasks.length > 0);
+  settings.tasks.forEach((name) => at("task").append(new Option(name, name)));
   show("features-field", settings.features);
   show("overlay-route", settings.images);
   if (settings.images) {

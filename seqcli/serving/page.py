@@ -30,7 +30,8 @@ def page_response(engine: Engine, settings: SearchSettings, limits: Limits) -> P
     about = {
         "texts": engine.reads_texts,
         "images": engine.reads_images,
-        "features": engine.features_separator is not None,
+        "features": engine.tagging.has_features,
+        "tasks": list(engine.tagging.tasks),
         "beam": settings.beam_size,
         "penalty": settings.length_penalty,
         "most": limits.beam_size,

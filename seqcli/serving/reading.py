@@ -19,7 +19,6 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from seqcli.run import split_tags
 from seqcli.serving.engine import Engine
 from seqcli.serving.fields import Field, refuse_unknown
 from seqcli.serving.limits import Limits
@@ -95,7 +94,7 @@ class RequestReader:
 
     def _row(self, row: Any, place: int) -> Example:
         where = f"sources[{place}]"
-        if isinstance(row, str) and not self.engine.reads_images:
+        if isinstance(row, str) and not self.engine.reads_images and not self.engine.tagging.tasks:
             row = {"source": row}
         if not isinstance(row, dict):
             raise Refusal(INVALID, f"{where} must be an object with {', '.join(self.sources)}")
@@ -107,19 +106,25 @@ class RequestReader:
         text_name = "question" if self.engine.reads_images else "source"
         for name in self.sources:
             if name not in given and name != "features":
-                raise Refusal(INVALID, f"{where}{name} is missing")
+                there = f"; there are {', '.join(self.engine.tagging.tasks)}" if name == "task" else ""
+                raise Refusal(INVALID, f"{where}{name} is missing{there}")
         text = self.sources[text_name].checked(given[text_name], where + text_name) if text_name in self.sources else ""
         image = _image(given["image"], f"{where}image") if "image" in self.sources else None
-        tags = self._tags(given.get("features", ""), f"{where}features") if "features" in self.sources else ()
-        return Example(text, None, place, where.rstrip(".") or "the source", tags, image=image)
+        task = self.sources["task"].checked(given["task"], f"{where}task") if "task" in self.sources else None
+        listed = self._listed(given.get("features", ""), f"{where}features") if "features" in self.sources else ""
+        origin = where.rstrip(".") or "the source"
+        if listed and task is not None and self.engine.tagging.tasks[task] is None:
+            raise Refusal(INVALID, f"{where}features are given, but sources of the task {task} have none")
+        return Example(text, None, place, origin, self.engine.tagging.tags(listed, task, origin), image=image)
 
-    def _tags(self, given: Any, where: str) -> tuple[str, ...]:
-        field, separator = self.sources["features"], self.engine.features_separator or " "
+    def _listed(self, given: Any, where: str) -> str | list[str]:
+        """Feature tags, as a list or as a text, as they were sent."""
+        field = self.sources["features"]
         listed = given if isinstance(given, list) else [field.checked(given, where)]
         if len(listed) > TAGS:
             raise Refusal(TOO_LARGE, f"{where} has {len(listed):,} tags; {TAGS} may be sent")
-        tags = tuple(field.checked(tag, where) for tag in listed)
-        return tags if isinstance(given, list) else split_tags(tags[0], separator)
+        tags = [field.checked(tag, where) for tag in listed]
+        return tags if isinstance(given, list) else tags[0]
 
     def from_form(self, texts: Mapping[str, Sequence[str]], files: Mapping[str, Sequence[bytes]]) -> Wanted:
         """The fields of a form: one source, or several images, with one text for each or one for all."""
@@ -174,7 +179,9 @@ def source_fields(engine: Engine, characters: int) -> dict[str, Field]:
             ("question", "The question to the image.") if engine.reads_images else ("source", "The text to translate.")
         )
         found.append(Field(name, "text", about, most=characters))
-    if engine.features_separator is not None:
+    if engine.tagging.tasks:
+        found.append(Field("task", "choice", "Which task the source is of.", choices=tuple(engine.tagging.tasks)))
+    if engine.tagging.has_features:
         found.append(
             Field("features", "text", "The source's feature tags: a list, or a text as in the data.", most=characters)
         )

@@ -214,3 +214,25 @@ def test_what_cannot_be_examined(call: Callable[..., Any]) -> None:
         ended = call("doctor", *arguments)
         assert ended.code in (2, 3), arguments
         assert ended.err.startswith(beginning), ended.err
+
+
+def test_tasks_are_looked_at_one_by_one(call: Callable[..., Any]) -> None:
+    """A pair that two tasks share is in neither twice, and each is cleaned into a folder of its own."""
+    for name, rows in {"one.tsv": spoilt(), "two.tsv": PAIRS}.items():
+        Path(name).write_text("".join(f"{source}\t{target}\n" for source, target in rows), encoding="utf-8")
+    tasks = ", ".join(
+        f"{name}: {{kind: files, train: {name}.tsv, columns: {{source: 0, target: 1}}}}" for name in ("one", "two")
+    )
+    data = f"data={{kind: tasks, tasks: {{{tasks}}}}}"
+    found = call("doctor", "copy", data, "--json")
+    record = json.loads(found.out)
+    assert (found.code, record["sound"]) == (3, False)
+    counts = {task: one["splits"]["train"]["counts"] for task, one in record["tasks"].items()}
+    assert counts["one"] == {kind: 1 for _, kind in FAULTY.values()}
+    assert counts["two"] == {}
+    assert record["tasks"]["two"]["sound"]
+    ended = call("doctor", "copy", data, "--clean", "new")
+    assert ended.code == 0
+    assert [line.strip() for line in ended.out.splitlines() if line.strip() in record["tasks"]] == ["one", "two"]
+    assert Path("new/one/one.tsv").read_text(encoding="utf-8") == "".join(f"{a}\t{b}\n" for a, b in cleaned())
+    assert Path("new/two/two.tsv").read_bytes() == Path("two.tsv").read_bytes()

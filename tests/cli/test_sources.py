@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from seqcli.cli.sources import Reading, read_line
+from seqcli.data.tasks import Tagging
 from seqcli.errors import DataError
 from seqcli.symbols import Example
 
-TEXTS = Reading(as_json=False, texts=True, images=False, separator=None, targets=True)
+TEXTS = Reading(as_json=False, texts=True, images=False, tagging=Tagging(), targets=True)
 
 
 def read(text: str, reading: Reading = TEXTS) -> Example:
@@ -26,7 +27,7 @@ def test_the_last_column_is_the_target() -> None:
 
 
 def test_tags_and_images_before_it() -> None:
-    tagged = replace(TEXTS, separator=";")
+    tagged = replace(TEXTS, tagging=Tagging(";"))
     assert read("gehen\tV;PST\tging", tagged) == Example("gehen", "ging", 4, "line 5", ("V", "PST"))
     assert read("gehen\tging", tagged) == Example("gehen", "ging", 4, "line 5")
     both = replace(TEXTS, images=True)

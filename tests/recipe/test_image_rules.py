@@ -29,6 +29,21 @@ FEATURES = [
 TEXT = ["source.tokenizer={kind: words}", "model.encoder={kind: gru, hidden_size: 16}"]
 
 BROKEN: dict[str, tuple[list[str], str, str]] = {
+    "tasks of images without a text": (
+        ["data={kind: tasks, tasks: {a: {kind: files, train: a.parquet, columns: {image: picture, source: null}}}}"],
+        "data.kind",
+        "tasks are told apart by a symbol before the text, but source.tokenizer is null; choose an encoder that reads text",
+    ),
+    "tasks without images": (
+        ["data={kind: tasks, tasks: {a: {kind: copy}, b: {kind: copy, seed: 2}}}", *QUESTIONS[1:]],
+        "source.image",
+        "data of kind copy has no images; choose hub, disk or files",
+    ),
+    "a task without its image": (
+        ["data={kind: tasks, tasks: {a: {kind: files, train: a.parquet}}}", *QUESTIONS[1:]],
+        "data.tasks.a.columns.image",
+        "is missing; it names the column that source.image is read from",
+    ),
     "a tokenizer for an image": (
         ["source.tokenizer={kind: words}", "data.columns.source=question"],
         "source.tokenizer",

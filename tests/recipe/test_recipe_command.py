@@ -48,7 +48,7 @@ def test_a_file_with_an_equals_sign_is_a_recipe(write, right: str, tmp_path: Pat
 def test_ls_lists_every_recipe_with_its_header() -> None:
     rows = [line.split("\t") for line in shell.invoke(app, ["ls"]).stdout.splitlines()]
     assert [row[0] for row in rows] == list(shipped_recipes())
-    assert len(rows) == 34
+    assert len(rows) == 35
     assert all(len(row) == 3 and all(row) for row in rows)
 
 

@@ -13,7 +13,8 @@ from seqcli.recipe.load import load_recipe, recipe_name
 from seqcli.recipe.shipped import shipped_recipes
 
 ATTENTIONS = "none, dot, scaled_dot, multiplicative, additive, content, hard_monotonic"
-SOURCES = "hub, disk, files, text, lines, dates, copy, reverse, sort, shapes_captions, shapes_questions"
+SOURCES = "hub, disk, files, text, lines, dates, copy, reverse, sort, shapes_captions, shapes_questions, tasks"
+TASKS = "hub, disk, files, text, lines, dates, copy, reverse, sort"
 KIND = "r.yaml:7:59  model.decoder.attention.kind"
 
 
@@ -174,6 +175,46 @@ evaluation: {metrics: [loss, blue]}
             "r.yaml:2:41  data.features_separator  '' is not text of 1 or more",
         ),
         (
+            "data: {kind: dates}",
+            "data: {kind: tasks, tasks: {a: {kind: tasks, tasks: {}}}}",
+            f"r.yaml:2:39  data.tasks.a.kind  'tasks' is not one of {TASKS}",
+        ),
+        (
+            "data: {kind: dates}",
+            "data: {kind: tasks, tasks: {a: {kind: files, train: 3}}}",
+            "r.yaml:2:53  data.tasks.a.train  3 is not text or a list",
+        ),
+        (
+            "data: {kind: dates}",
+            "data: {kind: tasks, tasks: {a: {kind: files, trian: x}}}",
+            "r.yaml:2:46  data.tasks.a.trian  unknown key; did you mean train?",
+        ),
+        (
+            "data: {kind: dates}",
+            "data: {kind: tasks, tasks: {a: {kind: text, pattern: x, train: {source: a, target: b}}}}",
+            "r.yaml:2:45  data.tasks.a.pattern  unknown key; lines has it, but the kind here is text",
+        ),
+        (
+            "data: {kind: dates}",
+            "data: {kind: tasks, tasks: {a: x.tsv}}",
+            "r.yaml:2:32  data.tasks.a  'x.tsv' stands where a section is due; write its keys below it, indented",
+        ),
+        (
+            "data: {kind: dates}",
+            "data: {kind: tasks, tasks: {a/b: {kind: copy}}}",
+            "r.yaml:2:34  data.tasks.'a/b'  'a/b' is not allowed. The data set of each task, by its name: letters, digits, - and _",
+        ),
+        (
+            "data: {kind: dates}",
+            "data: {kind: tasks, tasks: {}}",
+            "r.yaml:2:28  data.tasks  a section is not keys with values, as in {key: value}",
+        ),
+        (
+            "data: {kind: dates}",
+            "data: {kind: tasks, temperature: 0.5, tasks: {a: {kind: copy}}}",
+            "r.yaml:2:34  data.temperature  0.5 is not at least 1",
+        ),
+        (
             "steps: 10",
             "steps: 10\n  optimizer: {kind: adam, betas: [0.9]}",
             "r.yaml:10:34  training.optimizer.betas  [0.9] is not a list of exactly 2",
@@ -304,7 +345,7 @@ def test_a_missing_file_names_shipped_recipes(write) -> None:
 def test_shipped_recipes_are_right_and_found_by_name(write) -> None:
     write("")
     names = list(shipped_recipes())
-    assert len(names) == 34
+    assert len(names) == 35
     for name in names:
         assert load_recipe(name) == load_recipe(str(shipped_recipes()[name]))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seqcli.errors import RecipeError
-from seqcli.recipe.keys import spots
+from seqcli.recipe.keys import is_at, spots
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.shipped import shipped_recipes
 from seqcli.recipe.synonyms import KEYS
@@ -56,7 +56,7 @@ def near(typo: str, key: str) -> bool:
 
 
 def siblings(path: KeyPath) -> set[str]:
-    return {key for spot in spots() if spot.path == path for key in spot.section.model_fields}
+    return {key for spot in spots() if is_at(spot, path) for key in spot.section.model_fields}
 
 
 @pytest.mark.parametrize("turn", [0, *(pytest.param(turn, marks=pytest.mark.real) for turn in (1, 2, 3))])
@@ -72,7 +72,7 @@ def test_a_typo_is_placed_and_understood(turn: int, tmp_path: Path) -> None:
             key = str(path[-1])
             typo = one_edit(SORTS[(number + turn) % 4], key, draw)
             others = siblings(path[:-1]) - {key}
-            if path[-2:-1] == ("where",):  # the user's own columns
+            if path[-2:-1] in (("where",), ("tasks",)):  # the user's own columns, and names of tasks
                 continue
             if typo == key or typo in EVERY_KEY or typo in KEYS or any(near(typo, other) for other in others):
                 outcome["excluded"] += 1

@@ -16,3 +16,10 @@ def test_the_recipes_of_words_are_one_model_and_one_training() -> None:
     assert all(each == models[0] for each in models)
     assert all(each == trainings[0] for each in trainings)
     assert all(each == searches[0] for each in searches)
+
+
+def test_the_languages_of_one_model_are_learnt_as_each_by_itself() -> None:
+    alone, together = load_recipe("g2p/monotonic-lstm"), load_recipe("g2p/multilingual")
+    same = {"model", "source", "target", "search", "evaluation"}
+    assert together.model_dump(include=same) == alone.model_dump(include=same)
+    assert together.training == alone.training.model_copy(update={"steps": 24000})

@@ -22,6 +22,7 @@ from seqcli.symbols import Example
 
 pytest.importorskip("starlette", reason="the extra serve is not installed")
 
+from seqcli.data.tasks import Tagging  # noqa: E402
 from seqcli.serving.app import make_app  # noqa: E402
 from seqcli.serving.description import ANSWER  # noqa: E402
 from seqcli.serving.doors import Doors  # noqa: E402
@@ -39,7 +40,7 @@ class Echo:
 
     name, about = "echo", "made up"
     reads_texts, reads_images = True, False
-    features_separator: str | None = ";"
+    tagging = Tagging(";")
 
     def settings(self) -> SearchSettings:
         return SearchSettings(2, 1.0, 10, None, 32)

@@ -17,6 +17,7 @@ from seqcli.symbols import Example
 
 pytest.importorskip("starlette", reason="the extra serve is not installed")
 
+from seqcli.data.tasks import Tagging  # noqa: E402
 from seqcli.serving.engine import Found  # noqa: E402
 from seqcli.serving.fields import translate_fields  # noqa: E402
 from seqcli.serving.limits import Limits  # noqa: E402
@@ -30,7 +31,7 @@ class Silent:
     """An engine that is never asked."""
 
     name = about = ""
-    features_separator: str | None = ";"
+    tagging = Tagging(";")
 
     def __init__(self, *, texts: bool, images: bool) -> None:
         self.reads_texts, self.reads_images = texts, images
@@ -152,3 +153,36 @@ def test_json_is_read_as_python_reads_it(value: dict[str, Any]) -> None:
     text = json.dumps(value)
     assert parse_json(text.encode()) == json.loads(text)
     assert parse_json(b"\xef\xbb\xbf" + text.encode()) == value
+
+
+class WithTasks(Silent):
+    """One that has learnt tasks, one of which has feature tags."""
+
+    tagging = Tagging(tasks={"fre": None, "inflection": ";"})
+
+
+TASKS = RequestReader(
+    WithTasks(texts=True, images=False), LIMITS, translate_fields(LIMITS), several=True, characters=20
+)
+
+
+def test_a_source_says_its_task() -> None:
+    def read(fields: dict[str, Any]) -> list[tuple[str, ...]]:
+        return [example.features for example in TASKS.from_json(json.dumps(fields).encode()).examples]
+
+    assert read({"source": "a", "task": "fre"}) == [("<fre>",)]
+    assert read({"source": "a", "task": "fre", "features": ""}) == [("<fre>",)]
+    sources = [{"source": "a", "task": "inflection", "features": "V;PST"}, {"source": "b", "task": "fre"}]
+    assert read({"sources": sources}) == [("<inflection>", "V", "PST"), ("<fre>",)]
+    assert TASKS.from_form({"source": ["a"], "task": ["fre"]}, {}).examples[0].features == ("<fre>",)
+    for fields, told in (
+        ({"source": "a"}, "task is missing; there are fre, inflection"),
+        ({"source": "a", "task": "kor"}, "task must be one of fre, inflection"),
+        ({"source": "a", "task": ["fre"]}, "task must be one of fre, inflection"),
+        ({"sources": ["a"]}, "sources[0] must be an object with source, task, features"),
+        ({"sources": [{"source": "a"}]}, "sources[0].task is missing; there are fre, inflection"),
+        ({"source": "a", "task": "fre", "features": "V"}, "features are given, but sources of the task fre have none"),
+    ):
+        with pytest.raises(Refusal) as refused:
+            read(fields)
+        assert str(refused.value) == told
