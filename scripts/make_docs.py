@@ -65,7 +65,9 @@ def value_words(about: dict[str, Any]) -> str:
     if about["type"] == "array":
         return f"list of {value_words(about['items'])}"
     if about["type"] == "object":
-        return f"for each name: {value_words(about['additionalProperties'])}"
+        # names that have to fit a pattern stand elsewhere in the schema
+        patterns = about.get("patternProperties", {"": about.get("additionalProperties")})
+        return f"for each name: {value_words(next(iter(patterns.values())))}"
     bounds = [f"{sign} {about[bound]}" for bound, sign in BOUNDS.items() if bound in about]
     return " ".join([TYPES[about["type"]], " and ".join(bounds)]).strip()
 
