@@ -65,7 +65,11 @@ def value_words(about: dict[str, Any]) -> str:
     if about["type"] == "array":
         return f"list of {value_words(about['items'])}"
     if about["type"] == "object":
-        return f"for each name: {value_words(about['additionalProperties'])}"
+        # names that must be of a pattern
+        (of_each,) = (
+            about["patternProperties"].values() if "patternProperties" in about else (about["additionalProperties"],)
+        )
+        return f"for each name: {value_words(of_each)}"
     bounds = [f"{sign} {about[bound]}" for bound, sign in BOUNDS.items() if bound in about]
     return " ".join([TYPES[about["type"]], " and ".join(bounds)]).strip()
 
