@@ -53,6 +53,8 @@ def open_split(section: recipe.Data, split: Split) -> Corpus | None:
     if isinstance(section, recipe.TasksData):
         opened = {task: open_split(one, split) for task, one in section.tasks.items()}
         there = {task: corpus for task, corpus in opened.items() if corpus is not None}
+        if section.limit is not None and split == "train":
+            there = {task: corpus.first(section.limit) for task, corpus in there.items()}
         return joined(there) if there else None
     corpus = _open(section, split)
     aside = recipe.held_out(section)

@@ -217,6 +217,8 @@ class TasksData(Section):
     kind: Literal["tasks"]
     tasks: Annotated[dict[TaskName, Task], Field(min_length=1)]
     """The data set of each task, by its name: letters, digits, - and _."""
+    limit: Count | None = None
+    """Learn from the first so many training examples of each task only."""
     temperature: Annotated[float, Field(ge=1.0)] = 1.0
     """How often small tasks are seen: 1 as they are, each example once an epoch; above, a task with n examples has a share of an epoch that goes
     with n to the power 1 / temperature, since its examples are repeated (Arivazhagan et al. 2019)."""

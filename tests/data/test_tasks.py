@@ -57,6 +57,9 @@ def test_other_splits_are_those_of_all_tasks_that_have_them(three: list[str]) ->
     # builtin data has 100 at least of each, as far as there are so many strings
     assert (sizes["validation"]["up"], sizes["validation"]["tagged"]) == (1, 1)
     assert set(sizes["test"]) == {"tagged", "made"}
+    few = open_split(recipe_of(*three, "data.limit=12", "data.tasks.made.limit=3").data, "train")
+    assert few is not None
+    assert Counter(example.group for example in few.read()) == {"up": 12, "tagged": 10, "made": 3}
     alone = recipe_of(*three, "data={kind: tasks, tasks: {a: {kind: text, train: {source: x, target: y}}}}").data
     assert open_split(alone, "test") is None
 
