@@ -91,7 +91,7 @@ def test_the_keyboard_is_enough(browser: Browser, served: Served) -> None:
 def test_what_is_wrong_is_told(browser: Browser, served: Served) -> None:
     browser.open(served.address)
     enter(browser)
-    assert browser.say("document.getElementById('wrong').textContent") == "Type something first."
+    browser.until("document.getElementById('wrong').textContent === 'Type something first.'")
     browser.type("abcd")
     browser.say("document.getElementById('nbest').value = '1000'")
     enter(browser)
