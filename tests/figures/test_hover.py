@@ -118,7 +118,7 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Browse:
     def run(page: str, script: str, *, width: int = 1200, dark: bool = False) -> str:
         said = f"try {{ document.title = JSON.stringify((() => {{ {script} }})()); }} catch (error) {{ document.title = error; }}"
         # whatever goes wrong before is said too
-        first = "<script>window.wrong = []; addEventListener('error', (event) => wrong.push(event.message));</script>"
+        first = f"<script>window.wrong = []; addEventListener('error', (event) => wrong.push(event.message)); {FOCUS}</script>"
         path = place / "page.html"
         path.write_text(page.replace("<head>", f"<head>{first}").replace("</body>", f"<script>{said}</script></body>"))
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -132,6 +132,14 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Browse:
     return run
 
 
+FOCUS = """
+    const focus = HTMLElement.prototype.focus;
+    HTMLElement.prototype.focus = function () {
+        focus.call(this);
+        // a window that has no focus yet, as when two browsers start at once, keeps the event to itself
+        if (!document.hasFocus()) ["focus", "focusin"].forEach((name) => this.dispatchEvent(new FocusEvent(name, {bubbles: name === "focusin"})));
+    };
+"""
 LINES = """
     const model = document.querySelector(".model");
     const lines = [...model.querySelectorAll(".line")].map((line) => [...line.querySelectorAll("button")]);
