@@ -141,7 +141,8 @@ class Experiment:
         """
         training = self.recipe.training
         keep_freed_memory()
-        if self.team.leads:
+        # a run that is finished keeps what it was made with, whoever asks for it again
+        if self.team.leads and not self.done:
             write_run_files(self)
         with self._keeping(note, warn) as keep:
             progress = fit(

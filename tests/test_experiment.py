@@ -270,6 +270,20 @@ def test_however_often_it_is_stopped(tmp_path: Path) -> None:
     assert "checkpoints/average/model.safetensors" in checkpoints(tmp_path / "straight")
 
 
+def test_a_finished_run_keeps_what_it_was_made_with(tmp_path: Path) -> None:
+    recipe = recipe_of("training={steps: 4, batch_sentences: 8}")
+    stopped = prepare(recipe, tmp_path)
+    list(stopped.train(stop_at(stopped, 2)))
+    made_with = tmp_path / "environment.json"
+    elsewhere = json.dumps({**json.loads(made_with.read_bytes()), "commit": "0a1b2c3"})
+    made_with.write_text(elsewhere)
+    list(prepare(recipe, tmp_path).train())
+    assert made_with.read_text() != elsewhere, "what goes on is made with what it goes on with"
+    made_with.write_text(elsewhere)
+    assert not list(prepare(recipe, tmp_path).train())
+    assert made_with.read_text() == elsewhere
+
+
 def test_what_is_trained_in_16_bits_is_kept_validated_and_used_in_32(tmp_path: Path) -> None:
     runs = {}
     for precision in ("float32", "bf16"):
