@@ -27,6 +27,7 @@ from seqcli.build.training import (
     build_schedule,
     build_spikes,
 )
+from seqcli.build.translator import build_translator, search_settings
 from seqcli.data.batching import Rows
 from seqcli.data.tokenizer import Tokenizer, same_symbols
 from seqcli.environment import environment
@@ -47,9 +48,7 @@ from seqcli.run import (
     RECIPE,
     SENT,
     find_checkpoint,
-    make_translator,
     read_recipe,
-    search_settings,
     use_machine,
 )
 from seqcli.storage import write_file
@@ -204,7 +203,7 @@ class Experiment:
             return None
         # only the leader validates
         examples = [validation.example(row) for row in range(len(validation))] if self.team.leads else []
-        translator = make_translator(
+        translator = build_translator(
             self.recipe, self.team.plain(self.model), self.data.source_tokenizer, self.data.target_tokenizer
         )
         section, settings = self.recipe.evaluation, search_settings(self.recipe)

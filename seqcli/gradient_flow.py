@@ -10,11 +10,12 @@ import numpy as np
 
 from seqcli.analysis.flow import Clipping, GradientFlow, GradientHistory
 from seqcli.analysis.gradients import measure_gradients
+from seqcli.build.translator import build_translator
 from seqcli.errors import RecipeError
 from seqcli.experiment import Experiment, first_steps, initial_model, prepare, walking
 from seqcli.metrics import read_records
 from seqcli.recipe.schema import Recipe
-from seqcli.run import CHECKPOINTS, METRICS, load, make_translator, measured_batch
+from seqcli.run import CHECKPOINTS, METRICS, load, measured_batch
 from seqcli.training.checkpoint import load_weights, step_folder, step_folders, step_of
 from seqcli.types import Batch
 
@@ -102,7 +103,7 @@ def recipe_history(
 
 def _batch(experiment: Experiment, length: int | None, examples: int) -> Batch:
     data = experiment.data
-    translator = make_translator(experiment.recipe, experiment.model, data.source_tokenizer, data.target_tokenizer)
+    translator = build_translator(experiment.recipe, experiment.model, data.source_tokenizer, data.target_tokenizer)
     return measured_batch(experiment.recipe, translator, length=length, examples=examples)
 
 

@@ -15,13 +15,14 @@ import torch
 from seqcli.analysis.activations import LayerActivity, layer_activities
 from seqcli.analysis.embeddings import EmbeddingMap, embedding_map
 from seqcli.build.training import build_average, build_optimizer
+from seqcli.build.translator import build_translator
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import RecipeError
 from seqcli.experiment import Experiment, first_steps, initial_model, prepare, walking
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.model import Model, text_encoder
 from seqcli.recipe.schema import Recipe
-from seqcli.run import RECIPE, Run, held_out, load, make_translator
+from seqcli.run import RECIPE, Run, held_out, load
 from seqcli.training.checkpoint import Position
 from seqcli.training.team import Team
 from seqcli.types import Batch
@@ -43,7 +44,7 @@ def open_subject(subject: str, overrides: Sequence[str] = (), *, checkpoint: str
         raise RecipeError(f"--checkpoint {checkpoint}: {subject} is a recipe, which has no checkpoints; give a run")
     with _prepared(load_recipe(subject, overrides)) as experiment:
         data, recipe = experiment.data, experiment.recipe
-        translator = make_translator(recipe, experiment.model.eval(), data.source_tokenizer, data.target_tokenizer)
+        translator = build_translator(recipe, experiment.model.eval(), data.source_tokenizer, data.target_tokenizer)
         return Run(experiment.folder, recipe, translator, experiment.folder)
 
 

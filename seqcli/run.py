@@ -40,19 +40,17 @@ from seqcli.analysis.heads import Head, measured_heads
 from seqcli.analysis.same_length import batch_of_one_length
 from seqcli.analysis.unknown_words import without_unknown
 from seqcli.build.data import (
-    image_reader,
     image_shape,
-    longest_source,
-    longest_target,
     named_split,
     open_split,
     tagging,
 )
 from seqcli.build.model import build_model
 from seqcli.build.shortlist import load_shortlist
+from seqcli.build.translator import build_translator, search_settings
 from seqcli.data.corpus import Corpus, Split
 from seqcli.data.tasks import Tagging
-from seqcli.data.tokenizer import Tokenizer, load_tokenizer
+from seqcli.data.tokenizer import load_tokenizer
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.attention import AttentionMaps, attention_maps
 from seqcli.evaluation.counting import Counts, count
@@ -65,11 +63,9 @@ from seqcli.evaluation.wishes import Wishes
 from seqcli.export.ctranslate2 import export_ctranslate2
 from seqcli.export.folder import Exported, export_safetensors, read_export
 from seqcli.export.onnx import export_onnx
-from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.data import AlgorithmicData, Data
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
-from seqcli.search.sampling import Sampling
 from seqcli.search.shortlist import Shortlist
 from seqcli.symbols import Example, Image, Link
 from seqcli.training.checkpoint import load_weights, read_state, replaced, step_folder, step_folders
@@ -440,7 +436,7 @@ def load(
     )
     chosen = find_checkpoint(folder / CHECKPOINTS, checkpoint or recipe.evaluation.checkpoint)
     load_weights(chosen, model)
-    translator = make_translator(recipe, model.to(device).eval(), source_tokenizer, target_tokenizer)
+    translator = build_translator(recipe, model.to(device).eval(), source_tokenizer, target_tokenizer)
     run = Run(folder, recipe, translator, chosen)
     # the run's own machine is everybody's
     others = [load(other, [f"device={recipe.device}", f"threads={recipe.threads or 'null'}"]) for other in ensemble]
@@ -530,45 +526,6 @@ def use_machine(recipe: Recipe) -> torch.device:
 def _has_source(example: Example) -> bool:
     """Whether there is anything to look at."""
     return example.image is not None or bool(example.source.strip())
-
-
-def search_settings(recipe: Recipe) -> SearchSettings:
-    """The recipe's `search` section as the translator takes it."""
-    section = recipe.search
-    sampling = section.sampling
-    return SearchSettings(
-        beam_size=section.beam_size,
-        length_penalty=section.length_penalty,
-        max_length=section.max_length,
-        max_ratio=section.max_ratio,
-        batch_sentences=section.batch_sentences,
-        unknown=section.unknown,
-        precision=section.precision,
-        length_normalization=section.length_normalization,
-        coverage_penalty=section.coverage_penalty,
-        patience=section.patience,
-        diverse_groups=section.diverse_groups,
-        diversity=section.diversity,
-        repetition_penalty=section.repetition_penalty,
-        no_repeat_ngram=section.no_repeat_ngram or 0,
-        sampling=None if sampling is None else Sampling(**dict(sampling)),
-        wishes=Wishes(section.prefix, tuple(section.constraints), tuple(section.avoid), section.min_length),
-    )
-
-
-def make_translator(
-    recipe: Recipe, model: Seq2Seq, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer
-) -> Translator:
-    """The translator of a recipe's model."""
-    return Translator(
-        model,
-        source_tokenizer,
-        target_tokenizer,
-        reverse_source=recipe.source.reverse,
-        longest_source=longest_source(recipe.model),
-        longest_target=longest_target(recipe.model),
-        image_reader=image_reader(recipe.source),
-    )
 
 
 def measured_batch(recipe: Recipe, translator: Translator, *, length: int | None, examples: int) -> Batch:
