@@ -381,6 +381,7 @@ def _learn(side: sides.Side, section: sides.SourceTokenizer, texts: Iterable[str
                 lowercase=side.lowercase,
                 normalize=side.normalize,
                 vocabulary_size=section.vocabulary_size,
+                median_frequency=section.median_frequency,
             )
         case _:
             assert_never(section)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import math
 import re
+import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -144,11 +146,13 @@ def learn_subwords(
     *,
     kind: Literal["bpe", "unigram"],
     vocabulary_size: int,
+    median_frequency: int | None = None,
     features: Iterable[str] = (),
     lowercase: bool = False,
     normalize: Form = "none",
 ) -> SubwordTokenizer:
-    """A tokenizer of at most `vocabulary_size` subwords, special symbols counted; the same texts give the same bytes.
+    """A tokenizer of at most `vocabulary_size` subwords, special symbols counted, and of fewer where half of them would be seen less often
+    than `median_frequency` in the texts; the same texts give the same bytes.
 
     Every character of `texts` is kept, so that what was learnt from can be written, but for three that sentencepiece uses
     itself: NUL, ▅ (a text with it is passed over), and ▁, which comes back as a space. Raises `CannotLearn` if there is no text,
@@ -159,7 +163,11 @@ def learn_subwords(
     first = next(sentences, None)
     if first is None:
         raise CannotLearn(f"there is no text to learn {kind} subwords from; every one is empty")
-    model = _train(itertools.chain([first], itertools.islice(sentences, TEXTS_LEARNT_FROM - 1)), kind, vocabulary_size)
+    learnt_from = itertools.chain([first], itertools.islice(sentences, TEXTS_LEARNT_FROM - 1))
+    if median_frequency is None:
+        model = _train(learnt_from, kind, vocabulary_size)
+    else:
+        model = _train_frequent(list(learnt_from), kind, vocabulary_size, median_frequency)
     return SubwordTokenizer(kind, normalizer, by_frequency(Counter(features)), model)
 
 
@@ -197,6 +205,36 @@ def _train(sentences: Iterator[str], kind: str, vocabulary_size: int) -> bytes:
             f"{kind} subwords cannot be learnt with vocabulary_size = {vocabulary_size}: {reason}"
         ) from error
     return model.getvalue()
+
+
+def _train_frequent(sentences: Sequence[str], kind: str, vocabulary_size: int, median_frequency: int) -> bytes:
+    """A model whose subwords are seen so often, if need be after a few trials of fewer; the last trial has each character and little else.
+
+    What is seen rarely has an embedding that is hardly learnt (Gowda & May 2020, "Finding the optimal vocabulary size for neural machine
+    translation", who ask for 100 times in 95 % of the classes).
+    """
+    words = Counter(word for sentence in sentences for word in sentence.split(" "))
+    fewest = len(SPECIAL) + len({SPACE, *itertools.chain.from_iterable(words)})
+    model = _train(iter(sentences), kind, vocabulary_size)
+    while True:
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        found, size = _median_frequency(processor, words), processor.get_piece_size()
+        if found >= median_frequency or size <= fewest:
+            return model
+        # the median goes about as the size to the power of -3/2 (measured on Multi30k); a trial is too small rather than one more
+        share = min(max((found / median_frequency) ** (2 / 3), 0.25), 0.9)
+        model = _train(iter(sentences), kind, max(round(size * share), fewest))
+
+
+def _median_frequency(processor: Any, words: Mapping[str, int]) -> float:
+    """How often a piece of more than one character is seen, at the median; infinity where there is none. No piece goes beyond a word."""
+    counts: Counter[int] = Counter()
+    for word, times in words.items():
+        for i in processor.encode(word):
+            counts[i] += times
+    pieces = range(len(SPECIAL), processor.get_piece_size())
+    joined = [counts[i] for i in pieces if len(processor.id_to_piece(i)) > 1]
+    return statistics.median(joined) if joined else math.inf
 
 
 def _digest(model: bytes) -> str:

@@ -50,6 +50,9 @@ class SubwordTokenizer(Section):
     kind: Literal["bpe", "unigram"]
     vocabulary_size: Annotated[int, Field(ge=8)] = 8000
     """How many subwords to learn, at most."""
+    median_frequency: Count | None = None
+    """Learn fewer, until half of those of several characters are seen so often in the training data, or more often; null: as many as there may
+    be."""
 
 
 class SharedTokenizer(Section):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+import statistics
 import subprocess
 import sys
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqcli.data.subwords import learn_subwords
+from seqcli.data.subwords import SubwordTokenizer, learn_subwords
 from seqcli.data.tokenizer import Tokenizer, encode_source, load_tokenizer, same_symbols
 from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words
 from seqcli.errors import DataError, StorageError
@@ -208,6 +212,41 @@ def test_too_small_a_vocabulary_says_what_it_takes() -> None:
 
 def test_a_small_corpus_is_enough_for_subwords() -> None:
     assert 5 <= learn_subwords(["a"], kind="bpe", vocabulary_size=8000).size < 10
+
+
+def zipfian(sentences: int) -> list[str]:
+    """Sentences of made words, of which the n-th is seen 1/n as often as the first."""
+    draw = random.Random(1)
+    words = ["".join(draw.choices("abcdefghijklmnop", k=draw.randint(2, 8))) for _ in range(900)]
+    weights = [1 / place for place in range(1, len(words) + 1)]
+    return [" ".join(draw.choices(words, weights, k=8)) for _ in range(sentences)]
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_subwords_that_are_seen_too_rarely_are_not_learnt(kind: Any) -> None:
+    texts = zipfian(600)
+    all_of_them, frequent, more = (
+        learn_subwords(one, kind=kind, vocabulary_size=1000, median_frequency=asked)
+        for one, asked in ((texts, None), (texts, 20), (zipfian(2400), 20))
+    )
+    assert frequent.size < more.size <= all_of_them.size, "of more text more subwords are seen often enough"
+
+    def median(tokenizer: SubwordTokenizer) -> float:
+        seen = Counter(i for text in texts for i in tokenizer.encode(text))
+        long = [i for i in range(len(SPECIAL), tokenizer.size) if len(tokenizer.tokens([i])[0]) > 1]
+        return statistics.median(seen[i] for i in long)
+
+    assert median(all_of_them) < 20 <= median(frequent)
+    # not many fewer than there could be
+    assert median(learn_subwords(texts, kind=kind, vocabulary_size=round(1.5 * frequent.size))) < 20
+    assert all(frequent.decode(frequent.encode(text)) == text for text in texts)
+
+
+def test_characters_are_learnt_however_rare_they_are() -> None:
+    texts = ["abcdefghijklmnop", "qrstuvwxyz"]
+    tokenizer = learn_subwords(texts, kind="bpe", vocabulary_size=60, median_frequency=1000)
+    assert [tokenizer.decode(tokenizer.encode(text)) for text in texts] == texts
+    assert tokenizer.size <= len(SPECIAL) + 26 + 3
 
 
 def test_ids_follow_frequency_then_text() -> None:
