@@ -171,6 +171,18 @@ def test_orthogonalised(shape: tuple[int, int, int]) -> None:
     assert not orthogonalised(torch.zeros(shape)).any()
 
 
+@pytest.mark.parametrize("unit", [True, False])
+def test_orthogonalised_in_bfloat16_where_the_processor_has_it(unit: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optim, "_multiplies_bfloat16", lambda device: unit)
+    matrices = torch.randn(3, 20, 50, generator=torch.Generator().manual_seed(0))
+    found, exact = orthogonalised(matrices), orthogonalised(matrices.double())
+    assert found.dtype == torch.float32
+    apart = float((found - exact).norm() / exact.norm())
+    assert (1e-3 < apart < 2e-2) if unit else apart < 1e-5
+    # one that is turned with others is turned as by itself
+    torch.testing.assert_close(orthogonalised(matrices[:1]), found[:1])
+
+
 def test_muon_skips_a_step_whole() -> None:
     """Infinite gradients included; and divides as Adam does."""
     torch.manual_seed(0)
