@@ -33,7 +33,8 @@ def test_a_sentence_its_alternatives_and_its_attention(
     browser: Browser, served: Served, copy_run: Path, dark: bool, width: int
 ) -> None:
     browser.open(served.address, width=width, dark=dark)
-    assert browser.say("document.activeElement.id") == "text"  # one can type at once
+    # one can type at once; a browser gives the focus with the first picture that it paints, which may be after the page is loaded
+    browser.until("document.activeElement.id === 'text'")
     browser.type("abcda")
     enter(browser)
     browser.until(SHOWN)
