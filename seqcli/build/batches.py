@@ -14,6 +14,7 @@ from seqcli.build.training import build_objective
 from seqcli.data.augmentation import Augmentation
 from seqcli.data.batching import Lengths, Rows, plan_batches, plan_by_image
 from seqcli.data.tasks import repeated, repetitions
+from seqcli.data.unknown_symbols import with_unknown
 from seqcli.errors import DataError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.data import TasksData
@@ -34,8 +35,10 @@ def plan_epoch(recipe: Recipe, data: PreparedData, epoch: int) -> list[Rows]:
 
 
 def load_batch(recipe: Recipe, data: PreparedData, rows: Rows, epoch: int) -> Batch:
-    """A training batch of an epoch, its images varied as the recipe says."""
-    batch = data.train.batch(rows)
+    """A training batch of an epoch, its images varied and its symbols made unknown as the recipe says."""
+    batch, rate = data.train.batch(rows), recipe.training.unknown_rate
+    if rate:
+        batch = with_unknown(batch, data.same_symbols, rate, seed=recipe.seed, epoch=epoch)
     image = recipe.source.image
     if not isinstance(image, Pixels) or image.augment is None or batch.image is None:
         return batch

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import assert_never
 
 from seqcli.data.builtin import read_algorithmic, read_dates
@@ -22,7 +25,7 @@ from seqcli.data.shape_captions import read_shape_captions
 from seqcli.data.shape_questions import read_shape_questions
 from seqcli.data.subwords import learn_subwords
 from seqcli.data.tasks import Tagging, joined, task_tag
-from seqcli.data.tokenizer import Tokenizer, load_tokenizer
+from seqcli.data.tokenizer import Tokenizer, load_tokenizer, same_symbols
 from seqcli.data.vocabulary import CannotLearn, learn_characters, learn_symbols, learn_words, no_words
 from seqcli.errors import DataError, RecipeError
 from seqcli.extras import require
@@ -42,6 +45,11 @@ class PreparedData:
     target_tokenizer: Tokenizer
     train: EncodedCorpus
     validation: EncodedCorpus | None
+
+    @cached_property
+    def same_symbols(self) -> NDArray[np.int64]:
+        """For each symbol of the source the same one of the target, (source V,), or `NOT_THERE`."""
+        return np.array(same_symbols(self.source_tokenizer, self.target_tokenizer))
 
 
 def open_split(section: recipe.Data, split: Split) -> Corpus | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from seqcli.data.encoded import make_batch
 from seqcli.data.image_file import read_image
 from seqcli.data.images import ImageReader
 from seqcli.data.tokenizer import Tokenizer, encode_source
+from seqcli.data.unknown_symbols import copied
 from seqcli.errors import DataError, RecipeError, SeqcliError
 from seqcli.evaluation.minimum_risk import MinimumRisk
 from seqcli.evaluation.shortened import shortened
@@ -50,8 +51,8 @@ class SearchSettings:
     max_length: int
     max_ratio: float | None
     batch_sentences: int | None = None
-    unknown: bool = False
-    """Whether the unknown symbol may be written."""
+    unknown: bool | Literal["copied"] = False
+    """Whether the unknown symbol may be written; copied: and stands for the unknown symbols of the source, one after the other."""
     length_normalization: LengthNormalization = "average"
     coverage_penalty: float = 0.0
     patience: float | None = 1.0
@@ -188,6 +189,8 @@ class Reader:
         bunches = list(_in_bunches(written, lengths, settings.sentences_together))[::-1]
         for rows, (found, trace) in self.in_turn(search, bunches, settings):
             for place, (row, translations) in enumerate(zip(rows, found, strict=True)):
+                if settings.unknown == "copied":
+                    translations = [self.with_copies(one, examples[row].source) for one in translations]
                 results[row] = (
                     translations if settings.minimum_risk is None else ranked(translations, settings.minimum_risk)
                 )
@@ -226,10 +229,16 @@ class Reader:
             wishes,
             self.target_tokenizer,
             max_length=min(settings.max_length, self.longest_target or settings.max_length),
-            unknown=settings.unknown,
+            unknown=bool(settings.unknown),
             origin=origin,
             error=error,
         )
+
+    def with_copies(self, found: Translation, source: str) -> Translation:
+        """The hypothesis with the unknown symbols of its source in place of its own."""
+        if UNK not in found.ids:
+            return found
+        return replace(found, text=copied(found.ids, source, self.source_tokenizer, self.target_tokenizer))
 
     def seen(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
         """The examples with their images decoded, and a sentence for each that cannot be: such an example is left without one. What has

@@ -329,6 +329,16 @@ def _copying(recipe: Recipe) -> Broken:
         )
 
 
+def _unknown_rate(recipe: Recipe) -> Broken:
+    path = ("training", "unknown_rate")
+    if not recipe.training.unknown_rate:
+        return
+    if text_encoder(recipe.model.encoder) is None:
+        yield path, "makes symbols of a text unknown, and an image has none; set it to 0"
+    elif not recipe.search.unknown:
+        yield path, "teaches to write the unknown symbol, which search.unknown forbids; set that to copied, or this to 0"
+
+
 def _sharding(recipe: Recipe) -> Broken:
     if recipe.training.compile and recipe.training.sharding == "full":
         yield ("training", "compile"), "a sharded model cannot be compiled; set compile: false or sharding: none"
@@ -357,10 +367,11 @@ RULES: tuple[Callable[[Recipe], Broken], ...] = (
     _losses_of_attention,
     _coverage,
     _copying,
+    _unknown_rate,
     _sharding,
     *DATA_RULES,
     *SEARCH_RULES,
     *IMAGE_RULES,
 )
-NOT_OF_RUNS = (_shared_alike, _nesterov, where_of_tables)
-"""Rules that refuse what did nothing: a run that was trained so is what it is."""
+NOT_OF_RUNS = (_shared_alike, _nesterov, _unknown_rate, where_of_tables)
+"""Rules that refuse what did nothing, or is about training alone: a run that was trained so is what it is."""

@@ -64,8 +64,9 @@ class Search(Section):
     out. All else is float32. It is no part of training."""
     shortlist: ShortlistSection | None = None
     """Score only those symbols that the source can need; null means all."""
-    unknown: bool = False
-    """Whether the unknown symbol may be written, where the target has rare words that are not in the vocabulary."""
+    unknown: bool | Literal["copied"] = False
+    """Whether the unknown symbol may be written, where the target has symbols that are not in the vocabulary. copied: it may, and stands for
+    the source's unknown symbols, one after the other; for pairs that keep their order, with training.unknown_rate."""
     repetition_penalty: Annotated[float, Field(ge=1.0)] = 1.0
     """Divide the raw score of every symbol that a hypothesis has written already by this, or multiply it where it is below 0 (Keskar et al.
     2019); 1 means no such thing. Scores then follow what the search sees, log-probabilities the model."""

@@ -186,6 +186,9 @@ class Training(Section):
     r_drop: Annotated[float, Field(gt=0.0)] | None = None
     """R-Drop (Liang et al. 2021): each batch passes twice, with different dropout, and the two answers' divergence, so many times,
     is added to the loss of both; 5 in the paper's translations. null means one pass and no such thing."""
+    unknown_rate: Probability = 0.0
+    """Share of the training pairs in which a symbol that both sides have, drawn anew in each epoch, is the unknown one, wherever it stands: a model
+    learns to write the unknown symbol for one that it has never seen, which search.unknown: copied puts back. 0 means none."""
     doubly_stochastic: Annotated[float, Field(ge=0.0)] | None = None
     """Doubly stochastic attention (Xu et al. 2015, eq. 14): what is minimised grows by so many times Σ_i (1 - Σ_t α_ti)² a sentence, so
     that over all steps each source position, or each cell of an image, is attended to about once. null means no such thing."""
