@@ -60,6 +60,8 @@ def value_words(about: dict[str, Any]) -> str:
         return "a section"
     if "enum" in about:
         return ", ".join(f"`{word}`" for word in about["enum"])
+    if "const" in about:
+        return f"`{about['const']}`"
     if "anyOf" in about:
         return " or ".join(value_words(one) for one in about["anyOf"])
     if about["type"] == "array":
