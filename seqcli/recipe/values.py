@@ -38,7 +38,7 @@ def value_message(at: Located, value: Any, expectations: list[str]) -> str:
         hint = f"; write {int(value)}"
     elif isinstance(value, str) and not isinstance(scalar(value), str) and "number" in expected:
         hint = "; write it without quotes"
-    elif isinstance(value, str) and expected == "true or false" and value.lower() in YES_AND_NO:
+    elif isinstance(value, str) and "true or false" in expected and value.lower() in YES_AND_NO:
         hint = f"; write {YES_AND_NO[value.lower()]}"
     return f"{shown(value)} is not {expected}{hint}"
 
@@ -75,7 +75,8 @@ def expectation(error: Any, at: Located) -> str:
         words, bound = BOUNDS[kind]
         return f"{words} {_plain(about[bound])}"
     if kind == "literal_error" and at.field is not None:
-        return f"one of {', '.join(choices(at.field.annotation))}"
+        words = choices(at.field.annotation)
+        return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
     if kind == "string_pattern_mismatch" and at.field is not None:
         return f"allowed. {at.field.description}".rstrip(".")
     if kind == "too_short" and about["field_type"] == "Dictionary":
