@@ -436,7 +436,7 @@ def load(
     )
     chosen = find_checkpoint(folder / CHECKPOINTS, checkpoint or recipe.evaluation.checkpoint)
     load_weights(chosen, model)
-    translator = build_translator(recipe, model.to(device).eval(), source_tokenizer, target_tokenizer)
+    translator = build_translator(recipe, model.to(device).eval(), source_tokenizer, target_tokenizer, fixed=True)
     run = Run(folder, recipe, translator, chosen)
     # the run's own machine is everybody's
     others = [load(other, [f"device={recipe.device}", f"threads={recipe.threads or 'null'}"]) for other in ensemble]

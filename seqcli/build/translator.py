@@ -36,9 +36,9 @@ def search_settings(recipe: Recipe) -> SearchSettings:
 
 
 def build_translator(
-    recipe: Recipe, model: Seq2Seq, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer
+    recipe: Recipe, model: Seq2Seq, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer, *, fixed: bool = False
 ) -> Translator:
-    """The translator of a recipe's model."""
+    """The translator of a recipe's model; `fixed` says that its weights stay as they are."""
     return Translator(
         model,
         source_tokenizer,
@@ -47,4 +47,5 @@ def build_translator(
         longest_source=longest_source(recipe.model),
         longest_target=longest_target(recipe.model),
         image_reader=image_reader(recipe.source),
+        fixed=fixed,
     )

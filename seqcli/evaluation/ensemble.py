@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from seqcli.data.image_file import read_image
-from seqcli.evaluation.translator import Translator
+from seqcli.evaluation.translator import SearchSettings, Translator
 from seqcli.models.ensemble import Ensemble, Predictor, joint_batch
 from seqcli.symbols import Example
 from seqcli.types import Batch
@@ -27,6 +27,7 @@ class EnsembleTranslator(Translator):
             reverse_source=first.reverse_source,
             longest_source=first.longest_source,
             image_reader=first.image_reader,
+            fixed=first.fixed,
         )
         self.others = tuple(others)
         limits = [each.longest_target for each in (first, *others) if each.longest_target is not None]
@@ -37,6 +38,12 @@ class EnsembleTranslator(Translator):
     def predictor(self) -> Predictor:
         """All members together."""
         return self._ensemble
+
+    def search_predictor(self, settings: SearchSettings) -> Predictor:
+        """All members together, each as its own search asks it."""
+        return Ensemble(
+            [super().search_predictor(settings), *(each.search_predictor(settings) for each in self.others)]
+        )
 
     def reduced_predictor(self) -> Predictor:
         """All members together, each with its products in 16 bits."""

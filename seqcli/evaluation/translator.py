@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -24,6 +25,7 @@ from seqcli.models.ensemble import Predictor
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.models.shortlisted import Shortlisted
 from seqcli.nn.reduced import Precision, reduced, reduces
+from seqcli.nn.twin import by_columns
 from seqcli.search.beam import beam_search
 from seqcli.search.demands import Demands
 from seqcli.search.penalties import Coverage, LengthNormalization, LengthPenalty
@@ -276,7 +278,7 @@ class Reader:
 
 
 class Translator(Reader):
-    """A model as the engine."""
+    """A model as the engine. One that is `fixed`, whose weights stay as they are, may be searched with by way of a copy that is quicker."""
 
     def __init__(
         self,
@@ -288,6 +290,7 @@ class Translator(Reader):
         longest_source: int | None = None,
         longest_target: int | None = None,
         image_reader: ImageReader | None = None,
+        fixed: bool = False,
     ) -> None:
         super().__init__(
             source_tokenizer,
@@ -298,11 +301,23 @@ class Translator(Reader):
             image_reader=image_reader,
         )
         self.model = model
+        self.fixed = fixed
 
     @property
     def predictor(self) -> Predictor:
-        """What search asks for the next symbol."""
+        """What says which symbol comes next."""
         return self.model
+
+    def search_predictor(self, settings: SearchSettings) -> Predictor:
+        """What a search asks for the next symbol: the same, but for how its weights lie in memory."""
+        # a short list takes rows of the output layer
+        if self.fixed and settings.shortlist is None and self.device.type == "cpu":
+            return self._by_columns
+        return self.model
+
+    @cached_property
+    def _by_columns(self) -> Seq2Seq:
+        return by_columns(self.model)
 
     def reduced_predictor(self) -> Predictor:
         """The same with its matrix products in 16 bits: a copy of the weights as they are now, which takes some milliseconds."""
@@ -390,7 +405,8 @@ class Translator(Reader):
             demands = [replace(one.demands, source=ids) for one, ids in zip(every, sources, strict=True)]
         self.model.eval()
         with torch.inference_mode():
-            predictor = self.reduced_predictor() if reduces(settings.precision, self.device) else self.predictor
+            in_16_bits = reduces(settings.precision, self.device)
+            predictor = self.reduced_predictor() if in_16_bits else self.search_predictor(settings)
             short = None
             if settings.shortlist is not None:
                 short = shortened(predictor, settings.shortlist, batch, demands)

@@ -7,17 +7,17 @@ itself, and what comes out is rounded once more. Whether that is faster depends 
 
 from __future__ import annotations
 
-import copy
 import time
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-Module = TypeVar("Module", bound=nn.Module)
+from seqcli.nn.twin import Module, twin
+
 Precision = Literal["float32", "bf16", "auto"]
 NARROW = 16
 """Layers with fewer inputs or outputs stay as they are: there is nothing to win."""
@@ -30,12 +30,11 @@ def reduced(model: Module, dtype: torch.dtype = torch.bfloat16) -> Module:
 
     Everything else, embeddings and norms among it, is shared with the model.
     """
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    twin = copy.deepcopy(model, shared)
-    for module in twin.modules():
+    copied = twin(model)
+    for module in copied.modules():
         if isinstance(module, nn.RNNBase) or (isinstance(module, nn.Linear) and min(module.weight.shape) >= NARROW):
             _work_in(module, dtype)
-    return twin
+    return copied
 
 
 def narrowed(layer: nn.Linear, rows: Tensor) -> nn.Linear:

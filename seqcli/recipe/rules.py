@@ -336,7 +336,10 @@ def _unknown_rate(recipe: Recipe) -> Broken:
     if text_encoder(recipe.model.encoder) is None:
         yield path, "makes symbols of a text unknown, and an image has none; set it to 0"
     elif not recipe.search.unknown:
-        yield path, "teaches to write the unknown symbol, which search.unknown forbids; set that to copied, or this to 0"
+        yield (
+            path,
+            "teaches to write the unknown symbol, which search.unknown forbids; set that to copied, or this to 0",
+        )
 
 
 def _sharding(recipe: Recipe) -> Broken:

@@ -75,8 +75,8 @@ def expectation(error: Any, at: Located) -> str:
         words, bound = BOUNDS[kind]
         return f"{words} {_plain(about[bound])}"
     if kind == "literal_error" and at.field is not None:
-        words = choices(at.field.annotation)
-        return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
+        allowed = choices(at.field.annotation)
+        return allowed[0] if len(allowed) == 1 else f"one of {', '.join(allowed)}"
     if kind == "string_pattern_mismatch" and at.field is not None:
         return f"allowed. {at.field.description}".rstrip(".")
     if kind == "too_short" and about["field_type"] == "Dictionary":
