@@ -130,3 +130,19 @@ def test_with_all_that_training_has(tmp_path: Path) -> None:
     assert straight.average is not None
     for name, average in straight.average.averages.items():
         assert torch.equal(average, again.model.state_dict()[name]), name
+
+
+def test_one_that_is_hard_and_monotonic_is_looked_into(tmp_path: Path) -> None:
+    few = (
+        "model.copying=true",
+        "model.decoder.attention={kind: hard_monotonic}",
+        "training.steps=3",
+        "training.average=1",
+    )
+    run = seqcli.load(trained(tmp_path / "run", *few), checkpoint="last")
+    assert run.attention(["abc"], ["cb"])[0].cross.shape[-2:] == (3, 4)
+    explained = run.explain(["abc"], ["cb"])[0]
+    score = run.score(["abc"], ["cb"])[0]
+    assert score is not None
+    assert explained.log_prob == pytest.approx(score.log_prob, abs=1e-4)
+    assert len(run.heads(examples=5)) == 1

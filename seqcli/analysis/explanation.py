@@ -58,8 +58,9 @@ class WrittenToken:
 class Explanation:
     """One source and its target, `given` or the best of the `hypotheses`, symbol by symbol; and the search's `tree`, with the token of each node.
 
-    `left_beam` is the step, from 1, at which a given target was no longer among the hypotheses that the search kept; None where it never was, or
-    none was given.
+    `best_score` is what the model gives the best hypothesis, counted as the target's own `score` is, where a target is given; the search may order by
+    another, where it punishes repetition or scores a short list. `left_beam` is the step, from 1, at which a given target was no longer among the
+    hypotheses that the search kept; None where it never was, or none was given.
     """
 
     source: str
@@ -71,6 +72,7 @@ class Explanation:
     hypotheses: tuple[Translation, ...]
     tree: tuple[Node, ...]
     tree_tokens: tuple[str, ...]
+    best_score: float | None
     left_beam: int | None
     has_attention: bool
 
@@ -78,15 +80,14 @@ class Explanation:
     def verdict(self) -> str | None:
         """Of a given target: whether the search missed it, or the model likes another one better (Stahlberg and Byrne 2019, "On NMT Search
         Errors and Model Errors")."""
-        if not self.given or not self.hypotheses:
+        if self.best_score is None:
             return None
-        best = self.hypotheses[0]
-        if tuple(token.id for token in self.tokens) == best.ids:
+        if tuple(token.id for token in self.tokens) == self.hypotheses[0].ids:
             return "the search finds it: it is the best hypothesis"
         left = "" if self.left_beam is None else f"; the beam lost it at step {self.left_beam}"
-        if self.score > best.score:
-            return f"a search error: the model gives it {self.score:.4f}, more than the {best.score:.4f} of what was found{left}"
-        return f"no search error: the model gives it {self.score:.4f}, less than the {best.score:.4f} of what was found{left}"
+        if self.score > self.best_score:
+            return f"a search error: the model gives it {self.score:.4f}, more than the {self.best_score:.4f} of what was found{left}"
+        return f"no search error: the model gives it {self.score:.4f}, less than the {self.best_score:.4f} of what was found{left}"
 
     def as_json(self) -> dict[str, object]:
         """All of it for a programme."""
@@ -96,6 +97,7 @@ class Explanation:
             "given": self.given,
             "score": self.score,
             "log_prob": self.log_prob,
+            "best_score": self.best_score,
             "verdict": self.verdict,
             "left_beam": self.left_beam,
             "tokens": [asdict(token) for token in self.tokens],
@@ -125,23 +127,26 @@ def explain(
             f"there is nothing to explain: the search found no target for {example.source or example.origin!r}"
         )
     target = translator.encode_target(example.target or "") if given else list(found[0].ids)
-    batch = translator.batch([example], [target], sources=[source])
-    log_probs, looked = _forced(translator, batch)
+    log_probs, looked = _forced(translator, translator.batch([example], [target], sources=[source]))
     tokens = _tokens(
         translator, target, log_probs, alternatives, _looks(translator, source, looked, looks) or [()] * len(target)
     )
-    log_prob = sum(token.log_prob for token in tokens)
+    best_score = None
+    if given and found:
+        best = list(found[0].ids)
+        best_score = _score(best, *_forced(translator, translator.batch([example], [best], sources=[source])), settings)
     nodes = trace.nodes()
     return Explanation(
         example.source or example.origin,
         (example.target or "") if given else found[0].text,
         given,
-        settings.scoring.score(log_prob, len(target)) + _unseen(looked, settings),
-        log_prob,
+        _score(target, log_probs, looked, settings),
+        sum(token.log_prob for token in tokens),
         tuple(tokens),
         tuple(found),
         tuple(nodes),
         tuple(translator.target_tokenizer.tokens([node.id for node in nodes])),
+        best_score,
         _left_beam(nodes, target) if given else None,
         looked is not None,
     )
@@ -149,9 +154,10 @@ def explain(
 
 @dataclass(frozen=True)
 class _Looked:
-    """The last layer's attention (T,G+S), averaged over its heads, its first columns cells of a `grid`."""
+    """The last layer's attention (T,G+S), averaged over its heads, its first columns cells of a `grid`; `mask (G+S,)` says where it may look."""
 
     weights: Tensor
+    mask: Tensor
     grid: tuple[int, int] | None
 
 
@@ -163,16 +169,22 @@ def _forced(translator: Translator, batch: Batch) -> tuple[Tensor, _Looked | Non
         log_probs = model.logits(batch)[0].float().log_softmax(dim=-1).cpu()
         with trace_attention(model) as maps:
             memory = model.encoder(batch)
-            model.decoder(batch.inputs, model.decoder.start(memory))
+            model.decoder(batch.inputs, model.begin(batch, memory))
     cross = over_memory(maps)
-    return log_probs, _Looked(cross[-1][0].float().mean(dim=0).cpu(), memory.grid) if cross else None
+    if not cross:
+        return log_probs, None
+    return log_probs, _Looked(cross[-1][0].float().mean(dim=0).cpu(), memory.mask[0].cpu(), memory.grid)
 
 
-def _unseen(looked: _Looked | None, settings: SearchSettings) -> float:
-    """The coverage penalty of what was looked at, where the search has one."""
+def _score(target: Sequence[int], log_probs: Tensor, looked: _Looked | None, settings: SearchSettings) -> float:
+    """What the model gives a target, by its length and by the coverage penalty of what was looked at, where the search has one."""
+    log_prob = float(log_probs.gather(1, torch.tensor(target)[:, None]).double().sum())
+    score = settings.scoring.score(log_prob, len(target))
     if looked is None or not settings.coverage_penalty:
-        return 0.0
-    return settings.coverage_penalty * float(uncovered(looked.weights.sum(dim=0)))
+        return score
+    return score + settings.coverage_penalty * float(
+        uncovered(looked.weights.sum(dim=0).masked_fill(~looked.mask, 1.0))
+    )
 
 
 def _tokens(

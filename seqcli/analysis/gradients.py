@@ -159,18 +159,22 @@ def _jacobians(model: Seq2Seq, batch: Batch) -> list[Tensor]:
     examples = []
     for row in range(min(JACOBIAN_EXAMPLES, len(batch.index))):
         parts: list[list[Tensor]] = []
-        width = model.output.in_features
+        width = _last_state(loss_and_states(model, batch.select(torch.tensor([row])))[1]).shape[1]
         for start in range(0, width, ROWS):
             rows = torch.arange(start, min(start + ROWS, width))
             _, states = loss_and_states(model, batch.select(torch.full_like(rows, row)))
-            top = [each for each in states if each.side == "decoder"][-1].last()
-            components = top[torch.arange(len(rows)), rows].sum()
+            components = _last_state(states)[torch.arange(len(rows)), rows].sum()
             gradients = _gradients(components, states)
             parts.append([each.joined(part) for each, part in zip(states, gradients, strict=True)])
         # (D,T,D) a layer: which component of h_T, of which state, by which of its components
         whole = [torch.cat(layer) for layer in zip(*parts, strict=True)]
         examples.append([torch.linalg.matrix_norm(layer.transpose(0, 1), ord=2) for layer in whole])
     return [torch.stack(layer) for layer in zip(*examples, strict=True)]
+
+
+def _last_state(states: Sequence[States]) -> Tensor:
+    """The last state of the decoder's top layer, (B,D)."""
+    return [each for each in states if each.side == "decoder"][-1].last()
 
 
 def _steps_back(states: States, target_length: int) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """What a head is good for: by how much the loss rises without it (Michel et al. 2019, "Are sixteen heads really better than one?", §3.2).
 
-A head is removed by zeros in place of its part of the context. Attention with one head, a recurrent decoder's, is removed whole.
+A head is removed by zeros in place of its part of the context. Attention with one head, a recurrent decoder's, is removed whole; one that is hard
+and monotonic, which gives no context, then no longer knows where to go.
 Where a model copies, a head goes on pointing: it is what it brings that is missing.
 """
 
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from seqcli.analysis.attention_kinds import KINDS, KindName
 from seqcli.evaluation.attention import attention_names
 from seqcli.evaluation.translator import Translator
+from seqcli.nn.monotonic_attention import MonotonicAttention
+from seqcli.nn.pointer import NEVER
 from seqcli.nn.trace import trace_attention
 from seqcli.symbols import Example
 from seqcli.types import Batch, Memory
@@ -60,7 +63,7 @@ def _places(translator: Translator, batch: Batch) -> dict[Place, tuple[nn.Module
     """Every head of the model as its module, and which of the module's heads it is."""
     model = translator.model.eval()
     with torch.inference_mode(), trace_attention(model) as maps:
-        model.decoder(batch.inputs, model.decoder.start(model.encoder(batch)))
+        model.decoder(batch.inputs, model.begin(batch, model.encoder(batch)))
     names = attention_names(maps)
     return {
         (kind, layer + 1, head + 1): (model.get_submodule(name), head)
@@ -90,7 +93,11 @@ def _output(module: nn.Module) -> nn.Module:
 
 
 def _nothing(module: nn.Module, inputs: Any, found: Tensor | tuple[Tensor, Tensor]) -> Tensor | tuple[Tensor, Tensor]:
-    """Zeros for a context; what is covered beside it is."""
+    """Zeros for a context; what is covered beside it is. Where there is no context, but a chain of looks, all moves that are allowed are
+    alike."""
+    if isinstance(module, MonotonicAttention):
+        assert isinstance(found, Tensor)
+        return torch.where(found > NEVER / 2, 0.0, NEVER).log_softmax(dim=-1)
     return torch.zeros_like(found) if isinstance(found, Tensor) else (torch.zeros_like(found[0]), found[1])
 
 

@@ -2,7 +2,7 @@
 
 Luong et al. 2015b, "Addressing the rare word problem in neural machine translation", section 3, write what a dictionary says of the aligned
 source word, or the word itself, as names and numbers are; Jean et al. 2015, "On using very large target vocabulary for neural machine
-translation", section 4, take the attention for the alignment, as is done here.
+translation", section 3.3, take the attention for the alignment, as is done here.
 """
 
 from __future__ import annotations

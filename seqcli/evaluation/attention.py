@@ -96,7 +96,7 @@ def traced_pass(translator: Translator, batch: Batch) -> TracedPass:
     model.eval()
     with torch.inference_mode(), trace_attention(model) as maps:
         memory = model.encoder(batch)
-        model.decoder(batch.inputs, model.decoder.start(memory))
+        model.decoder(batch.inputs, model.begin(batch, memory))
     cross = over_memory(maps)
     if not cross:
         raise SeqcliError("this model has no attention: its decoder's attention is none, or it is feed-forward")

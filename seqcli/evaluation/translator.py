@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -401,8 +402,9 @@ class Translator(Reader):
         ]
         demands: list[Demands] = []
         if settings.sampling is not None or any(one.demands.restrict for one in every):
-            sources = [tuple(ids[:length]) for ids, length in zip(batch.source.tolist(), lengths, strict=True)]
-            demands = [replace(one.demands, source=ids) for one, ids in zip(every, sources, strict=True)]
+            demands = [
+                replace(one.demands, source=name) for one, name in zip(every, _names(batch, lengths), strict=True)
+            ]
         self.model.eval()
         with torch.inference_mode():
             in_16_bits = reduces(settings.precision, self.device)
@@ -469,6 +471,16 @@ def ranked(samples: Sequence[Translation], risk: MinimumRisk) -> list[Translatio
 def longest_hypothesis(one: Asked, usual: int) -> int:
     """The longest hypothesis, where `usual` is what the source's length allows: enough for what is asked, within what may be."""
     return min(max(usual, one.demands.min_length, one.demands.shortest()), one.max_length)
+
+
+def _names(batch: Batch, lengths: Sequence[int]) -> list[tuple[int, ...]]:
+    """What tells each source of a batch from others: its ids, `lengths` of them, and a number that follows from its image, where it has one."""
+    names = [tuple(ids[:length]) for ids, length in zip(batch.source.tolist(), lengths, strict=True)]
+    if batch.image is None:
+        return names
+    digests = [hashlib.sha256(image.numpy().tobytes()).digest() for image in batch.image.cpu()]
+    looked_at = range(len(names)) if batch.image_of is None else batch.image_of.tolist()
+    return [(*name, int.from_bytes(digests[place][:8], "little")) for name, place in zip(names, looked_at, strict=True)]
 
 
 def _read(reader: ImageReader, example: Example) -> NDArray[Any]:

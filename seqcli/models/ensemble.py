@@ -2,8 +2,9 @@
 
     p(y_t | y_<t, x) = 1/M Σ_m p_m(y_t | y_<t, x)
 
-The arithmetic mean of what the members say, as Hansen & Salamon 1990, "Neural network ensembles", join classifiers and Sutskever et al. 2014,
-section 3.3, translate. Their architectures may differ, and what they read of a source too; only what they write is the same.
+The arithmetic mean of what the members say, as Sutskever et al. 2014, section 3.6, translate with several; that several networks are right more
+often than one is Hansen & Salamon 1990, "Neural network ensembles", who let them vote. Their architectures may differ, and what they read of a
+source too; only what they write is the same.
 """
 
 from __future__ import annotations

@@ -86,7 +86,9 @@ def _divergence(log_probs: Tensor, probs: Tensor, alpha: float) -> tuple[Tensor,
     """
     # of each pair one looks from P at Q, the other from Q at P
     surplus = log_probs - log_probs.flip(1)
-    divergences = torch.linalg.vecdot(probs, surplus)[:, :, None]
+    # autocast would sum in 16 bits
+    with torch.autocast(probs.device.type, enabled=False):
+        divergences = torch.linalg.vecdot(probs, surplus)[:, :, None]
     gradient = surplus.sub_(divergences - 1).mul_(probs).sub_(probs.flip(1)).mul_(alpha / 2)
     return alpha / 2 * divergences.sum(), gradient
 

@@ -53,10 +53,14 @@ class Tally:
             return []
         steps, self.unread = self.unread, []
         news: list[Progress] = []
+        undone = False
         for step, sums in zip(steps, read(steps), strict=True):
             self._count_skipped(step, sums)
-            if self.spikes is not None:
-                news.extend(self.spikes.watch(step.number, sums, self.position, self.rewind))
+            # what was done with weights that are given up says nothing of those that are gone back to
+            if self.spikes is not None and not undone:
+                told = list(self.spikes.watch(step.number, sums, self.position, self.rewind))
+                news += told
+                undone = any(one.event == "rewind" for one in told)
             for name, value in sums.items():
                 self.position.sums[name] = self.position.sums.get(name, 0.0) + value
         if self.scale is not None:

@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from evaluation.onlookers import ENCODERS, GRU, pixels, translator_of, words
 
 from seqcli.analysis.explanation import Explanation, explain
 from seqcli.build.model import build_model
 from seqcli.errors import SeqcliError
+from seqcli.evaluation.translator import SearchSettings, Translator
 from seqcli.recipe.load import load_recipe
+from seqcli.recipe.model import Model
 from seqcli.run import Run, load
 from seqcli.search.trace import path_to
+from seqcli.symbols import Example
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +115,29 @@ def test_a_model_without_attention_looks_at_nothing(run: Run) -> None:
     found = explain(translator, example, run.settings(2))
     assert not found.has_attention
     assert [token.looks for token in found.tokens] == [(), (), ()]
+
+
+def test_what_the_search_orders_by_does_not_pass_for_what_the_model_gives(copy_run: Path) -> None:
+    """A penalty on repetition makes the search's scores others than the model's, and the verdict is of the model's."""
+    run = load(copy_run, ["search.repetition_penalty=3"])
+    best = run.explain(["aabb"], beam_size=3)[0]
+    second = best.hypotheses[1].text
+    judged = run.explain(["aabb"], [second], beam_size=3)[0]
+    assert judged.hypotheses[0].score != pytest.approx(best.score, abs=1e-3)
+    assert judged.best_score == pytest.approx(best.score, abs=1e-5)
+    assert judged.verdict is not None
+    assert judged.verdict.startswith("a search error") == (judged.score > best.score)
+
+
+def test_the_coverage_penalty_leaves_out_what_may_not_be_looked_at() -> None:
+    """As the search does: a question that starts the decoder and is not attended to."""
+    both = {**ENCODERS["conv+gru"], "attend_text": False}
+    section = Model.model_validate({"encoder": both, "decoder": {**GRU, "attention": {"kind": "additive"}}})
+    usual = translator_of("conv+gru")
+    torch.manual_seed(1)
+    assert usual.image_reader is not None
+    model = build_model(section, words().size, words().size, image_shape=usual.image_reader.shape)
+    translator = Translator(model, words(), words(), image_reader=usual.image_reader)
+    settings = SearchSettings(2, 1.0, 5, None, coverage_penalty=0.2)
+    found = explain(translator, Example("red green", None, 0, "here:1", image=pixels(["red", "blue"])), settings)
+    assert found.score == pytest.approx(found.hypotheses[0].score, abs=1e-5)

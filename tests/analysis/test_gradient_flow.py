@@ -239,3 +239,20 @@ def test_what_cannot_be_measured_is_told() -> None:
     padded = replace(padded, source_mask=padded.source_mask & torch.tensor([[True] * 4 + [False]] * 2))
     with pytest.raises(ValueError, match="one length"):
         measure_gradients(recurrent("rnn"), padded, step=0)
+
+
+@pytest.mark.parametrize("width", [8, 48])
+def test_the_jacobian_has_a_row_for_each_component_of_the_state(width: int) -> None:
+    """Also where what the decoder gives is wider, or narrower, than its state: here it gives log-probabilities."""
+    layer = {"kind": "gru", "hidden_size": width, "embedding_size": 8}
+    model = built(layer, {**layer, "attention": {"kind": "hard_monotonic"}}).eval()
+    batch = copy_batch(4, rows=1)
+    _, states = loss_and_states(model, batch)
+    last = [each for each in states if each.side == "decoder"][-1].last()[0]
+    first = states[0].tensors[0]
+    rows = [torch.autograd.grad(component, first, retain_graph=True)[0] for component in last]
+    whole = torch.stack(rows)
+    while whole.ndim > 2:
+        whole = whole[:, 0]
+    found = measure_gradients(model, batch, step=0).chains[0].jacobian[0, 0]
+    assert found == pytest.approx(float(torch.linalg.matrix_norm(whole, ord=2)), rel=1e-4)

@@ -9,7 +9,8 @@ import torch
 from analysis.readers import PAIRS, reader
 from evaluation.onlookers import GRU, pixels, translator_of
 
-from seqcli.analysis.head_removal import losses_without
+from seqcli.analysis.head_removal import _removed, losses_without
+from seqcli.evaluation.attention import traced_pass
 from seqcli.evaluation.translator import Translator
 from seqcli.symbols import Example
 
@@ -63,3 +64,17 @@ def test_attention_with_one_head_is_removed_whole(hops: int, coverage: bool) -> 
     rises = losses_without(translator, [pair])
     assert list(rises) == [("cross", hop + 1, 1) for hop in range(hops)]
     assert all(rises.values())
+
+
+def test_hard_monotonic_attention_is_removed_by_not_knowing_where_to_go() -> None:
+    """What is looked at is still a distribution, all moves from a place to those not before it being alike."""
+    translator = translator_of("gru", {**GRU, "attention": {"kind": "hard_monotonic"}})
+    pair = Example("red green blue", "red green", 0, "here:1")
+    batch = translator.batch([pair], [translator.encode_target(pair.target or "")])
+    with _removed(translator.model.get_submodule("decoder.attention"), 0):
+        (looked,) = traced_pass(translator, batch).cross
+    # from the first of four places, the end among them, one move
+    assert looked[0, 0, 0].tolist() == pytest.approx([1 / 4] * 4)
+    assert looked.sum(dim=-1).flatten().tolist() == pytest.approx([1.0] * 3)
+    (rise,) = losses_without(translator, [pair]).values()
+    assert abs(rise) < 0.5

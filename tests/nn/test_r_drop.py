@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqcli.nn import projection as room
+from seqcli.nn import r_drop as room_of_r_drop
 from seqcli.nn.loss import projected_cross_entropy
 from seqcli.nn.r_drop import projected_r_drop
 from seqcli.symbols import PAD
@@ -97,3 +98,15 @@ def test_two_equal_passes_are_twice_the_cross_entropy() -> None:
     once = projected_cross_entropy(features[:3], weight, bias, labels, 0.1)
     torch.testing.assert_close(objective, 2 * once)
     torch.testing.assert_close(entropy, once.detach())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_divergences_are_summed_in_float32_under_autocast(dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(2)
+    log_probs = torch.randn(4, 2, 500, generator=draw).log_softmax(dim=-1)
+    expected, gradient = room_of_r_drop._divergence(log_probs, log_probs.exp(), 5.0)
+    with torch.autocast("cpu", dtype=dtype):
+        found, found_gradient = room_of_r_drop._divergence(log_probs, log_probs.exp(), 5.0)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+    assert torch.equal(found_gradient, gradient)

@@ -15,9 +15,10 @@ import torch
 from seqcli.experiment import Experiment, prepare
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.load import load_recipe
-from seqcli.training import spikes
+from seqcli.training import spikes, tally
 from seqcli.training.checkpoint import Position
 from seqcli.training.spikes import WINDOW, Spikes
+from seqcli.training.step import Step
 from seqcli.types import Batch, Progress
 
 UNTIL_100 = [1.0 + number % 3 for number in range(WINDOW)]
@@ -152,3 +153,24 @@ def test_nothing_to_go_back_to(tiny: tuple[str, ...], tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in experiment.model.state_dict().items()}
     assert experiment._rewind() is None
     assert all(torch.equal(tensor, before[name]) for name, tensor in experiment.model.state_dict().items())
+
+
+def test_steps_that_are_read_late_are_undone_by_one_rewind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU many steps are read at once: those after a rewind were taken with the weights that it gave up."""
+    losses = [*UNTIL_100, 19.0, 19.0, *[50.0] * 30]
+    steps = [
+        Step(number, (), 2.0, 2.0, 0.0, (), torch.tensor(1.0), torch.tensor([2 * loss]))
+        for number, loss in enumerate(losses, start=1)
+    ]
+    monkeypatch.setattr(tally, "queued", lambda device: True)
+    monkeypatch.setattr(tally, "MOST_UNREAD", len(steps))
+    monkeypatch.setattr(
+        tally, "read", lambda read: [{"loss": float(one.figures), "tokens": 2.0, "skipped": 0.0} for one in read]
+    )
+    position, rewinds = Position(), []
+    told = tally.Tally(position, None, lambda group: "", Spikes(10.0, 2), lambda: rewinds.append(1) or 40)
+    records = [record for step in steps for record in told.add(step)]
+    assert [(record.event, record.step) for record in records] == [("spike", 101), ("rewind", 102)]
+    assert len(rewinds) == 1
+    # what is usual is what it was
+    assert Spikes(10.0, 2).usual_and_limit(position.losses) == (2.0, 12.0)
