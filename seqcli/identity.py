@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from seqcli.build.data import PreparedData
 from seqcli.data.tokenizer import load_tokenizer
-from seqcli.errors import DataError, RecipeError, SeqcliError
+from seqcli.errors import DataError, RecipeError
 from seqcli.recipe.schema import Recipe
-from seqcli.run import DATA, RECIPE, read_recipe
+from seqcli.run import RECIPE, read_fingerprint, read_recipe
 
 MAY_CHANGE = ("run", "device", "threads", "loggers", "search", "evaluation")
 """Sections that may differ when a run goes on."""
@@ -78,19 +77,8 @@ def refuse_other_data(data: PreparedData, folder: Path) -> None:
     """Raise `DataError` if the run in `folder` was trained on other examples, or on other symbols."""
     now = (data.source_tokenizer.digest, data.target_tokenizer.digest)
     before = tuple(load_tokenizer(folder, side).digest for side in ("source", "target"))
-    known = _read_fingerprint(folder / DATA)
+    known = read_fingerprint(folder)
     changed = [name for name, part in fingerprint(data).items() if known is not None and known.get(name) != part]
     if now != before or changed:
         which = " and ".join(changed).replace("train", "training") or "training"
         raise DataError(f"the {which} data is not what {folder} was trained on; train elsewhere with run=… or --fresh")
-
-
-def _read_fingerprint(path: Path) -> dict[str, Any] | None:
-    """None where a run of an earlier version has none."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        return found
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise SeqcliError(f"{path} is damaged: {error}") from error

@@ -20,11 +20,12 @@ It refers to nothing outside itself, so it can be moved or mailed. From Python:
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from typing_extensions import assert_never
@@ -44,6 +45,7 @@ from seqcli.build.data import (
     named_split,
     open_split,
     tagging,
+    training_key,
 )
 from seqcli.build.model import build_model
 from seqcli.build.shortlist import load_shortlist
@@ -63,7 +65,8 @@ from seqcli.evaluation.wishes import Wishes
 from seqcli.export.ctranslate2 import export_ctranslate2
 from seqcli.export.folder import Exported, export_safetensors, read_export
 from seqcli.export.onnx import export_onnx
-from seqcli.recipe.data import AlgorithmicData, Data
+from seqcli.recipe.data import AlgorithmicData, Data, TasksData
+from seqcli.recipe.data import held_out as splits_held_out
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.schema import Recipe
 from seqcli.search.shortlist import Shortlist
@@ -200,8 +203,23 @@ class Run(Translates):
         )
 
     def corpus(self, split: Split) -> Corpus:
-        """A split of the recipe's data. RecipeError where the recipe names none."""
+        """A split of the recipe's data. RecipeError where the recipe names none, DataError for one that is held out from training data which has
+        changed since, so that another part is held out now."""
+        data = self.recipe.data
+        if any(
+            split in splits_held_out(one) for one in (data.tasks.values() if isinstance(data, TasksData) else (data,))
+        ):
+            self._refuse_other_training_data(split)
         return named_split(self.recipe.data, split)
+
+    def _refuse_other_training_data(self, split: Split) -> None:
+        known = read_fingerprint(self.folder)
+        now = training_key(self.recipe, self.translator.source_tokenizer, self.translator.target_tokenizer)
+        if known is not None and not known["train"]["digest"].startswith(now):
+            raise DataError(
+                f"{split} is held out from data that has changed since {self.folder} was trained on it: what is held out now may have been learnt "
+                f"from; give back the old file, or name examples, as in data.{split}=FILE"
+            )
 
     def evaluate(
         self,
@@ -406,6 +424,18 @@ class Run(Translates):
         for example in itertools.islice(corpus.read(), number - 1, number):
             return example
         raise DataError(f"{corpus.name}: has no example {number}")
+
+
+def read_fingerprint(folder: Path) -> dict[str, Any] | None:
+    """What the data of the run in `folder` is known by (see `identity.fingerprint`); None where a run of an earlier version has none."""
+    path = folder / DATA
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        return found
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise SeqcliError(f"{path} is damaged: {error}") from error
 
 
 def load(

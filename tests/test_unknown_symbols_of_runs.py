@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import seqcli
+from seqcli.errors import RecipeError
 from seqcli.experiment import prepare
 from seqcli.recipe.load import load_recipe
 
@@ -59,6 +60,11 @@ def test_letters_never_seen_are_copied(tmp_path: Path, files: tuple[str, ...]) -
     assert right(folder, "search.unknown=false") < 50
     run = seqcli.load(folder)
     assert run.translate(["vaß", "øbø"]) == ["uaß", "øbø"]
+    # a beginning that the model has no letter for is not the source's
+    with pytest.raises(RecipeError, match="the prefix 'ß' has symbols that the target's vocabulary lacks"):
+        seqcli.load(folder, ["search.prefix=ß"]).translate(["abc"])
+    explained = run.explain(["vaß"])[0]
+    assert explained.target == "uaß"
     assert "<unk>" in seqcli.load(folder, ["search.unknown=true"]).translate(["aßb"])[0]
 
 

@@ -121,6 +121,8 @@ def explain(
     found = next(
         translator.spell(translator.search(translator.batch([example], sources=[source]), settings, trace=trace))
     )
+    if settings.unknown == "copied":
+        found = [translator.with_copies(one, example.source) for one in found]
     given = example.target is not None
     if not given and not found:
         raise SeqcliError(

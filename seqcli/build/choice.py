@@ -10,6 +10,7 @@ from pathlib import Path
 
 from seqcli.build.data import open_split
 from seqcli.data.corpus import SPLITS
+from seqcli.data.hold_out import MOST
 from seqcli.data.looking import Kind, Layout, find_layout, look
 from seqcli.errors import DataError, RecipeError
 from seqcli.recipe.data import FilesData, held_out
@@ -75,14 +76,14 @@ def choose(files: Sequence[str], overrides: Sequence[str] = (), recipe: str | No
         raise RecipeError(f"{files[0]} is the data; an override cannot make it {data.kind}")
     corpus = open_split(data.model_copy(update={"hold_out": None}), "train")
     assert corpus is not None
-    kind = look(corpus.read())
+    kind = look(corpus.read(), corpus.name)
     suited = next(one for one in RECIPES if one.fits(kind))
     taken = recipe or suited.recipe
     if suited.recipe == RECIPES[0].recipe and not layout.named:
         # beside sentences a third column without a name is rather a remark
         section = _section(splits, replace(layout, features=None), overrides)
     resolved = load_recipe(taken, [section, *overrides])
-    name = Path(splits["train"][0].removesuffix(".gz")).stem
+    name = Path(re.sub(r"\.gz$", "", splits["train"][0], flags=re.IGNORECASE)).stem
     return Chosen(resolved, name, _told(splits, resolved, kind, suited, taken, asked_for=recipe is not None))
 
 
@@ -126,7 +127,9 @@ def _told(
     others = [f"{', '.join(files)} for {split}" for split, files in splits.items() if split != "train"]
     aside = held_out(data)
     if aside:
-        others.append(f"{data.hold_out:.0%} held out for {' and '.join(aside)} (data.hold_out={data.hold_out:g})")
+        assert data.hold_out is not None
+        size = f"{100 * data.hold_out:.3g}% of the sources, {MOST:,} at most for each,"
+        others.append(f"{size} held out for {' and '.join(aside)} (data.hold_out={data.hold_out:g})")
     remedy = "" if asked_for else " (--recipe NAME takes another)"
     return (
         f"{', '.join(splits['train'])}: {suited.name} ({kind.source_words:.1f} words to {kind.target_words:.1f}, columns {', '.join(columns)}); "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from seqcli.data.builtin import read_algorithmic, read_dates
 from seqcli.data.cache import cache_folder, cache_key
 from seqcli.data.columns import Columns
 from seqcli.data.corpus import Corpus, Split, read_disk, read_hub
-from seqcli.data.encoded import EncodedCorpus, encode_corpus
+from seqcli.data.encoded import EncodedCorpus, encode_corpus, encoded_key
 from seqcli.data.files import pattern_columns, read_files, read_lines, read_text
 from seqcli.data.hold_out import hold_out
 from seqcli.data.images import FeatureReader, ImageReader, PixelReader
@@ -147,19 +148,27 @@ def _encode(
     *,
     limited: bool,
 ) -> EncodedCorpus:
-    return encode_corpus(
-        corpus,
-        source_tokenizer,
-        target_tokenizer,
-        cache,
-        source_max_length=_shortest(
+    how = _how_encoded(recipe_, limited=limited)
+    return encode_corpus(corpus, source_tokenizer, target_tokenizer, cache, **how)
+
+
+def training_key(recipe_: Recipe, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer) -> str:
+    """How the digest of the training examples begins, as they are now; they are not encoded for it."""
+    train = named_split(recipe_.data, "train")
+    return encoded_key(train, source_tokenizer, target_tokenizer, **_how_encoded(recipe_, limited=True))
+
+
+def _how_encoded(recipe_: Recipe, *, limited: bool) -> dict[str, Any]:
+    """What `encode_corpus` is told beside the corpus and the tokenizers."""
+    return {
+        "source_max_length": _shortest(
             recipe_.source.max_length if limited else None, _room(text_encoder(recipe_.model.encoder))
         ),
-        target_max_length=_shortest(recipe_.target.max_length if limited else None, _room(recipe_.model.decoder)),
-        reverse_source=recipe_.source.reverse,
-        image_reader=image_reader(recipe_.source),
-        corrupt_limit=0 if recipe_.source.image is None else recipe_.source.image.corrupt_limit,
-    )
+        "target_max_length": _shortest(recipe_.target.max_length if limited else None, _room(recipe_.model.decoder)),
+        "reverse_source": recipe_.source.reverse,
+        "image_reader": image_reader(recipe_.source),
+        "corrupt_limit": 0 if recipe_.source.image is None else recipe_.source.image.corrupt_limit,
+    }
 
 
 def image_reader(source: sides.Source) -> ImageReader | None:

@@ -205,7 +205,9 @@ def _summary(task: str, diagnosis: Diagnosis) -> Table:
         if any(kind in split.rows for split in splits):
             counts = [f"{len(split.rows.get(kind, ())):,}{' *' if kind in split.usual else ''}" for split in splits]
             rows.append([kind, KINDS[kind].means, *counts])
-    if len(rows) == 1:
+    if any(not split.count for split in splits):
+        rows.append(["no rows", "there is nothing to learn from", *("" if split.count else "*" for split in splits)])
+    elif len(rows) == 1:
         rows.append(["no faults", "", *("" for _ in splits)])
     return table(task or None, ["fault", "what it means", *diagnosis.splits], rows, left=2)
 

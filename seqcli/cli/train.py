@@ -133,6 +133,12 @@ def _resolved(recipe: str, overrides: list[str], for_data: str | None) -> tuple[
     from seqcli.recipe.load import load_recipe, recipe_name
 
     if not is_table(recipe):
+        more, _ = split_overrides(overrides)
+        if more and Path(recipe).is_file() and not recipe.endswith((".yaml", ".yml")):
+            raise RecipeError(
+                f"{recipe} and {more[0]}: two files, of one language each, are named in the data of a recipe: seqcli train "
+                f"translation/bpe-transformer 'data={{kind: text, train: {{source: {recipe}, target: {more[0]}}}, hold_out: 0.1}}'"
+            )
         if for_data is not None:
             raise RecipeError(
                 f"--recipe {for_data} is for files of pairs, but {recipe} is a recipe itself; give one of them"

@@ -60,7 +60,7 @@ class Corpus:
                     yield replace(example, target=target, references=(), index=index, boxes=boxes, links=links)
                     index += 1
 
-        return Corpus(self.name, read, self.digest)
+        return Corpus(self.name, read, lambda: f"{self.digest()}, each reference")
 
     def with_all_references(self) -> Corpus:
         """The corpus where examples one after the other with the same source are one, and what they answer its references."""

@@ -223,9 +223,17 @@ def encode_corpus(
     written.
     """
     limits = (source_max_length, target_max_length)
-    digests = (corpus.digest(), source_tokenizer.digest, target_tokenizer.digest)
-    images = () if image_reader is None else (image_reader, corrupt_limit)
-    folder = cache / f"{FOLDER}{cache_key(*digests, *limits, reverse_source, *images)}"
+    key = encoded_key(
+        corpus,
+        source_tokenizer,
+        target_tokenizer,
+        source_max_length=source_max_length,
+        target_max_length=target_max_length,
+        reverse_source=reverse_source,
+        image_reader=image_reader,
+        corrupt_limit=corrupt_limit,
+    )
+    folder = cache / f"{FOLDER}{key}"
     found = open_encoded(folder)
     if found is not None:
         return found
@@ -237,6 +245,23 @@ def encode_corpus(
     except OSError as error:
         raise StorageError(f"{cache}: cannot be written ({error.strerror or error})") from error
     return EncodedCorpus(folder)
+
+
+def encoded_key(
+    corpus: Corpus,
+    source_tokenizer: Tokenizer,
+    target_tokenizer: Tokenizer,
+    *,
+    source_max_length: int | None = None,
+    target_max_length: int | None = None,
+    reverse_source: bool = False,
+    image_reader: ImageReader | None = None,
+    corrupt_limit: int = 0,
+) -> str:
+    """What a corpus that is encoded so is known by: how its digest begins, and all of it where there are no images."""
+    digests = (corpus.digest(), source_tokenizer.digest, target_tokenizer.digest)
+    images = () if image_reader is None else (image_reader, corrupt_limit)
+    return cache_key(*digests, source_max_length, target_max_length, reverse_source, *images)
 
 
 def open_encoded(folder: Path) -> EncodedCorpus | None:

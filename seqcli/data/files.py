@@ -216,8 +216,19 @@ def format_of(paths: Sequence[str]) -> Format:
 
 
 def is_table(path: str) -> bool:
-    """Whether the name is that of a file with both sides in one row, whose format its ending says."""
-    return path.lower().removesuffix(".gz").endswith(tuple(_ENDINGS))
+    """Whether this is a file with both sides in one row: by its ending, or, where that says nothing, by a tab in its first line."""
+    name = path.lower().removesuffix(".gz")
+    if name.endswith(tuple(_ENDINGS)):
+        return True
+    return not name.endswith((".yaml", ".yml")) and Path(path).is_file() and "\t" in _first_line(Path(path))
+
+
+def _first_line(path: Path) -> str:
+    """Nothing where it cannot be read as text."""
+    try:
+        return next(iter(numbered_lines(path)), (0, ""))[1]
+    except DataError:
+        return ""
 
 
 _ENDINGS: dict[str, Format] = {

@@ -98,7 +98,7 @@ def digest_files(paths: Iterable[Path], *description: object) -> str:
 
 
 def _open(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return cast(BinaryIO, gzip.open(path, "rb"))
     return path.open("rb")
 

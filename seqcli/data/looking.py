@@ -104,11 +104,13 @@ def find_layout(path: str) -> Layout:
     return Layout(source, target, features, _separator(tags), named=pair is not None)
 
 
-def look(examples: Iterable[Example]) -> Kind:
-    """What kind of pairs the first examples are."""
+def look(examples: Iterable[Example], name: str) -> Kind:
+    """What kind of pairs the first examples of the file of this `name` are. Raises `DataError` where there are none."""
     seen = list(itertools.islice(examples, ROWS))
     if not seen:
-        raise DataError("there are no pairs to look at")
+        raise DataError(
+            f"{name}: has no pairs below its header line; pairs of a source and a target are needed, one a line"
+        )
     targets = [example.target or "" for example in seen]
     parts = [target.split() for target in targets]
     return Kind(
@@ -146,7 +148,13 @@ def _of_cells(rows: list[list[str]]) -> Layout:
     first = [cell.strip() for cell in rows[0]]
     pair = _named_pair(first)
     if pair is None:
-        return Layout(0, 1, *_tags(rows))
+        tags, separator = _tags(rows, 2)
+        if tags is None:
+            before, between = _tags(rows, 1)
+            # words that are often repeated look like tags too, but have no separators
+            if before is not None and _has_separators(rows, 1, between):
+                return Layout(0, 2, 1, between)
+        return Layout(0, 1, tags, separator)
     features = next((name for name in first if name.lower() in TAGS), None)
     place = None if features is None else first.index(features)
     cells = [row[place] for row in rows[1:] if place is not None and len(row) > place]
@@ -162,7 +170,9 @@ def _named_pair(names: Sequence[str]) -> tuple[str, str] | None:
         if source in known and target in known:
             return known[source], known[target]
     languages = [name for name in names if LANGUAGES.fullmatch(_last(name))]
-    if len(set(languages)) == 2 and (len(names) == 2 or "." in languages[0]):
+    # a form may be spelt like a language, but then tags stand beside it
+    tagged = any(separator in name for name in names for separator in SEPARATORS)
+    if len(languages) == len(set(languages)) == 2 and not tagged:
         return languages[0], languages[1]
     return None
 
@@ -171,13 +181,18 @@ def _last(name: str) -> str:
     return name.rpartition(".")[2].strip().lower()
 
 
-def _tags(rows: list[list[str]]) -> tuple[int | None, str]:
-    """Column 2 where it holds tags, as in SIGMORPHON's files, and what stands between two of them."""
-    cells = [row[2].strip() if len(row) > 2 else "" for row in rows]
+def _tags(rows: list[list[str]], place: int) -> tuple[int | None, str]:
+    """The column of that number where it holds tags, as in SIGMORPHON's files, and there is a third one; and what stands between two tags."""
+    cells = [row[place].strip() if len(row) > 2 else "" for row in rows]
     separator = _separator(cells)
     tags = Counter(tag for cell in cells for tag in cell.split(separator))
     looks = all(cell and not re.search(r"\s", cell) and re.search(r"[^\W\d_]", cell) for cell in cells)
-    return (2, separator) if looks and len(tags) < REPEATED * tags.total() else (None, separator)
+    return (place, separator) if looks and len(tags) < REPEATED * tags.total() else (None, separator)
+
+
+def _has_separators(rows: list[list[str]], place: int, separator: str) -> bool:
+    """Whether half of a column's cells have the separator."""
+    return 2 * sum(separator in row[place] for row in rows if len(row) > place) >= len(rows)
 
 
 def _separator(cells: Sequence[str]) -> str:

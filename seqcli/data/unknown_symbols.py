@@ -46,4 +46,5 @@ def copied(ids: Sequence[int], source: str, source_tokenizer: Tokenizer, target_
     the source has is left out."""
     read = zip(source_tokenizer.encode(source), source_tokenizer.split(source), strict=True)
     given = [symbol for i, symbol in read if i == UNK]
-    return target_tokenizer.decode(ids, [*given, *[""] * len(ids)])
+    left = iter(given)
+    return target_tokenizer.decode([i for i in ids if i != UNK or next(left, None) is not None], given)

@@ -101,6 +101,12 @@ class VocabularyTokenizer:
             inside = not single and not space
         return spans
 
+    @property
+    def splitting(self) -> dict[str, str]:
+        """How a text becomes symbols, in words: `split`, and the `separator` of symbols."""
+        separator = self.splitter.separator if isinstance(self.splitter, Separated) else " "
+        return {"split": _SPLITS.get(type(self.splitter), "whitespace"), "separator": separator}
+
     def split(self, text: str) -> list[str]:
         """The symbols of the text."""
         return self.splitter.split(self.normalizer(text))
@@ -112,8 +118,7 @@ class VocabularyTokenizer:
     def _record(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
-            "split": _SPLITS.get(type(self.splitter), "whitespace"),
-            "separator": self.splitter.separator if isinstance(self.splitter, Separated) else " ",
+            **self.splitting,
             **asdict(self.normalizer),
             "features": list(self.features),
             "symbols": list(self.symbols),

@@ -219,4 +219,4 @@ def _rewrite(rows: Rows, path: Path, out: Path, found: list[tuple[Row, _Verdict]
 
 
 def _create(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path, "xb")) if path.suffix == ".gz" else path.open("xb")
+    return cast(BinaryIO, gzip.open(path, "xb")) if path.suffix.lower() == ".gz" else path.open("xb")

@@ -60,8 +60,8 @@ class SplitDiagnosis:
 
     @property
     def sound(self) -> bool:
-        """Whether there is no fault: what is usual here, and remarks, are none."""
-        return all(kind in self.usual or KINDS[kind].action == "keep" for kind in self.rows)
+        """Whether there are rows, and no fault: what is usual here, and remarks, are none."""
+        return self.count > 0 and all(kind in self.usual or KINDS[kind].action == "keep" for kind in self.rows)
 
     def add(self, kind: str, row: int, at: Row, side: Side, value: str) -> None:
         """Take in a fault; a second one of the same kind in the same row is the same fault."""

@@ -232,7 +232,8 @@ class Reader:
             wishes,
             self.target_tokenizer,
             max_length=min(settings.max_length, self.longest_target or settings.max_length),
-            unknown=bool(settings.unknown),
+            # one that is copied is the source's, and no wish can say which
+            unknown=settings.unknown is True,
             origin=origin,
             error=error,
         )

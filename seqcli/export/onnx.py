@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqcli.data.tokenizer import Tokenizer
+from seqcli.data.vocabulary import VocabularyTokenizer
 from seqcli.export.folder import Exported, export_folder
 from seqcli.export.graphs import OPSET, write_graphs
 from seqcli.extras import require
@@ -22,8 +23,10 @@ HOW = (
     "Run `encoder` on the sources (ids, EOS last, PAD behind it where sources of several lengths are rows of one batch). Then, from BOS on, run "
     "`step` on the last symbol of each row, the number of symbols read before it, and the tensors that came out, a cache being renewed by "
     "the output of its name with `next.` before. Of the logits those in `never_written` do not count. A row ends at EOS, at max_length "
-    "symbols, or at max_ratio times the source's length (EOS counted) and 10 more. What is written in parts (`normalize` of the target is nfd or "
-    "nfkd) is put together as NFC."
+    "symbols, or at max_ratio times the source's length (EOS counted) and 10 more. Where `unknown` is copied, each `unk` that is written stands "
+    "for the source's next symbol that is not among its tokens. `split` says how a text becomes symbols: with capitals, a capital is ⇧ and its "
+    "small letter; with punctuation, each mark is a word of its own; symbols stand between `separator`s. What is written in parts (`normalize` "
+    "of the target is nfd or nfkd) is put together as NFC."
 )
 
 
@@ -45,6 +48,7 @@ def export_onnx(place: Path, exported: Exported) -> None:
             "step": asdict(graphs[1]),
             "symbols": {"pad": PAD, "bos": BOS, "eos": EOS, "unk": UNK},
             "never_written": [PAD, BOS] if recipe.search.unknown else [PAD, BOS, UNK],
+            "unknown": "copied" if recipe.search.unknown == "copied" else None,
             "max_length": recipe.search.max_length,
             "max_ratio": recipe.search.max_ratio if texts and reader is None else None,
             "longest_source": translator.longest_source,
@@ -61,7 +65,8 @@ def export_onnx(place: Path, exported: Exported) -> None:
 def _side(side: Side, tokenizer: Tokenizer, **more: Any) -> dict[str, Any]:
     """What is done to one side's text, how it is cut, and the symbol of each id."""
     first = {"normalize": side.normalize, "lowercase": side.lowercase, **more}
-    return {**first, "tokenizer": tokenizer.kind, "tokens": tokenizer.tokens(range(tokenizer.size))}
+    how = tokenizer.splitting if isinstance(tokenizer, VocabularyTokenizer) else {}
+    return {**first, "tokenizer": tokenizer.kind, **how, "tokens": tokenizer.tokens(range(tokenizer.size))}
 
 
 def _image(source: Source) -> dict[str, Any] | None:

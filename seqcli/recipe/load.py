@@ -140,8 +140,9 @@ def _choose(tree: Node, overrides: Sequence[str]) -> None:
     for one, other in (("steps", "epochs"), ("epochs", "steps")):
         chosen = f"training.{one}" in given and f"training.{other}" not in given
         if chosen and training is not None and isinstance(training.value, dict):
-            number = training.value[one]
-            if number.value is not None:
+            # not there where the override could not be read
+            number = training.value.get(one)
+            if number is not None and number.value is not None:
                 training.value.pop(other, None)
 
 

@@ -330,10 +330,12 @@ def _copying(recipe: Recipe) -> Broken:
 
 
 def _unknown_rate(recipe: Recipe) -> Broken:
-    path = ("training", "unknown_rate")
+    path, from_text = ("training", "unknown_rate"), text_encoder(recipe.model.encoder) is not None
+    if recipe.search.unknown == "copied" and not from_text:
+        yield ("search", "unknown"), "copied takes symbols of a text, and an image has none; set it to true or false"
     if not recipe.training.unknown_rate:
         return
-    if text_encoder(recipe.model.encoder) is None:
+    if not from_text:
         yield path, "makes symbols of a text unknown, and an image has none; set it to 0"
     elif not recipe.search.unknown:
         yield (

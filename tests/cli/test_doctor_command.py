@@ -216,6 +216,14 @@ def test_what_cannot_be_examined(call: Callable[..., Any]) -> None:
         assert ended.err.startswith(beginning), ended.err
 
 
+@pytest.mark.parametrize("text", ["", "source\ttarget\n"])
+def test_nothing_is_not_sound(call: Callable[..., Any], text: str) -> None:
+    Path("empty.tsv").write_text(text)
+    ended = call("doctor", "empty.tsv")
+    assert ended.code == 3
+    assert "there is nothing to learn from" in ended.out
+
+
 def test_tasks_are_looked_at_one_by_one(call: Callable[..., Any]) -> None:
     """A pair that two tasks share is in neither twice, and each is cleaned into a folder of its own."""
     for name, rows in {"one.tsv": spoilt(), "two.tsv": PAIRS}.items():

@@ -159,6 +159,44 @@ def test_columns_without_known_names() -> None:
     assert "columns 0 → 1, no header line" in choose([write("d.tsv", WORDS)]).told
 
 
+def test_tables_whose_names_do_not_say_so(call: Callable[..., Any]) -> None:
+    write("pairs.txt", words(40))
+    assert "characters to characters" in choose(["pairs.txt"]).told
+    assert call("train", "pairs.txt", "--dry-run").code == 0
+    Path("PAIRS.TSV.GZ").write_bytes(gzip.compress(table(words(40)).encode()))
+    assert choose(["PAIRS.TSV.GZ"]).name == "PAIRS"
+    assert call("train", "PAIRS.TSV.GZ", "--dry-run").code == 0
+    for name, side in (("a.de", 0), ("a.en", 1)):
+        Path(name).write_text("".join(f"{row[side]}\n" for row in SENTENCES))
+    refused = call("train", "a.de", "a.en")
+    assert refused.code == 2
+    assert "'data={kind: text, train: {source: a.de, target: a.en}, hold_out: 0.1}'" in refused.err
+
+
+def test_two_languages_beside_a_column_of_numbers() -> None:
+    rows = [(str(number), *SENTENCES[number]) for number in range(3)]
+    data = data_of(write("pairs.csv", rows, ("id", "de", "en")))
+    assert (data.columns.source, data.columns.target) == ("de", "en")
+    # a form and a lemma may be spelt like languages
+    assert data_of(write("words.tsv", [("de", "es", "N;SG"), *TAGGED])).columns.source == 0
+
+
+def test_tags_in_the_middle() -> None:
+    """The order of newer files of SIGMORPHON: lemma, tags, form."""
+    data = data_of(write("pairs.tsv", [(lemma, tags, form) for lemma, form, tags in TAGGED]))
+    assert (data.columns.source, data.columns.target, data.columns.features) == (0, 2, 1)
+    assert data.features_separator == ";"
+    # words that are often repeated have no separators
+    often = [(str(row), ("ja", "nein")[row % 2], "x y z") for row in range(20)]
+    assert data_of(write("often.tsv", often)).columns.target == 1
+
+
+def test_names_of_columns_and_nothing_below_them(call: Callable[..., Any]) -> None:
+    refused = call("train", write("pairs.tsv", [], ("source", "target")))
+    assert refused.code == 3
+    assert "pairs.tsv: has no pairs below its header line" in refused.err
+
+
 def test_images_are_no_text() -> None:
     parquet("a.parquet", [{"image": {"bytes": b"x", "path": "1.png"}, "text": "a"}] * 3)
     with pytest.raises(DataError, match="has one column of text, but two are needed"):
@@ -217,7 +255,11 @@ def test_what_is_held_out(overrides: tuple[str, ...], aside: str, share: float |
     chosen = choose([file], overrides)
     assert isinstance(chosen.recipe.data, FilesData)
     assert chosen.recipe.data.hold_out == share
-    told = f"{share:.0%} held out for {aside} (data.hold_out={share:g})" if share else ""
+    told = (
+        f"{share:.0%} of the sources, 2,000 at most for each, held out for {aside} (data.hold_out={share:g})"
+        if share
+        else ""
+    )
     assert told in chosen.told
     assert ("held out" in chosen.told) == bool(aside)
 
@@ -232,7 +274,7 @@ def test_train_eval_and_on_again(call: Callable[..., Any]) -> None:
     told = [line for line in ended.err.splitlines() if line.startswith("pairs.tsv: ")]
     assert told == [
         "pairs.tsv: characters to characters (1.0 words to 1.0, columns 0 → 1, no header line); recipe words/monotonic-lstm "
-        "(--recipe NAME takes another); 10% held out for validation and test (data.hold_out=0.1)"
+        "(--recipe NAME takes another); 10% of the sources, 2,000 at most for each, held out for validation and test (data.hold_out=0.1)"
     ]
     assert "done: 2 steps; next: seqcli eval runs/pairs" in ended.err
     recipe = load_recipe("runs/pairs/recipe.yaml")
@@ -246,13 +288,20 @@ def test_train_eval_and_on_again(call: Callable[..., Any]) -> None:
     other = call(*command)
     assert other.code == 3
     assert "data is not what" in other.err
+    # what is held out of other data may have been learnt from
+    for split in ("validation", "test"):
+        refused = call("eval", "runs/pairs", "--split", split)
+        assert refused.code == 3
+        assert f"{split} is held out from data that has changed since runs/pairs was trained on it" in refused.err
+    write("own.tsv", rows[:5])
+    assert call("eval", "runs/pairs", "data.test=own.tsv").code == 0
 
 
 def test_another_recipe(call: Callable[..., Any]) -> None:
     write("pairs.tsv", words(40))
     ended = call("train", "pairs.tsv", "--recipe", "g2p/monotonic-lstm", "--dry-run")
     assert ended.code == 0
-    assert "recipe g2p/monotonic-lstm; 10% held out" in ended.err
+    assert "recipe g2p/monotonic-lstm; 10% of the sources, 2,000 at most for each, held out" in ended.err
     assert call("train", "pairs.tsv", "--recipe", "g2p/attention", "--dry-run").code == 2
     refused = call("train", "copy", "--recipe", "dates")
     assert refused.code == 2

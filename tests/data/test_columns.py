@@ -288,6 +288,9 @@ def test_each_reference_is_an_example() -> None:
     ]
     assert [one.references for one in found] == [()] * 3
     assert [one.boxes for one in found] == [box, (), ()]
+    # it is encoded apart from the corpus itself, should that be another split
+    whole = corpus_of(first, second)
+    assert whole.each_reference().digest() != whole.digest()
 
 
 def test_all_references_of_one_image() -> None:

@@ -84,6 +84,7 @@ def test_what_is_unknown_is_copied_in_its_order() -> None:
     assert text([a], "öab") == "a"
     words = learn_words(["the cat"])
     assert copied([*words.encode("the dog"), EOS], "le chien", words, words) == "the le"
+    assert copied([*words.encode("dog the cat"), EOS], "cat", words, words) == "the cat", "and its space too"
 
 
 def test_of_subwords_and_capitals() -> None:

@@ -281,6 +281,8 @@ def test_overrides_are_written_in_turn(write, right: str) -> None:
         ("=3", "an override is written key.path=value, as in training.steps=100"),
         ("a..b=3", "an override is written key.path=value, as in training.steps=100"),
         ("seed=", "there is no value after seed=; for nothing write seed=null"),
+        ("training.steps=", "there is no value after training.steps=; for nothing write training.steps=null"),
+        ("training.epochs", "an override is written key.path=value, as in training.steps=100"),
         ("data={kind: dates", "a { is not closed before this point, or a comma is missing"),
         ("data={kind: dates, kind: copy}", "data.kind  this key was already given"),
         ("seed=*x", "seed  aliases such as *x are not read; write the value out"),

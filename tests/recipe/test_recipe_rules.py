@@ -236,7 +236,7 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
     "unknown letters of an image": (
         [
             "training.unknown_rate=0.1",
-            "search.unknown=copied",
+            "search.unknown=true",
             "source={image: {kind: pixels, width: 8, height: 8}}",
             "data={kind: shapes_captions}",
             "model.encoder={kind: conv, hidden_size: 32}",
@@ -244,6 +244,17 @@ BROKEN: dict[str, tuple[list[str], str, str]] = {
         ],
         "training.unknown_rate",
         "an image has none; set it to 0",
+    ),
+    "copies of an image's letters": (
+        [
+            "search.unknown=copied",
+            "source={image: {kind: pixels, width: 8, height: 8}}",
+            "data={kind: shapes_captions}",
+            "model.encoder={kind: conv, hidden_size: 32}",
+            "model.decoder.attention.kind=additive",
+        ],
+        "search.unknown",
+        "an image has none; set it to true or false",
     ),
     "unknown letters that may not be written": (
         ["training.unknown_rate=0.1"],
