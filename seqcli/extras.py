@@ -28,4 +28,6 @@ def require(extra: Extra, what: str) -> None:
         spec = find_spec(module)
         # a folder of that name that happens to lie here is found too, but comes from no file
         if spec is None or spec.origin is None:
-            raise RecipeError(f"{what} needs {package}, which is not installed; pip install 'seqcli[{extra}]'")
+            raise RecipeError(
+                f"{what} needs {package}, which is not installed; in the folder of seqcli: pip install '.[{extra}]'"
+            )

@@ -66,7 +66,7 @@ ReplaceUnknown = Annotated[
     bool,
     typer.Option(
         "--replace-unknown",
-        help="Let the unknown symbol be written, and put the word of the source in its place that was looked at most.",
+        help="Let the unknown symbol be written, and replace each by the source word that got most attention.",
     ),
 ]
 Lexicon = Annotated[
@@ -74,7 +74,7 @@ Lexicon = Annotated[
     typer.Option(
         "--lexicon",
         metavar="FILE",
-        help="Of that word --replace-unknown writes the translation: lines of a word, a tab, its translation.",
+        help="A dictionary for --replace-unknown, lines of a word, a tab and its translation: write that instead of the source word.",
     ),
 ]
 TaskName = Annotated[
@@ -119,8 +119,8 @@ AlignFrom = Annotated[
     str | None,
     typer.Option(
         "--align-from",
-        metavar="STEP",
-        help="Whose attention is a word's: of the step that has it as output, which is usual, or of the next, that has it as input.",
+        metavar="output|input",
+        help="Whose attention links a word: output, the step that writes it, which is usual, or input, the next step, which reads it.",
     ),
 ]
 AlignLayer = Annotated[
@@ -134,7 +134,10 @@ AlignLayer = Annotated[
 AlignThreshold = Annotated[
     float | None,
     typer.Option(
-        "--align-threshold", min=0.0, max=1.0, help="Link all words with so much attention, not the one with the most."
+        "--align-threshold",
+        min=0.0,
+        max=1.0,
+        help="Link every source word that gets at least this share of the attention, not only the one that gets most.",
     ),
 ]
 AlignWords = Annotated[bool, typer.Option("--align-words", help="Link words where the symbols are characters.")]

@@ -149,8 +149,8 @@ def evaluate(
     if as_json:
         print_json(_as_json(name, result))
     else:
-        together = "".join(f", with {each}" for each in ensemble or [])
-        note(f"{loaded.folder}, checkpoint {loaded.checkpoint.name}{together}, {len(result.examples):,} examples")
+        together, number = "".join(f", with {each}" for each in ensemble or []), len(result.examples)
+        note(f"{loaded.folder}, checkpoint {loaded.checkpoint.name}{together}, {number:,} example{'s' * (number != 1)}")
         _print_tables(name, result)
     if output is not None:
         write_file(output, "".join(f"{one_line(text)}\n" for text in result.hypotheses).encode())

@@ -21,14 +21,17 @@ LengthNormalization = Annotated[
     typer.Option(
         "--length-normalization",
         metavar="KIND",
-        help="Of what the power is taken: average, the length; gnmt, (5 + length) / 6; none: scores are log-probabilities.",
+        help="What a score is divided by: average, length to the power of --length-penalty; gnmt, ((5 + length) / 6) to that power; none, nothing.",
         rich_help_panel=PANEL,
     ),
 ]
 CoveragePenalty = Annotated[
     float | None,
     typer.Option(
-        "--coverage-penalty", min=0.0, help="How much it costs to leave out some of the source.", rich_help_panel=PANEL
+        "--coverage-penalty",
+        min=0.0,
+        help="Weight of the penalty for leaving parts of the source unread; 0 is none.",
+        rich_help_panel=PANEL,
     ),
 ]
 Patience = Annotated[
@@ -36,7 +39,7 @@ Patience = Annotated[
     typer.Option(
         "--patience",
         metavar="FACTOR",
-        help="Stop when so many times the beam size have finished; null: when it is proved that nothing better comes.",
+        help="Stop when this many times the beam size hypotheses have finished; null: only when no better one is possible.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -59,7 +62,10 @@ MaxLength = Annotated[
 RepetitionPenalty = Annotated[
     float | None,
     typer.Option(
-        "--repetition-penalty", min=1.0, help="Make symbols less likely that are there already.", rich_help_panel=PANEL
+        "--repetition-penalty",
+        min=1.0,
+        help="Make symbols that are already in the translation less likely.",
+        rich_help_panel=PANEL,
     ),
 ]
 NoRepeatNgram = Annotated[
@@ -104,15 +110,24 @@ Sample = Annotated[
 Temperature = Annotated[
     float | None, typer.Option("--temperature", help="Sample, from scores divided by this.", rich_help_panel=PANEL)
 ]
-TopK = Annotated[int | None, typer.Option("--top-k", min=1, help="Sample from so many symbols.", rich_help_panel=PANEL)]
+TopK = Annotated[
+    int | None,
+    typer.Option("--top-k", min=1, metavar="N", help="Sample from the N most likely symbols.", rich_help_panel=PANEL),
+]
 TopP = Annotated[
     float | None,
-    typer.Option("--top-p", help="Sample from the most likely symbols of this probability.", rich_help_panel=PANEL),
+    typer.Option(
+        "--top-p",
+        help="Sample from the fewest most likely symbols whose probabilities add up to this.",
+        rich_help_panel=PANEL,
+    ),
 ]
 MinP = Annotated[
     float | None,
     typer.Option(
-        "--min-p", help="Sample from symbols at least so likely beside the most likely one.", rich_help_panel=PANEL
+        "--min-p",
+        help="Sample from symbols at least this fraction as likely as the most likely one.",
+        rich_help_panel=PANEL,
     ),
 ]
 Precision = Annotated[

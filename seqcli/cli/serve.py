@@ -9,7 +9,12 @@ import typer
 
 from seqcli.cli.arguments import Checkpoint, Overrides, Quiet, RunFolder
 
-Bytes = Annotated[int | None, typer.Option("--max-body", min=1024, metavar="BYTES", help="Bytes of one request.")]
+Bytes = Annotated[
+    int | None,
+    typer.Option(
+        "--max-body", min=1024, metavar="BYTES", help="Bytes of one request; 1 MiB if not given, 16 MiB with images."
+    ),
+]
 
 
 def serve(
@@ -20,30 +25,51 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="The port; 0 is any free one.")] = 8000,
     waiting: Annotated[
-        int | None, typer.Option("--queue", min=1, metavar="N", help="Sources that may wait; beyond, requests get 429.")
+        int | None,
+        typer.Option(
+            "--queue", min=1, metavar="N", help="Sources that may wait, 1,024 if not given; beyond, requests get 429."
+        ),
     ] = None,
     together: Annotated[
-        int | None, typer.Option("--batch", min=1, metavar="N", help="Sources that go through the model side by side.")
+        int | None,
+        typer.Option(
+            "--batch",
+            min=1,
+            metavar="N",
+            help="Sources that go through the model side by side, at most; 64 if not given.",
+        ),
     ] = None,
     answering: Annotated[
         float | None,
         typer.Option(
-            "--timeout", min=0.001, metavar="SECONDS", help="What a request may wait for its answer; then 504."
+            "--timeout",
+            min=0.001,
+            metavar="SECONDS",
+            help="What a request may wait for its answer, 30 if not given; then 504.",
         ),
     ] = None,
     reading: Annotated[
         float | None,
-        typer.Option("--read-timeout", min=0.1, metavar="SECONDS", help="What a client may take to send; then 408."),
+        typer.Option(
+            "--read-timeout",
+            min=0.1,
+            metavar="SECONDS",
+            help="What a client may take to send, 10 if not given; then 408.",
+        ),
     ] = None,
     body: Bytes = None,
     sources: Annotated[
-        int | None, typer.Option("--max-sources", min=1, metavar="N", help="Sources in one request.")
+        int | None, typer.Option("--max-sources", min=1, metavar="N", help="Sources in one request; 128 if not given.")
     ] = None,
     characters: Annotated[
-        int | None, typer.Option("--max-characters", min=1, metavar="N", help="Characters of one source.")
+        int | None,
+        typer.Option("--max-characters", min=1, metavar="N", help="Characters of one source; 5,000 if not given."),
     ] = None,
     pixels: Annotated[
-        int | None, typer.Option("--max-pixels", min=1, metavar="N", help="Pixels of the images of one request.")
+        int | None,
+        typer.Option(
+            "--max-pixels", min=1, metavar="N", help="Pixels of the images of one request; 25,000,000 if not given."
+        ),
     ] = None,
     hosts: Annotated[
         list[str] | None,

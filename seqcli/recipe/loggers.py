@@ -17,7 +17,7 @@ class Tracked(Section):
 
 
 class Loggers(Section):
-    """Where the records of training go beside metrics.jsonl. Each needs its package: pip install 'seqcli[wandb]'."""
+    """Where the records of training go beside metrics.jsonl. Each needs its package: pip install '.[wandb]' in the folder of seqcli."""
 
     tensorboard: bool = False
     """Whether TensorBoard can show them: event files in tensorboard/ in the run directory."""

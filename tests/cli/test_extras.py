@@ -57,7 +57,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def sentence(what: str, package: str, extra: str) -> str:
-    return f"{what} needs {package}, which is not installed; pip install 'seqcli[{extra}]'\n"
+    return f"{what} needs {package}, which is not installed; in the folder of seqcli: pip install '.[{extra}]'\n"
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_the_extra_is_named_where_it_is_missing(
     result = call("serve", copy_run, "--port", 0)
     assert (result.code, result.err) == (
         2,
-        f"seqcli serve needs {missing}, which is not installed; pip install 'seqcli[serve]'\n",
+        f"seqcli serve needs {missing}, which is not installed; in the folder of seqcli: pip install '.[serve]'\n",
     )
 
 

@@ -109,7 +109,10 @@ def test_what_is_drawn_without_matplotlib_is_an_error_that_can_be_told(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(SeqcliError) as raised:  # whose text is the answer to the request
         draw_overlay(maps, figure=figure, words=False, dark=False)
-    assert str(raised.value) == "a picture needs matplotlib, which is not installed; pip install 'seqcli[plots]'"
+    assert (
+        str(raised.value)
+        == "a picture needs matplotlib, which is not installed; in the folder of seqcli: pip install '.[plots]'"
+    )
 
 
 @pytest.fixture

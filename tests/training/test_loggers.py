@@ -131,7 +131,7 @@ def test_a_missing_package_is_told_before_data_are_read(
     value = "true" if name == "tensorboard" else "{}"
     with pytest.raises(RecipeError) as raised:
         prepare(load_recipe("copy", [data, f"loggers.{name}={value}"]), tmp_path / "run")
-    message = f"loggers.{name} needs {name}, which is not installed; pip install 'seqcli[{name}]'"
+    message = f"loggers.{name} needs {name}, which is not installed; in the folder of seqcli: pip install '.[{name}]'"
     assert (str(raised.value), raised.value.exit_code) == (message, 2)
 
 
