@@ -94,7 +94,9 @@ def test_pictures_need_pillow_too(call: Call, bare: Path, copy_run: Path, monkey
 
 @pytest.mark.usefixtures("bare")
 def test_a_figure_made_from_python_says_it_too() -> None:
-    with pytest.raises(RecipeError, match=r"a picture needs matplotlib, .*; pip install 'seqcli\[plots\]'"):
+    with pytest.raises(
+        RecipeError, match=r"a picture needs matplotlib, .*; in the folder of seqcli: pip install '\.\[plots\]'"
+    ):
         attention_figure(np.ones((1, 1)), ["a"], ["b"])
 
 

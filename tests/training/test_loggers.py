@@ -142,7 +142,7 @@ def test_a_folder_is_no_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     (tmp_path / "wandb").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     assert find_spec("wandb") is not None
-    with pytest.raises(RecipeError, match=r"pip install 'seqcli\[wandb\]'"):
+    with pytest.raises(RecipeError, match=r"pip install '\.\[wandb\]'"):
         refuse_missing_packages(Section(wandb=Tracked()))
 
 
