@@ -282,7 +282,9 @@ def test_a_damaged_run_is_named(call: Callable[..., Any], recipe: Path, file: st
     if damage == "missing":
         path.unlink()
     else:
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        half = path.read_bytes()[: path.stat().st_size // 2]
+        # a recipe that ends with a whole line may be a whole recipe
+        path.write_bytes(half[: half.rindex(b":")] if path.suffix == ".yaml" else half)
     ended = call("train", recipe, "training.steps=8")
     assert ended.code == code
     assert str(path) in ended.err

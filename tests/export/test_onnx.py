@@ -149,11 +149,11 @@ def test_the_description_is_that_of_the_graphs(copy_run: Path, tmp_path: Path) -
                 assert all(size == other or isinstance(size, str) for size, other in sizes), each
     assert about["symbols"] == {"pad": PAD, "bos": BOS, "eos": EOS, "unk": 3}
     assert (about["unknown"], about["source"]["split"], about["source"]["separator"]) == (None, "whitespace", " ")
+    assert about["target"]["tokens"][:4] == ["<pad>", "<s>", "</s>", "<unk>"]
+    assert about["never_written"] == [0, 1, 3]
     seqcli.load(copy_run, ["search.unknown=copied"]).export(tmp_path / "copied", to="onnx")
     about = json.loads((tmp_path / "copied" / "model.json").read_text(encoding="utf-8"))
     assert (about["unknown"], about["never_written"]) == ("copied", [PAD, BOS])
-    assert about["target"]["tokens"][:4] == ["<pad>", "<s>", "</s>", "<unk>"]
-    assert about["never_written"] == [0, 1, 3]
 
 
 def test_numpy_alone_decodes_a_test_set(copy_run: Path, tmp_path: Path) -> None:
