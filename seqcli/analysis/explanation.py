@@ -121,8 +121,7 @@ def explain(
     found = next(
         translator.spell(translator.search(translator.batch([example], sources=[source]), settings, trace=trace))
     )
-    if settings.unknown == "copied":
-        found = [translator.with_copies(one, example.source) for one in found]
+    found = translator.with_copies(found, example.source, settings)
     given = example.target is not None
     if not given and not found:
         raise SeqcliError(

@@ -157,9 +157,9 @@ def _jacobians(model: Seq2Seq, batch: Batch) -> list[Tensor]:
     An example is passed once for each row of its Jacobian, all side by side, and each pass asks for the gradient of its own component.
     """
     examples = []
+    width = _last_state(loss_and_states(model, batch.select(torch.tensor([0])))[1]).shape[1]
     for row in range(min(JACOBIAN_EXAMPLES, len(batch.index))):
         parts: list[list[Tensor]] = []
-        width = _last_state(loss_and_states(model, batch.select(torch.tensor([row])))[1]).shape[1]
         for start in range(0, width, ROWS):
             rows = torch.arange(start, min(start + ROWS, width))
             _, states = loss_and_states(model, batch.select(torch.full_like(rows, row)))

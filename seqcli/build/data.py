@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from seqcli.data.builtin import read_algorithmic, read_dates
 from seqcli.data.cache import cache_folder, cache_key
 from seqcli.data.columns import Columns
 from seqcli.data.corpus import Corpus, Split, read_disk, read_hub
-from seqcli.data.encoded import EncodedCorpus, encode_corpus, encoded_key
+from seqcli.data.encoded import EncodedCorpus, HowEncoded, encode_corpus, encoded_key
 from seqcli.data.files import pattern_columns, read_files, read_lines, read_text
 from seqcli.data.hold_out import hold_out
 from seqcli.data.images import FeatureReader, ImageReader, PixelReader
@@ -158,7 +157,7 @@ def training_key(recipe_: Recipe, source_tokenizer: Tokenizer, target_tokenizer:
     return encoded_key(train, source_tokenizer, target_tokenizer, **_how_encoded(recipe_, limited=True))
 
 
-def _how_encoded(recipe_: Recipe, *, limited: bool) -> dict[str, Any]:
+def _how_encoded(recipe_: Recipe, *, limited: bool) -> HowEncoded:
     """What `encode_corpus` is told beside the corpus and the tokenizers."""
     return {
         "source_max_length": _shortest(

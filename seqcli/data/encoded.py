@@ -11,12 +11,13 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from typing_extensions import Unpack
 
 from seqcli.data.arrow import IDS, TEXTS, IdLists, ids_column, numbers_column, read_numbers, text_column, texts_column
 from seqcli.data.cache import cache_key
@@ -203,44 +204,42 @@ def as_tensor(images: Sequence[NDArray[Any]]) -> torch.Tensor:
     return stacked.float().div_(127.5).sub_(1.0) if stacked.dtype == torch.uint8 else stacked
 
 
+class HowEncoded(TypedDict, total=False):
+    """How a corpus is encoded, beside its tokenizers; what is left out is none, False or 0.
+
+    Examples with more symbols than a `max_length` are left out, sources read backwards with `reverse_source`, images decoded with the
+    `image_reader`; so many images as `corrupt_limit` may be unreadable.
+    """
+
+    source_max_length: int | None
+    target_max_length: int | None
+    reverse_source: bool
+    image_reader: ImageReader | None
+    corrupt_limit: int
+
+
 def encode_corpus(
     corpus: Corpus,
     source_tokenizer: Tokenizer,
     target_tokenizer: Tokenizer,
     cache: Path,
-    *,
-    source_max_length: int | None = None,
-    target_max_length: int | None = None,
-    reverse_source: bool = False,
-    image_reader: ImageReader | None = None,
-    corrupt_limit: int = 0,
+    **how: Unpack[HowEncoded],
 ) -> EncodedCorpus:
     """The corpus as ids: from the folder `cache` if it was encoded before in the same way, else encoded into it now.
 
-    Where there is an `image_reader`, images are decoded with it; a source is then empty only where it has neither image nor text. Examples
-    with an empty side, with more symbols than the limits, or with an image that cannot be read, are left out and counted. Raises `DataError`
-    if none is left, where the corpus cannot be read or more than `corrupt_limit` images cannot, and `StorageError` if the cache cannot be
-    written.
+    Where there is an image reader, a source is empty only where it has neither image nor text. Examples with an empty side, with more symbols
+    than the limits, or with an image that cannot be read, are left out and counted. Raises `DataError` if none is left, where the corpus cannot
+    be read or more images cannot than may, and `StorageError` if the cache cannot be written.
     """
-    limits = (source_max_length, target_max_length)
-    key = encoded_key(
-        corpus,
-        source_tokenizer,
-        target_tokenizer,
-        source_max_length=source_max_length,
-        target_max_length=target_max_length,
-        reverse_source=reverse_source,
-        image_reader=image_reader,
-        corrupt_limit=corrupt_limit,
-    )
-    folder = cache / f"{FOLDER}{key}"
+    folder = cache / f"{FOLDER}{encoded_key(corpus, source_tokenizer, target_tokenizer, **how)}"
     found = open_encoded(folder)
     if found is not None:
         return found
-    encoding = _Encoding(source_tokenizer, target_tokenizer, limits, reverse_source)
+    limits = (how.get("source_max_length"), how.get("target_max_length"))
+    encoding = _Encoding(source_tokenizer, target_tokenizer, limits, how.get("reverse_source", False))
     try:
         with tempfile.TemporaryDirectory(prefix=".encoding-", dir=cache) as temporary:
-            _write(corpus, encoding, Path(temporary), image_reader, corrupt_limit)
+            _write(corpus, encoding, Path(temporary), how.get("image_reader"), how.get("corrupt_limit", 0))
             _publish(Path(temporary), folder)
     except OSError as error:
         raise StorageError(f"{cache}: cannot be written ({error.strerror or error})") from error
@@ -251,17 +250,14 @@ def encoded_key(
     corpus: Corpus,
     source_tokenizer: Tokenizer,
     target_tokenizer: Tokenizer,
-    *,
-    source_max_length: int | None = None,
-    target_max_length: int | None = None,
-    reverse_source: bool = False,
-    image_reader: ImageReader | None = None,
-    corrupt_limit: int = 0,
+    **how: Unpack[HowEncoded],
 ) -> str:
     """What a corpus that is encoded so is known by: how its digest begins, and all of it where there are no images."""
     digests = (corpus.digest(), source_tokenizer.digest, target_tokenizer.digest)
-    images = () if image_reader is None else (image_reader, corrupt_limit)
-    return cache_key(*digests, source_max_length, target_max_length, reverse_source, *images)
+    limits = (how.get("source_max_length"), how.get("target_max_length"))
+    reader = how.get("image_reader")
+    images = () if reader is None else (reader, how.get("corrupt_limit", 0))
+    return cache_key(*digests, *limits, how.get("reverse_source", False), *images)
 
 
 def open_encoded(folder: Path) -> EncodedCorpus | None:

@@ -152,7 +152,7 @@ def _of_cells(rows: list[list[str]]) -> Layout:
         if tags is None:
             before, between = _tags(rows, 1)
             # words that are often repeated look like tags too, but have no separators
-            if before is not None and _has_separators(rows, 1, between):
+            if before is not None and _often(between, [row[1] for row in rows if len(row) > 1]):
                 return Layout(0, 2, 1, between)
         return Layout(0, 1, tags, separator)
     features = next((name for name in first if name.lower() in TAGS), None)
@@ -190,14 +190,14 @@ def _tags(rows: list[list[str]], place: int) -> tuple[int | None, str]:
     return (place, separator) if looks and len(tags) < REPEATED * tags.total() else (None, separator)
 
 
-def _has_separators(rows: list[list[str]], place: int, separator: str) -> bool:
-    """Whether half of a column's cells have the separator."""
-    return 2 * sum(separator in row[place] for row in rows if len(row) > place) >= len(rows)
-
-
 def _separator(cells: Sequence[str]) -> str:
     """The first separator that half of the cells have; a semicolon where none has."""
-    return next((each for each in SEPARATORS if 2 * sum(each in cell for cell in cells) >= max(1, len(cells))), ";")
+    return next((each for each in SEPARATORS if _often(each, cells)), ";")
+
+
+def _often(separator: str, cells: Sequence[str]) -> bool:
+    """Whether half of the cells, and one at least, have the separator."""
+    return 2 * sum(separator in cell for cell in cells) >= max(1, len(cells))
 
 
 def _first_rows(rows: Iterator[tuple[int, T]]) -> list[T]:

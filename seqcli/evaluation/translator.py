@@ -192,8 +192,7 @@ class Reader:
         bunches = list(_in_bunches(written, lengths, settings.sentences_together))[::-1]
         for rows, (found, trace) in self.in_turn(search, bunches, settings):
             for place, (row, translations) in enumerate(zip(rows, found, strict=True)):
-                if settings.unknown == "copied":
-                    translations = [self.with_copies(one, examples[row].source) for one in translations]
+                translations = self.with_copies(translations, examples[row].source, settings)
                 results[row] = (
                     translations if settings.minimum_risk is None else ranked(translations, settings.minimum_risk)
                 )
@@ -238,11 +237,12 @@ class Reader:
             error=error,
         )
 
-    def with_copies(self, found: Translation, source: str) -> Translation:
-        """The hypothesis with the unknown symbols of its source in place of its own."""
-        if UNK not in found.ids:
+    def with_copies(self, found: list[Translation], source: str, settings: SearchSettings) -> list[Translation]:
+        """The hypotheses for a source with its unknown symbols in place of theirs, where they are to be copied."""
+        if settings.unknown != "copied":
             return found
-        return replace(found, text=copied(found.ids, source, self.source_tokenizer, self.target_tokenizer))
+        tokenizers = (self.source_tokenizer, self.target_tokenizer)
+        return [replace(one, text=copied(one.ids, source, *tokenizers)) if UNK in one.ids else one for one in found]
 
     def seen(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
         """The examples with their images decoded, and a sentence for each that cannot be: such an example is left without one. What has
