@@ -7,6 +7,7 @@ the gradients are computed, and they are divided by it before anything is done w
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Literal
 
 import torch
@@ -37,8 +38,24 @@ def refuse_missing(precision: TrainingPrecision, device: torch.device, *, lstm: 
         computing_in(precision, device)
     except RuntimeError as error:
         raise RecipeError(f"training.precision: this machine has no {precision}: {error}") from error
-    if precision == "fp16" and device.type == "cpu" and lstm:
-        raise RecipeError("training.precision: torch has no LSTM in fp16 on CPUs; choose bf16 or float32")
+    if lstm and not has_lstm(precision, device):
+        raise RecipeError(f"training.precision: torch has no LSTM in {precision} on this processor; choose float32")
+
+
+@cache
+def has_lstm(precision: TrainingPrecision, device: torch.device) -> bool:
+    """Whether torch computes an LSTM in `precision` there, found by trying: on CPUs it depends on the processor's instructions."""
+    # not a layer: its weights would be drawn from the generator that training draws from
+    width = 16
+    inputs, state = torch.zeros(1, 1, width, device=device), torch.zeros(1, 1, width, device=device)
+    weights = [torch.zeros(4 * width, width, device=device, requires_grad=True) for _ in range(2)]
+    try:
+        with computing_in(precision, device):
+            outputs, _, _ = torch.lstm(inputs, [state, state], weights, False, 1, 0.0, True, False, True)
+        torch.autograd.backward(outputs.sum())
+    except RuntimeError:
+        return False
+    return True
 
 
 class LossScale:

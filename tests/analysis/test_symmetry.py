@@ -9,7 +9,7 @@ import torch
 from models.zoo import batch
 
 from seqcli.analysis.activations import layer_activities
-from seqcli.analysis.symmetry import symmetry
+from seqcli.analysis.symmetry import ROUNDING, symmetry
 from seqcli.build.model import build_model
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.load import load_recipe
@@ -66,13 +66,13 @@ def test_equal_units_stay_equal(kind: str) -> None:
     bridge = told.pop("bridge", None)
     assert bridge is None or bridge.distinct == 2
     assert len(told) >= 4
-    assert {(one.distinct, one.distance) for one in told.values()} == {(1, 0.0)}
-    # exactly: each row of a matrix, gate by gate, is the first one to the last bit
+    assert all(one.distinct == 1 and one.distance < ROUNDING for one in told.values())
+    # each row of a matrix, gate by gate, is the first one; to the last bit where the processor adds up all units in the same order
     seen = 0
     for name, parameter in model.named_parameters():
         if "stack" in name and "weight" in name:
             for gate in parameter.detach().split(32):
-                assert torch.equal(gate, gate[:1].expand_as(gate))
+                assert float((gate - gate[:1]).norm(dim=1).max()) <= ROUNDING * float(gate.norm(dim=1).max())
                 seen += 1
     assert seen == {"feedforward": 2, "rnn": 4, "lstm": 16, "gru": 12}[kind] * 2
 

@@ -16,7 +16,7 @@ from seqcli.errors import RecipeError, SeqcliError
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.model import Model
 from seqcli.training import precision
-from seqcli.training.precision import LossScale, TrainingPrecision, computing_in, refuse_missing
+from seqcli.training.precision import LossScale, TrainingPrecision, computing_in, has_lstm, refuse_missing
 from seqcli.training.step import Objective, train_step
 from seqcli.training.team import Team
 from seqcli.types import Batch
@@ -26,8 +26,9 @@ STILL = SMALLEST.model_copy(update={"dropout": 0.0})
 FP16 = Objective(label_smoothing=0.1, clip_norm=1.0, teacher_forcing=1.0, accumulation=2, precision="fp16")
 
 
-def has_lstm(section: Model) -> bool:
-    return "lstm" in (section.encoder.kind, section.decoder.kind)
+def missing(section: Model, how: TrainingPrecision) -> bool:
+    """Whether this processor cannot compute such a model: which do depends on their instructions."""
+    return "lstm" in (section.encoder.kind, section.decoder.kind) and not has_lstm(how, CPU)
 
 
 def gradient(model: Seq2Seq, given: Batch, how: TrainingPrecision, r_drop: float | None) -> Tensor:
@@ -45,20 +46,21 @@ def gradient(model: Seq2Seq, given: Batch, how: TrainingPrecision, r_drop: float
 @pytest.mark.parametrize("kind", ENCODER_KINDS)
 def test_the_gradients_of_all_kinds_are_about_those_of_float32(kind: str, how: TrainingPrecision) -> None:
     """Of a dozen models or more, with R-Drop of every other. 8 bits (bf16) or 11 (fp16) move some models far, where a unit changes
-    sides at the kink of a relu, but not many; a residual network has a relu after each convolution, in every place of the image."""
+    sides at the kink of a relu, but not many, and one of a kind at most very far; which ones depends on the processor. A residual network has a
+    relu after each convolution, in every place of the image."""
     sections = [section.model_copy(update={"dropout": 0.0}) for section in pairs() if section.encoder.kind == kind]
     errors = []
     for number, section in enumerate(sections[:: max(1, len(sections) // 12)]):
-        if how == "fp16" and has_lstm(section):
-            continue  # torch has none on CPUs
+        if missing(section, how):
+            continue
         torch.manual_seed(number)
         model, given = built(section), batch([5, 3, 2], [4, 6, 2])
         r_drop = 5.0 if number % 2 else None
         exact, near = (gradient(model, given, precision, r_drop) for precision in ("float32", how))
         assert not torch.equal(near, exact)
         errors.append(float((near - exact).norm() / exact.norm()))
-    assert len(errors) >= (0 if (kind, how) == ("lstm", "fp16") else 8)
-    assert all(error < 0.2 for error in errors), errors
+    assert len(errors) >= (8 if kind != "lstm" or has_lstm(how, CPU) else 0)
+    assert sum(error >= 0.2 for error in errors) <= 1, errors
     usual = (0.03 if how == "bf16" else 0.004) * (3 if kind in ("conv", "image_text") else 1)
     assert sum(error < usual for error in errors) >= 0.7 * len(errors), errors
 
@@ -154,8 +156,21 @@ def test_going_on_is_exact(how: TrainingPrecision, tmp_path: Path, monkeypatch: 
         assert resumed.bits() == straight.bits(), step
 
 
-def test_what_a_machine_has_not_is_refused() -> None:
-    refuse_missing("bf16", CPU, lstm=True)
-    refuse_missing("fp16", CPU, lstm=False)
-    with pytest.raises(RecipeError, match="no LSTM in fp16 on CPUs; choose bf16 or float32"):
-        refuse_missing("fp16", CPU, lstm=True)
+@pytest.mark.parametrize("how", ["bf16", "fp16"])
+def test_an_lstm_is_refused_where_the_processor_has_none(how: TrainingPrecision, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is refused cannot be computed, and what is not can."""
+    refuse_missing(how, CPU, lstm=False)
+    layer = torch.nn.LSTM(16, 16)
+    state = torch.get_rng_state()
+    possible = has_lstm(how, CPU)
+    assert torch.get_rng_state().equal(state)
+    with computing_in(how, CPU):
+        if possible:
+            layer(torch.zeros(2, 3, 16))[0].sum().backward()
+            refuse_missing(how, CPU, lstm=True)
+        else:
+            with pytest.raises(RuntimeError):
+                layer(torch.zeros(2, 3, 16))
+    monkeypatch.setattr(precision, "has_lstm", lambda *_: False)
+    with pytest.raises(RecipeError, match=f"no LSTM in {how} on this processor; choose float32"):
+        refuse_missing(how, CPU, lstm=True)
