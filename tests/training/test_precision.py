@@ -157,7 +157,9 @@ def test_going_on_is_exact(how: TrainingPrecision, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("how", ["bf16", "fp16"])
-def test_an_lstm_is_refused_where_the_processor_has_none(how: TrainingPrecision, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_lstm_is_refused_where_the_processor_has_none(
+    how: TrainingPrecision, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is refused cannot be computed, and what is not can."""
     refuse_missing(how, CPU, lstm=False)
     layer = torch.nn.LSTM(16, 16)
