@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from warm import warm_python
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -40,6 +42,14 @@ def run_files() -> set[str]:
         "metrics.jsonl",
         "checkpoints",
     }
+
+
+@pytest.fixture(scope="session")
+def python() -> Iterator[Path]:
+    """A program that runs `-m seqcli …` as Python does, but sooner (warm.py)."""
+    # not among pytest's folders, whose names are too long for the address of a socket
+    with tempfile.TemporaryDirectory() as folder, warm_python(Path(folder)) as program:
+        yield program
 
 
 TINY = (

@@ -6,7 +6,8 @@ applied to the copy. A block after a line
 `<!-- not run: why -->` is left out. In a console block `$ ` stands before a command, and the other lines are what it prints;
 a line of `…` stands for any lines.
 
-`seqcli train` is made short, by the arguments in SHORT: a wrapper that comes first on the PATH adds them.
+What takes long is made short, by the arguments in SHORT: a wrapper that comes first on the PATH adds them. What a document passes stands first,
+so that the last one counts.
 """
 
 from __future__ import annotations
@@ -30,7 +31,12 @@ from seqcli.recipe.load import load_recipe
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-SHORT = "training.steps=4 training.batch_tokens=256 search.max_length=8 data.limit=100"
+SHORT = {
+    "train": "training.steps=4 training.batch_tokens=256 search.max_length=8 data.limit=100",
+    "bench": "data.limit=20",
+    "visualize gradients": "--examples 2 model.encoder.hidden_size=32 model.decoder.hidden_size=64",
+}
+"""What is added to the command lines that begin so."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: .+ -->\n\n?$")
 LANGUAGES = {"sh", "console", "python", "yaml", "diff", "text"}
@@ -41,9 +47,12 @@ BASE = {
     "model": {"encoder": {"kind": "gru"}, "decoder": {"kind": "gru"}},
     "training": {"steps": 100},
 }
+CASES = "\n".join(f'"{begin} "*) set -- "$@" {more};;' for begin, more in SHORT.items())
 WRAPPER = f"""#!/usr/bin/env bash
-if [ "$1" = train ]; then set -- "$@" {SHORT}; fi
-exec "{sys.executable}" -m seqcli "$@"
+case "$* " in
+{CASES}
+esac
+exec {{python}} -m seqcli "$@"
 """
 
 
@@ -78,17 +87,17 @@ QUICK = ("README.md", "data.md", "python.md")
 
 
 @pytest.fixture
-def workplace(tmp_path: Path) -> Path:
+def workplace(tmp_path: Path, python: Path) -> Path:
     """A copy of the project with a .venv that make takes for ready, whose seqcli trains for a few steps only."""
     folder = tmp_path / "seqcli"
-    ignored = shutil.ignore_patterns("__pycache__")
+    # with what Python has compiled of it
     for name in ("seqcli", "recipes", "scripts", "docs", "tests"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=ignored)
+        shutil.copytree(REPOSITORY / name, folder / name)
     for name in ("Makefile", "pyproject.toml", "constraints.txt", "README.md"):
         shutil.copy2(REPOSITORY / name, folder / name)
     commands = folder / ".venv" / "bin"
     commands.mkdir(parents=True)
-    (commands / "seqcli").write_text(WRAPPER)
+    (commands / "seqcli").write_text(WRAPPER.format(python=python))
     (commands / "seqcli").chmod(0o755)
     (commands / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (commands / "python").chmod(0o755)

@@ -81,12 +81,17 @@ def start() -> Iterator[Start]:
 
 
 @pytest.fixture
-def pipe(start: Start) -> Pipe:
+def pipe(python: Path) -> Pipe:
     """Runs a command in a process of its own to its end, bytes in and bytes out."""
 
     def run(*arguments: str | Path, given: bytes = b"", **environment: str) -> Piped:
-        process = start(*arguments, **environment)
-        out, err = process.communicate(given, timeout=200)
-        return Piped(process.returncode, out, err.decode())
+        ended = subprocess.run(
+            [python, "-m", "seqcli", *map(str, arguments)],
+            input=given,
+            capture_output=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            timeout=200,
+        )
+        return Piped(ended.returncode, ended.stdout, ended.stderr.decode())
 
     return run

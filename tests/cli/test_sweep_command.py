@@ -69,8 +69,11 @@ def test_a_plan_as_json(call: Callable[..., Any], recipe: Path) -> None:
 
 
 @pytest.mark.timeout(900)  # processes that import torch
-def test_all_combinations_a_table_and_nothing_twice(call: Callable[..., Any], recipe: Path) -> None:
+def test_all_combinations_a_table_and_nothing_twice(
+    call: Callable[..., Any], recipe: Path, python: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With one that fails on its way (its device is not there), which is named while the others go on."""
+    monkeypatch.setattr("sys.executable", str(python))
     devices = ("device=cpu,cuda:9", "seed=1,2", "--json")
     ended = call("sweep", recipe, *devices)
     assert folders("runs/tiny-sweep") == ["device=cpu,seed=1", "device=cpu,seed=2"]
