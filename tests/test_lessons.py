@@ -20,7 +20,7 @@ from seqcli.lesson import Lesson, all_lessons, find_lesson, lecture_folder, read
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LESSONS = all_lessons()
-LONG = ("attention-scores", "self-attention", "attention-in-vision")
+LONG = ("gradients", "gates", "initialization", "attention-scores", "self-attention", "attention-in-vision")
 """Those that train long even when they are made short."""
 QUICK = ("training.steps=3", "training.batch_tokens=256", "data.limit=200", "threads=1")
 """What makes a lesson short, beside `data.examples` where the data are made."""

@@ -68,6 +68,7 @@ def test_letters_never_seen_are_copied(tmp_path: Path, files: tuple[str, ...]) -
     assert "<unk>" in seqcli.load(folder, ["search.unknown=true"]).translate(["aßb"])[0]
 
 
+@pytest.mark.real
 def test_without_them_in_training_it_is_left_to_chance(tmp_path: Path, files: tuple[str, ...]) -> None:
     folder = trained(tmp_path / "run", files, "training.unknown_rate=0")
     assert right(folder) < 80

@@ -39,7 +39,7 @@ HEAVY = (
 CALLER = """#!/bin/sh
 exec "{python}" -IS - "$@" 3<&0 <<'END'
 import json, os, signal, socket, sys
-call = {{"arguments": sys.argv[3:], "folder": os.getcwd(), "environment": dict(os.environ)}}
+call = {{"arguments": sys.argv[3:], "folder": os.getcwd(), "environment": dict(os.environ), "python": {program!r}}}
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
     socket.send_fds(server, [json.dumps(call).encode() + b"\\n"], [3, 1, 2])
@@ -57,7 +57,7 @@ END
 def warm_python(folder: Path) -> Iterator[Path]:
     """A block in which the path that it gives runs `-m seqcli …`; the path of `folder` has less than 90 letters."""
     address, program = folder / "address", folder / "python"
-    program.write_text(CALLER.format(python=sys.executable, address=str(address)))
+    program.write_text(CALLER.format(python=sys.executable, address=str(address), program=str(program)))
     program.chmod(0o755)
     # its streams are no terminal and not those of the tests, like those of the commands
     server = subprocess.Popen(
@@ -131,6 +131,8 @@ def become(call: dict[str, Any], streams: list[int]) -> None:
     os.environ.update(call["environment"])
     sys.path[:1] = ["", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv[1:] = call["arguments"]
+    # for the commands that it starts in its turn
+    sys.executable = call["python"]
     code: object = 0
     try:
         runpy.run_module("seqcli", run_name="__main__", alter_sys=True)

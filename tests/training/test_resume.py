@@ -71,7 +71,8 @@ def test_resuming_from_any_checkpoint(kind: str, decay: float | None, tmp_path: 
         assert straight.position.factor == 0.25
         saved = step_folders(folder)
         assert [int(path.name.removeprefix("step-")) for path in saved] == SAVED
-        for path, step in zip(saved, SAVED, strict=True):
+        # from every other one, the next time from the rest
+        for path, step in list(zip(saved, SAVED, strict=True))[number % 2 :: 2]:
             resumed = Run(section, seed=2, decay=decay)
             resumed.resume(path)
             assert resumed.position.step == step

@@ -68,8 +68,12 @@ def attends(section: Model) -> bool:
 
 @pytest.mark.parametrize(
     "added",
-    [{}, {"r_drop": 5.0}, {"doubly_stochastic": 1.0}, {"scheduled_sampling": ScheduledSampling(linear(1))}],
-    ids=["", "r_drop", "penalty", "sampling"],
+    [
+        pytest.param({}, id=""),
+        pytest.param({"r_drop": 5.0}, id="r_drop", marks=pytest.mark.real),
+        pytest.param({"doubly_stochastic": 1.0}, id="penalty", marks=pytest.mark.real),
+        pytest.param({"scheduled_sampling": ScheduledSampling(linear(1))}, id="sampling"),
+    ],
 )
 def test_forward_and_backward_pass_ask_for_nothing(added: dict[str, Any]) -> None:
     """Of models of every kind; torch's recurrences ask a packed sequence, twice, for a size that is in main memory anyway. Without dropout,
