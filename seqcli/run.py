@@ -59,8 +59,9 @@ from seqcli.evaluation.counting import Counts, count
 from seqcli.evaluation.ensemble import EnsembleTranslator
 from seqcli.evaluation.evaluate import Evaluation, evaluate, references_of
 from seqcli.evaluation.metrics import INTERVAL_SEED
+from seqcli.evaluation.reader import Reader, SearchSettings, Told, Traced, Translation, nobody
 from seqcli.evaluation.scoring import PairScore, score_pairs
-from seqcli.evaluation.translator import Reader, SearchSettings, Told, Traced, Translation, Translator, nobody
+from seqcli.evaluation.translator import Translator
 from seqcli.evaluation.wishes import Wishes
 from seqcli.export.ctranslate2 import export_ctranslate2
 from seqcli.export.folder import Exported, export_safetensors, read_export

@@ -10,7 +10,7 @@ import torch
 
 import seqcli
 from seqcli.data.tokenizer import same_symbols
-from seqcli.evaluation.translator import SearchSettings
+from seqcli.evaluation.reader import SearchSettings
 from seqcli.experiment import prepare
 from seqcli.models.copying import Copying
 from seqcli.recipe.load import load_recipe

@@ -106,7 +106,7 @@ def test_the_answer_does_not_depend_on_company(run: seqcli.Run, monkeypatch: pyt
     texts = ["abcd", "d", "abba", "cc", "dcba" * 3, "a"] * 5
     together = run.translate(texts)
     assert together == [run.translate([text])[0] for text in texts]
-    monkeypatch.setattr("seqcli.evaluation.translator.BATCH_SYMBOLS", 16)
+    monkeypatch.setattr("seqcli.evaluation.reader.BATCH_SYMBOLS", 16)
     assert run.translate(texts) == together
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from seqcli.analysis.attention_kinds import joined
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.attention import covering, reading_order
-from seqcli.evaluation.translator import SearchSettings, Translation, Translator
+from seqcli.evaluation.reader import SearchSettings, Translation
+from seqcli.evaluation.translator import Translator
 from seqcli.models.seq2seq import over_memory
 from seqcli.nn.trace import trace_attention
 from seqcli.search.penalties import uncovered

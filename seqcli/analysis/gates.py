@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from seqcli.analysis.activations import SATURATED
 from seqcli.analysis.watching import Place, side_by_side, watch
 from seqcli.errors import SeqcliError
-from seqcli.evaluation.translator import SearchSettings, Translator
+from seqcli.evaluation.reader import SearchSettings
+from seqcli.evaluation.translator import Translator
 from seqcli.symbols import BOS, EOS, PAD, Example
 
 SHUT, OPEN = SATURATED["sigmoid"]

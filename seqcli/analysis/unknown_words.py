@@ -15,7 +15,8 @@ from seqcli.analysis.units import Span
 from seqcli.data.subwords import SPACE
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import RecipeError, SeqcliError
-from seqcli.evaluation.translator import Translation, Translator
+from seqcli.evaluation.reader import Translation
+from seqcli.evaluation.translator import Translator
 from seqcli.models.seq2seq import OVER_MEMORY
 from seqcli.symbols import EOS, SPECIAL, UNK, Example
 

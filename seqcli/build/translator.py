@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from seqcli.build.data import image_reader, longest_source, longest_target
 from seqcli.data.tokenizer import Tokenizer
-from seqcli.evaluation.translator import SearchSettings, Translator
+from seqcli.evaluation.reader import SearchSettings
+from seqcli.evaluation.translator import Translator
 from seqcli.evaluation.wishes import Wishes
 from seqcli.models.seq2seq import Seq2Seq
 from seqcli.recipe.schema import Recipe

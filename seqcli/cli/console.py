@@ -16,7 +16,7 @@ from seqcli.errors import printable
 from seqcli.json_text import json_text
 
 if TYPE_CHECKING:
-    from seqcli.evaluation.translator import Reader
+    from seqcli.evaluation.reader import Reader
     from seqcli.types import Metric
 
 notes = Console(stderr=True, highlight=False, emoji=False, markup=False)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seqcli.evaluation.translator import SearchSettings
+    from seqcli.evaluation.reader import SearchSettings
     from seqcli.run import Translates
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from seqcli.analysis.alignment import AlignmentSettings
-    from seqcli.evaluation.translator import Translation
+    from seqcli.evaluation.reader import Translation
     from seqcli.run import Run
     from seqcli.symbols import Example
 

@@ -69,7 +69,7 @@ from seqcli.cli.streams import (
 
 if TYPE_CHECKING:
     from seqcli.cli.work_view import WorkView
-    from seqcli.evaluation.translator import Translation
+    from seqcli.evaluation.reader import Translation
     from seqcli.run import Run, Translates
     from seqcli.search.trace import Node
     from seqcli.symbols import Example

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from seqcli.data.images import PixelReader
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import DataError, SeqcliError
-from seqcli.evaluation.translator import SearchSettings, Translator
+from seqcli.evaluation.reader import SearchSettings
+from seqcli.evaluation.translator import Translator
 from seqcli.models.seq2seq import OVER_MEMORY, over_memory
 from seqcli.nn.trace import trace_attention
 from seqcli.symbols import EOS, Box, Example

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from seqcli.data.image_file import read_image
-from seqcli.evaluation.translator import SearchSettings, Translator
+from seqcli.evaluation.reader import SearchSettings
+from seqcli.evaluation.translator import Translator
 from seqcli.models.ensemble import Ensemble, Predictor, joint_batch
 from seqcli.symbols import Example
 from seqcli.types import Batch

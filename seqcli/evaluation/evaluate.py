@@ -23,7 +23,8 @@ from seqcli.evaluation.metrics import (
     by_length,
 )
 from seqcli.evaluation.pointing import pointing_metrics
-from seqcli.evaluation.translator import SearchSettings, Told, Translator, nobody
+from seqcli.evaluation.reader import SearchSettings, Told, nobody
+from seqcli.evaluation.translator import Translator
 from seqcli.models.ensemble import Predictor
 from seqcli.nn.loss import perplexity
 from seqcli.symbols import PAD, Example

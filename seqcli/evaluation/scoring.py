@@ -17,7 +17,8 @@ import torch
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.attention import traced_pass
 from seqcli.evaluation.evaluate import pair_batches
-from seqcli.evaluation.translator import SearchSettings, Told, Translator, nobody
+from seqcli.evaluation.reader import SearchSettings, Told, nobody
+from seqcli.evaluation.translator import Translator
 from seqcli.search.penalties import uncovered
 from seqcli.symbols import EOS, PAD, Example
 

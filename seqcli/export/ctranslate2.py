@@ -17,7 +17,7 @@ from typing_extensions import assert_never
 
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import RecipeError
-from seqcli.evaluation.translator import LONGEST_SOURCE
+from seqcli.evaluation.reader import LONGEST_SOURCE
 from seqcli.export.folder import Exported, export_folder
 from seqcli.extras import require
 from seqcli.models.seq2seq import Seq2Seq

@@ -16,7 +16,7 @@ from typing import Any
 
 from seqcli.data.tokenizer import Tokenizer
 from seqcli.errors import RecipeError, SeqcliError
-from seqcli.evaluation.translator import Reader, SearchSettings, Translation, longest_hypothesis
+from seqcli.evaluation.reader import Reader, SearchSettings, Translation, longest_hypothesis
 from seqcli.evaluation.wishes import Asked
 from seqcli.export.ctranslate2 import POSITIONS, symbol_names
 from seqcli.extras import require

@@ -8,7 +8,7 @@ import numpy as np
 
 from seqcli.analysis.attention_kinds import by_words, kinds_of
 from seqcli.evaluation.attention import AttentionMaps
-from seqcli.evaluation.translator import Translation
+from seqcli.evaluation.reader import Translation
 from seqcli.figures.inline import image_address
 from seqcli.json_text import json_text
 from seqcli.serving.engine import Found

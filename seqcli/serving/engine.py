@@ -9,7 +9,7 @@ from typing import Protocol
 from seqcli.data.images import image_size
 from seqcli.data.tasks import Tagging
 from seqcli.evaluation.attention import AttentionMaps, attention_maps
-from seqcli.evaluation.translator import SearchSettings, Translation
+from seqcli.evaluation.reader import SearchSettings, Translation
 from seqcli.run import Run
 from seqcli.symbols import Example
 

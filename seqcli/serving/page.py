@@ -8,7 +8,7 @@ import html
 from dataclasses import dataclass
 from importlib.resources import files
 
-from seqcli.evaluation.translator import SearchSettings
+from seqcli.evaluation.reader import SearchSettings
 from seqcli.figures.hover import HOVER_CSS, HOVER_JS
 from seqcli.figures.page import json_in_script
 from seqcli.serving.engine import Engine

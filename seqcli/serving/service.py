@@ -16,7 +16,7 @@ from starlette.responses import Response
 from seqcli import __version__
 from seqcli.errors import SeqcliError, is_out_of_memory
 from seqcli.evaluation.attention import AttentionMaps
-from seqcli.evaluation.translator import SearchSettings
+from seqcli.evaluation.reader import SearchSettings
 from seqcli.serving.answers import attention_answer, to_bytes, translation_answer
 from seqcli.serving.batching import Batcher, QueueClosed, QueueFull
 from seqcli.serving.bodies import Bodies

@@ -8,7 +8,8 @@ from evaluation.onlookers import STACK, words
 
 from seqcli.build.model import build_model
 from seqcli.evaluation.attention import AttentionMaps
-from seqcli.evaluation.translator import SearchSettings, Translator
+from seqcli.evaluation.reader import SearchSettings
+from seqcli.evaluation.translator import Translator
 from seqcli.recipe.model import Model
 from seqcli.symbols import Example
 

@@ -14,7 +14,8 @@ from evaluation.onlookers import ENCODERS, GRU, pixels, translator_of, words
 from seqcli.analysis.explanation import Explanation, explain
 from seqcli.build.model import build_model
 from seqcli.errors import SeqcliError
-from seqcli.evaluation.translator import SearchSettings, Translator
+from seqcli.evaluation.reader import SearchSettings
+from seqcli.evaluation.translator import Translator
 from seqcli.recipe.load import load_recipe
 from seqcli.recipe.model import Model
 from seqcli.run import Run, load

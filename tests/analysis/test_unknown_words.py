@@ -20,7 +20,8 @@ from seqcli.data.tokenizer import Tokenizer
 from seqcli.data.vocabulary import learn_characters, learn_symbols, learn_words
 from seqcli.errors import RecipeError, SeqcliError
 from seqcli.evaluation.attention import TracedPass
-from seqcli.evaluation.translator import Translation, Translator
+from seqcli.evaluation.reader import Translation
+from seqcli.evaluation.translator import Translator
 from seqcli.recipe.model import Model
 from seqcli.symbols import EOS, UNK, Example
 

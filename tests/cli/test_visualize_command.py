@@ -68,7 +68,7 @@ def test_each_look_is_another(call: Callable[..., Any], copy_run: Path, option: 
 def test_a_very_long_sentence_is_told(
     call: Callable[..., Any], copy_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seqcli.evaluation.translator.LONGEST_SOURCE", 20)
+    monkeypatch.setattr("seqcli.evaluation.reader.LONGEST_SOURCE", 20)
     ended = call("visualize", "attention", copy_run, "--text", "abcd" * 10, "-o", "map.png")
     assert ended.code == 0
     assert "a source is longer than 19 symbols and read only that far (text 1)" in ended.err

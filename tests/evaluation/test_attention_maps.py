@@ -11,7 +11,7 @@ from evaluation.onlookers import ENCODERS, FEATURES, GRU, pixels, translator_of
 from seqcli.data.images import PixelReader
 from seqcli.errors import DataError, SeqcliError
 from seqcli.evaluation.attention import AttentionMaps, attention_maps
-from seqcli.evaluation.translator import SearchSettings
+from seqcli.evaluation.reader import SearchSettings
 from seqcli.symbols import Box, Example
 
 SETTINGS = SearchSettings(beam_size=2, length_penalty=1.0, max_length=5, max_ratio=None, batch_sentences=8)

@@ -15,8 +15,9 @@ from seqcli.data.images import PixelReader
 from seqcli.data.vocabulary import learn_characters
 from seqcli.evaluation.ensemble import EnsembleTranslator
 from seqcli.evaluation.evaluate import evaluate
+from seqcli.evaluation.reader import SearchSettings
 from seqcli.evaluation.scoring import score_pairs
-from seqcli.evaluation.translator import SearchSettings, Translator
+from seqcli.evaluation.translator import Translator
 from seqcli.recipe.model import Model
 from seqcli.symbols import Example
 

@@ -13,7 +13,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from seqcli.evaluation.minimum_risk import MinimumRisk, Utility
-from seqcli.evaluation.translator import SearchSettings, Translation, ranked
+from seqcli.evaluation.reader import SearchSettings, Translation, ranked
 from seqcli.search.sampling import Sampling
 from seqcli.symbols import Example
 

@@ -9,8 +9,9 @@ import torch
 from evaluation.zoo_translators import examples_for, translator_of, words
 from models.zoo import ENCODER_KINDS, models_with
 
+from seqcli.evaluation.reader import SearchSettings
 from seqcli.evaluation.scoring import PairScore, label_log_probs, score_pairs
-from seqcli.evaluation.translator import SearchSettings, Translator
+from seqcli.evaluation.translator import Translator
 from seqcli.symbols import EOS, UNK, Example
 
 SETTINGS = SearchSettings(

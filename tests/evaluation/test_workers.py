@@ -10,7 +10,7 @@ import torch
 from evaluation.zoo_translators import examples_for, translator_of
 from models.zoo import models_with
 
-from seqcli.evaluation.translator import SearchSettings
+from seqcli.evaluation.reader import SearchSettings
 from seqcli.evaluation.workers import in_threads
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from torch import Tensor
 import seqcli
 from seqcli.engine import load_on_ctranslate2
 from seqcli.errors import RecipeError, SeqcliError
-from seqcli.evaluation.translator import SearchSettings, Translation
+from seqcli.evaluation.reader import SearchSettings, Translation
 from seqcli.evaluation.wishes import Wishes
 from seqcli.export.ctranslate2 import QUANTIZATIONS, refuse_inexpressible, symbol_names, transformer_spec
 from seqcli.export.engine import refuse_settings

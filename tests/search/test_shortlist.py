@@ -11,7 +11,8 @@ from models.zoo import VOCABULARY, Specimen, models_with
 
 from seqcli.errors import RecipeError
 from seqcli.evaluation.ensemble import EnsembleTranslator
-from seqcli.evaluation.translator import SearchSettings, Translation, Translator
+from seqcli.evaluation.reader import SearchSettings, Translation
+from seqcli.evaluation.translator import Translator
 from seqcli.evaluation.wishes import Wishes
 from seqcli.nn.output import NamedAlready
 from seqcli.search.shortlist import Shortlist

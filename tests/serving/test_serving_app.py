@@ -17,7 +17,7 @@ import pytest
 
 from seqcli.errors import SeqcliError
 from seqcli.evaluation.attention import AttentionMaps
-from seqcli.evaluation.translator import SearchSettings, Translation
+from seqcli.evaluation.reader import SearchSettings, Translation
 from seqcli.symbols import Example
 
 pytest.importorskip("starlette", reason="the extra serve is not installed")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqcli.evaluation.attention import AttentionMaps
-from seqcli.evaluation.translator import SearchSettings
+from seqcli.evaluation.reader import SearchSettings
 from seqcli.symbols import Example
 
 pytest.importorskip("starlette", reason="the extra serve is not installed")
