@@ -291,8 +291,8 @@ RESULTS = (
         "bleu",
         INTO_GERMAN,
         overrides=TOKENISED,
-        note="The test set was read twice for this training: the mean of the last ten checkpoints, which the recipe had, has 40.7 there, and 41.3 on the "
-        "validation set, by which it was given up for the moving average at the end (41.7; docs/performance.md).",
+        note="The test set was read twice for this training: the mean of the last ten checkpoints, which the recipe had, has 40.7 there, and 41.3 on "
+        "the validation set, by which it was given up for the moving average at the end (41.7; docs/performance.md).",
     ),
     Result(
         "multi30k",
