@@ -3,7 +3,7 @@
 `warm_python(folder)` starts that process, and gives the path of a program that runs `-m seqcli …` as Python would, until the block ends. The command
 gets its caller's arguments, folder, environment, streams, Ctrl-C and SIGTERM, and ends with its exit code; SIGKILL would reach the caller alone.
 seqcli itself is imported anew for each, from the caller's PYTHONPATH. What Python and torch take from the environment as they start
-(PYTHONHASHSEED, OMP_NUM_THREADS) stays as it was then.
+(PYTHONHASHSEED, OMP_NUM_THREADS, TORCH_CPP_LOG_LEVEL) stays as it was then.
 """
 
 from __future__ import annotations

@@ -81,17 +81,12 @@ def start() -> Iterator[Start]:
 
 
 @pytest.fixture
-def pipe(python: Path) -> Pipe:
+def pipe(start: Start) -> Pipe:
     """Runs a command in a process of its own to its end, bytes in and bytes out."""
 
     def run(*arguments: str | Path, given: bytes = b"", **environment: str) -> Piped:
-        ended = subprocess.run(
-            [python, "-m", "seqcli", *map(str, arguments)],
-            input=given,
-            capture_output=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-            timeout=200,
-        )
-        return Piped(ended.returncode, ended.stdout, ended.stderr.decode())
+        process = start(*arguments, **environment)
+        out, err = process.communicate(given, timeout=200)
+        return Piped(process.returncode, out, err.decode())
 
     return run

@@ -36,12 +36,13 @@ def wait_for_step(process: subprocess.Popen[bytes], step: int) -> None:
 
 
 @pytest.mark.timeout(900)  # five processes, each of which imports torch
-def test_interrupted_terminated_killed(start: Callable[..., Any], tiny: tuple[str, ...], tmp_path: Path) -> None:
+def test_interrupted_terminated_killed(
+    start: Callable[..., Any], pipe: Callable[..., Any], tiny: tuple[str, ...], tmp_path: Path
+) -> None:
     """Four processes, each with hashes of its own, against one that runs through."""
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    undisturbed = start("train", "copy", *tiny, *LONGER, f"run={straight}", PYTHONHASHSEED="0")
-    _, err = undisturbed.communicate(timeout=200)
-    assert undisturbed.returncode == 0, err
+    undisturbed = pipe("train", "copy", *tiny, *LONGER, f"run={straight}", PYTHONHASHSEED="0")
+    assert undisturbed.code == 0, undisturbed.err
 
     command = ("train", "copy", *tiny, *LONGER, f"run={broken}")
     for seed, (number, step, code) in enumerate([(signal.SIGINT, 21, 130), (signal.SIGTERM, 63, 143)], start=1):
@@ -61,10 +62,9 @@ def test_interrupted_terminated_killed(start: Callable[..., Any], tiny: tuple[st
     process.communicate()
     assert process.returncode == -signal.SIGKILL
 
-    last = start(*command, PYTHONHASHSEED="4")
-    _, err = last.communicate(timeout=200)
-    assert last.returncode == 0, err
-    assert b"going on with" in err
+    last = pipe(*command, PYTHONHASHSEED="4")
+    assert last.code == 0, last.err
+    assert "going on with" in last.err
     assert records(broken) == records(straight)
     assert len(records(straight)) == 23 + 3
     assert everything(broken) == everything(straight)
