@@ -19,7 +19,9 @@ setup: .venv/ready  ## Make .venv and install seqcli with the locked versions
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable '.[dev]'
+	@# pip would compile one file after the other; a few of them are templates that do not compile
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib seqcli tests || true
 	@touch $@
 
 run: setup  ## Train on dates, evaluate, translate a line, draw its attention

@@ -165,7 +165,8 @@ def test_muon_sees_whole_matrices(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("sharding", [pytest.param("none", marks=pytest.mark.real), "full"])
+@pytest.mark.real
+@pytest.mark.parametrize("sharding", ["none", "full"])
 def test_two_look_at_pictures_as_one_does(sharding: str, tmp_path: Path) -> None:
     """Kernels lie in stripes too, and what they average to is the mean of two whole checkpoints."""
     one = train(tmp_path / "one", *PICTURES)

@@ -69,7 +69,7 @@ def attends(section: Model) -> bool:
 @pytest.mark.parametrize(
     "added",
     [
-        pytest.param({}, id=""),
+        pytest.param({}, id="", marks=pytest.mark.real),
         pytest.param({"r_drop": 5.0}, id="r_drop", marks=pytest.mark.real),
         pytest.param({"doubly_stochastic": 1.0}, id="penalty", marks=pytest.mark.real),
         pytest.param({"scheduled_sampling": ScheduledSampling(linear(1))}, id="sampling"),
