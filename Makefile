@@ -10,7 +10,7 @@ PYTHONS := python3
 SCORES := dot scaled_dot multiplicative additive content
 STACK := hidden_size: 128, heads: 4, feedforward_size: 256
 # one thread a test worker: more would fight for the cores
-TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

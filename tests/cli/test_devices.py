@@ -107,7 +107,8 @@ def test_an_interruption_ends_all_and_says_how_to_go_on(start: Callable[..., Any
     assert len(list((tmp_path / "run" / "checkpoints").glob("step-*"))) == 1
 
 
-@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.real)])
+@pytest.mark.real
+@pytest.mark.parametrize("victim", [0, 1])
 def test_a_process_that_dies_ends_all_with_a_message(victim: int, start: Callable[..., Any], tmp_path: Path) -> None:
     process = start("train", "copy", *TINY, f"run={tmp_path / 'run'}", *LONG)
     wait_for_a_step(process)

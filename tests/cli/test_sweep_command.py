@@ -159,6 +159,7 @@ def wait_for(process: Any, text: str) -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.real
 def test_side_by_side_and_a_lock(start: Callable[..., Any], call: Callable[..., Any], recipe: Path) -> None:
     """Two runs at once; a second sweep in the same folder is refused meanwhile."""
     from seqcli import sweep

@@ -78,10 +78,10 @@ TEXT = {"kind": "gru", "hidden_size": 32, "embedding_size": 16}
 QUICK = [
     ("copy", gru("additive", order="bahdanau"), (1, 6)),
     ("reverse", LSTM_WITHOUT_ATTENTION, (1, 4)),
-    ("sort", transformer(), (1, 4)),
     ("copy", feedforward(window=5), (4, 4)),
 ]
 LONG = [
+    ("sort", transformer(), (1, 4)),
     *[("reverse", gru(score), (1, 10)) for score in ("dot", "scaled_dot", "multiplicative", "additive", "content")],
     ("reverse", gru("multiplicative", input_feeding=True), (1, 10)),
     ("sort", gru("additive", order="bahdanau"), (1, 8)),
